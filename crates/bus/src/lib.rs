@@ -1,0 +1,251 @@
+//! The log and its fan-out: what carries a room between gateways.
+//!
+//! A room is a log, and everyone holds a [`Position`] in it. This crate numbers, stores and publishes events
+//! in one step ([`Bus::append`]), hands every event of a followed room to its [`Follower`] once and in order
+//! ([`Bus::follow`]), and reads on from any position ([`Bus::read`]). Every hard case (a reconnect, an outage,
+//! a lost publication, a failover) is that last operation.
+//!
+//! Two backends keep the same contract, and [`conformance`] is that contract as code:
+//! [`MemoryBus`] for one process, [`RedisBus`] for a cluster.
+
+use std::{future::Future, pin::Pin, sync::Arc, task};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use proto::{Position, RoomName, server::ResetReason};
+use tokio::sync::{broadcast, oneshot};
+
+pub mod conformance;
+mod epoch;
+mod follow;
+mod memory;
+mod node;
+mod redis;
+
+pub use memory::{MemoryBus, MemoryHub};
+pub use node::NodeId;
+pub use redis::{RedisBus, RedisConfig};
+
+/// How much of a room's log is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// At least so many events; Redis trims whole stream nodes and may keep about a hundred more.
+    pub length: u64,
+    /// Milliseconds since the last append after which the log expires.
+    pub age_ms: u64,
+}
+
+/// What is appended to a room's log.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The event's text without its opening brace: see [`proto::event`].
+    pub body: Bytes,
+    /// What makes the append idempotent; at most 255 bytes.
+    pub key: Key,
+}
+
+/// The idempotency key of an append: whoever sends the same key again within [`proto::ID_TTL_MS`] gets the
+/// first position again, and nothing is appended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key(Bytes);
+
+impl Key {
+    /// The longest key, in bytes: its length is one byte in the log entry.
+    pub const MAX_BYTES: usize = 255;
+
+    /// The key of what a user sent with an `id` of its own.
+    pub fn of_client(user: &proto::UserId, id: &proto::MessageId) -> Self {
+        Self([user.as_str().as_bytes(), b"\0", id.as_str().as_bytes()].concat().into())
+    }
+
+    /// A key for what came without an `id`: a gateway's own, so that a replayed command can't double it.
+    /// `unique` must never repeat on this node.
+    pub fn of_node(node: &NodeId, unique: u64) -> Self {
+        Self(format!("\0{node}/{unique}").into())
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(crate) fn from_bytes(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+/// Where an event came to stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The event's own position.
+    pub position: Position,
+    /// Whether the key was known, so that this is where the *first* of them stands.
+    pub duplicate: bool,
+}
+
+/// An append under way. It was queued when [`Bus::append`] returned; dropping this does not take it back.
+#[derive(Debug)]
+pub struct Appending(oneshot::Receiver<Result<Appended, BusError>>);
+
+impl Future for Appending {
+    type Output = Result<Appended, BusError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<Self::Output> {
+        Pin::new(&mut self.0)
+            .poll(cx)
+            .map(|answer| answer.unwrap_or_else(|_| Err(BusError::unavailable("the bus has stopped"))))
+    }
+}
+
+/// One event of a room's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEvent {
+    /// Where it stands.
+    pub position: Position,
+    /// The key that it was appended with.
+    pub key: Key,
+    /// Its text without the opening brace. It shares no memory with a socket's read buffer.
+    pub body: Bytes,
+}
+
+/// Who is told what happens in a followed room.
+///
+/// The calls for one room never overlap and never wait: an implementation does its share under a short lock and
+/// returns. [`start`](Follower::start) comes first, once, before [`Bus::follow`] returns.
+pub trait Follower: Send + Sync + 'static {
+    /// The room is followed from here: every event after `head` will come.
+    fn start(&self, head: Position);
+
+    /// The next event. Its `seq` is one above the last one's, or above the last reset's.
+    fn event(&self, event: LogEvent);
+
+    /// A frame that is not logged: its whole text. It may be lost.
+    fn ephemeral(&self, frame: Bytes);
+
+    /// Some events can't be had, or were lost with a server: the room stands at `to` now.
+    /// Events after `to` that were handed on before belong to an abandoned branch.
+    fn reset(&self, to: Position, reason: ResetReason);
+}
+
+/// A room that is being followed; dropping it ends that.
+pub struct Following {
+    pub(crate) _guard: Box<dyn Send + Sync>,
+}
+
+/// Where a read begins.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ReadFrom {
+    /// Behind a position, if it still holds: see [`Verdict`].
+    After(Position),
+    /// Behind a number of the current log, or with the oldest event that is left.
+    AfterSeq(u64),
+    /// The last events before a number of the current log, still in ascending order.
+    BeforeSeq(u64),
+    /// The newest events, in ascending order.
+    Newest,
+}
+
+/// Whether the position that a read began with still holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does (or the read named none): the events follow on it without a hole.
+    Holds,
+    /// It does not: the reader now stands at `to`, and the events follow on that.
+    Reset {
+        /// The last position that is true, from which the events go on.
+        to: Position,
+        /// `forked`: part of what the reader saw is gone; `trimmed`: part of what it did not see is gone;
+        /// `new`: it saw another log, or one so old that its place can't be told.
+        reason: ResetReason,
+    },
+}
+
+/// A part of a room's log, read at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Whether the position asked for holds.
+    pub verdict: Verdict,
+    /// Events in ascending order, without a hole.
+    pub events: Vec<LogEvent>,
+    /// The `seq` of the oldest event that is left; one above the head's when none is.
+    pub first: u64,
+    /// The newest position.
+    pub head: Position,
+}
+
+/// Whether deliveries come through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the receive path and the write path were proved within the probe's time.
+    pub up: bool,
+    /// What was seen last, fit for a log line and for `/readyz`.
+    pub detail: String,
+}
+
+/// Why the bus did not do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BusError {
+    /// Redis can't be reached, or did not answer in time. An append is then *not known to be appended*:
+    /// the same key again is always safe.
+    #[error("the bus is unavailable: {cause}")]
+    Unavailable {
+        /// What was seen, fit for a log line; it holds no secret.
+        cause: Arc<str>,
+    },
+    /// The configuration can't work; the message says what would.
+    #[error("{0}")]
+    Config(String),
+}
+
+impl BusError {
+    pub(crate) fn unavailable(cause: impl AsRef<str>) -> Self {
+        Self::Unavailable { cause: cause.as_ref().into() }
+    }
+}
+
+/// The contract. [`conformance`] is the same in code, and every backend passes it.
+#[async_trait]
+pub trait Bus: Send + Sync + 'static {
+    /// Numbers, stores and publishes an event in one atomic step.
+    ///
+    /// The order of calls is the order in the log: each room has one lane on each node, also when a command
+    /// must be sent again. An error means *not known to be appended*; there is never a silent ok.
+    fn append(&self, room: &RoomName, append: Append) -> Appending;
+
+    /// Hands every event of the room to `follower`, in `seq` order, without a hole or a repeat, from the head
+    /// that it [starts](Follower::start) with. A hole is seen by its number and filled from the log before
+    /// anything later is handed on; what can't be filled is a [reset](Follower::reset).
+    ///
+    /// One follower for each room and node: following a room again replaces the one before.
+    async fn follow(&self, room: &RoomName, follower: Arc<dyn Follower>) -> Result<Following, BusError>;
+
+    /// Reads at most `limit` events. Concurrent reads of the same part of a room are one read.
+    async fn read(&self, room: &RoomName, from: ReadFrom, limit: u32) -> Result<Page, BusError>;
+
+    /// The newest position of a room.
+    async fn head(&self, room: &RoomName) -> Result<Position, BusError>;
+
+    /// Hands a frame that is not logged to every follower of the room, this node's included. It may be lost.
+    async fn publish(&self, room: &RoomName, frame: Bytes) -> Result<(), BusError>;
+
+    /// Sends a signal to every node, this one included. It may be lost.
+    async fn signal(&self, signal: Bytes) -> Result<(), BusError>;
+
+    /// The signals from now on. A receiver that lags loses the oldest.
+    fn signals(&self) -> broadcast::Receiver<Bytes>;
+
+    /// Keeps a ticket's value for `ttl_ms` milliseconds.
+    async fn put_ticket(&self, ticket: &str, value: Bytes, ttl_ms: u64) -> Result<(), BusError>;
+
+    /// Takes a ticket's value; nobody can take it again.
+    async fn take_ticket(&self, ticket: &str) -> Result<Option<Bytes>, BusError>;
+
+    /// Whether deliveries come through, as a probe saw it last. It never waits.
+    fn health(&self) -> Health;
+
+    /// Who this node is.
+    fn node(&self) -> &NodeId;
+
+    /// Ends what runs in the background. Appends that were queued get their answer first, for a second at most.
+    async fn close(&self);
+}

@@ -1,0 +1,205 @@
+//! The log in one process: what a gateway without Redis uses, and what tests of several nodes share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dashmap::DashMap;
+use proto::{Position, RoomName};
+use tokio::{
+    sync::{broadcast, oneshot},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Append, Appending, Bus, BusError, Follower, Following, Health, NodeId, Page, ReadFrom, Retention, epoch,
+};
+use room::{FollowerId, Room};
+use tickets::Tickets;
+
+mod ids;
+mod room;
+mod tickets;
+
+/// Rooms without followers that are kept at most: whoever joins and leaves rooms without end must not fill the
+/// memory. The least recently used go first.
+const IDLE_ROOMS: usize = 50_000;
+
+/// How often rooms that nobody needs are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// How many signals a slow receiver may lag behind.
+const SIGNALS: usize = 1024;
+
+/// What the nodes of a cluster share when all of them live in one process.
+pub struct MemoryHub {
+    retention: Retention,
+    rooms: DashMap<RoomName, Arc<Room>>,
+    signals: broadcast::Sender<Bytes>,
+    tickets: Tickets,
+    nodes: AtomicU64,
+    created: Instant,
+    /// When rooms were swept last, in milliseconds since `created`.
+    swept: AtomicU64,
+}
+
+impl MemoryHub {
+    /// A hub without rooms.
+    pub fn new(retention: Retention) -> Arc<Self> {
+        Arc::new(Self {
+            retention,
+            rooms: DashMap::new(),
+            signals: broadcast::Sender::new(SIGNALS),
+            tickets: Tickets::default(),
+            nodes: AtomicU64::new(0),
+            created: Instant::now(),
+            swept: AtomicU64::new(0),
+        })
+    }
+
+    /// Another node on this hub.
+    pub fn node(self: &Arc<Self>, name: &str) -> MemoryBus {
+        let number = self.nodes.fetch_add(1, Ordering::Relaxed);
+        MemoryBus { hub: Arc::clone(self), node: NodeId::new(name), number, follows: AtomicU64::new(0) }
+    }
+
+    fn room(&self, name: &RoomName) -> Arc<Room> {
+        if let Some(room) = self.known_room(name) {
+            return room;
+        }
+        self.sweep_at_times();
+        Arc::clone(&self.rooms.entry(name.clone()).or_insert_with(|| Arc::new(Room::new(self.retention))))
+    }
+
+    fn known_room(&self, name: &RoomName) -> Option<Arc<Room>> {
+        self.rooms.get(name).map(|room| Arc::clone(&room))
+    }
+
+    fn sweep_at_times(&self) {
+        let now = self.created.elapsed().as_millis() as u64;
+        let swept = self.swept.load(Ordering::Relaxed);
+        let due = now.saturating_sub(swept) >= SWEEP_EVERY.as_millis() as u64;
+        let crowded = self.rooms.len() > 2 * IDLE_ROOMS && now > swept;
+        if (due || crowded)
+            && self.swept.compare_exchange(swept, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            self.sweep();
+        }
+    }
+
+    /// Forgets rooms that nobody follows: those whose log has expired, and the least recently used above the
+    /// bound. A room that somebody holds (its `Arc` has other owners) is in use and stays.
+    fn sweep(&self) {
+        let mut idle = Vec::new();
+        self.rooms.retain(|_, room| {
+            let Some(last_use) = room.idle_since() else { return true };
+            let expired = last_use.elapsed() > Duration::from_millis(self.retention.age_ms);
+            if !expired {
+                idle.push(last_use);
+            }
+            !expired || Arc::strong_count(room) > 1
+        });
+        if idle.len() > IDLE_ROOMS {
+            let excess = idle.len() - IDLE_ROOMS;
+            let (_, &mut oldest_kept, _) = idle.select_nth_unstable(excess);
+            self.rooms.retain(|_, room| {
+                room.idle_since().is_none_or(|last_use| last_use >= oldest_kept)
+                    || Arc::strong_count(room) > 1
+            });
+        }
+    }
+}
+
+/// One node's handle on a [`MemoryHub`].
+pub struct MemoryBus {
+    hub: Arc<MemoryHub>,
+    node: NodeId,
+    number: u64,
+    follows: AtomicU64,
+}
+
+impl MemoryBus {
+    /// A node on a hub of its own.
+    pub fn new(name: &str, retention: Retention) -> Self {
+        MemoryHub::new(retention).node(name)
+    }
+}
+
+/// Ends a following when it is dropped.
+struct Guard {
+    room: Arc<Room>,
+    id: FollowerId,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.room.unfollow(self.id);
+    }
+}
+
+#[async_trait]
+impl Bus for MemoryBus {
+    fn append(&self, room: &RoomName, append: Append) -> Appending {
+        let (sender, receiver) = oneshot::channel();
+        // Nobody can have dropped the receiver yet.
+        let _ = sender.send(Ok(self.hub.room(room).append(append)));
+        Appending(receiver)
+    }
+
+    async fn follow(&self, room: &RoomName, follower: Arc<dyn Follower>) -> Result<Following, BusError> {
+        let room = self.hub.room(room);
+        let follow = self.follows.fetch_add(1, Ordering::Relaxed);
+        let id = FollowerId { node: self.number, follow };
+        room.follow(id, follower);
+        Ok(Following { _guard: Box::new(Guard { room, id }) })
+    }
+
+    async fn read(&self, room: &RoomName, from: ReadFrom, limit: u32) -> Result<Page, BusError> {
+        Ok(match self.hub.known_room(room) {
+            Some(room) => room.read(&from, limit),
+            None => Room::read_unused(&from),
+        })
+    }
+
+    async fn head(&self, room: &RoomName) -> Result<Position, BusError> {
+        Ok(self.hub.known_room(room).map_or_else(|| epoch::Head::none().position(), |room| room.head()))
+    }
+
+    async fn publish(&self, room: &RoomName, frame: Bytes) -> Result<(), BusError> {
+        if let Some(room) = self.hub.known_room(room) {
+            room.publish(&frame);
+        }
+        Ok(())
+    }
+
+    async fn signal(&self, signal: Bytes) -> Result<(), BusError> {
+        // It fails only when nobody listens.
+        let _ = self.hub.signals.send(signal);
+        Ok(())
+    }
+
+    fn signals(&self) -> broadcast::Receiver<Bytes> {
+        self.hub.signals.subscribe()
+    }
+
+    async fn put_ticket(&self, ticket: &str, value: Bytes, ttl_ms: u64) -> Result<(), BusError> {
+        self.hub.tickets.put(ticket, value, Duration::from_millis(ttl_ms))
+    }
+
+    async fn take_ticket(&self, ticket: &str) -> Result<Option<Bytes>, BusError> {
+        Ok(self.hub.tickets.take(ticket))
+    }
+
+    fn health(&self) -> Health {
+        Health { up: true, detail: "in memory".to_owned() }
+    }
+
+    fn node(&self) -> &NodeId {
+        &self.node
+    }
+
+    async fn close(&self) {}
+}

@@ -1,0 +1,169 @@
+//! A room's log in memory, and who follows it.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use proto::{Epoch, Position};
+use tokio::time::{Duration, Instant};
+
+use super::ids::Ids;
+use crate::{
+    Append, Appended, Follower, LogEvent, Page, ReadFrom, Retention, Verdict,
+    epoch::{self, Head, Lineage},
+};
+
+/// A log in memory ends with its only server, so it has one generation.
+const GENERATION: &str = "0";
+
+/// A following: a later one of the same node replaces it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct FollowerId {
+    pub(super) node: u64,
+    pub(super) follow: u64,
+}
+
+pub(super) struct Room {
+    retention: Retention,
+    base: Arc<str>,
+    epoch: Epoch,
+    /// Followers are called with this lock held: that makes the order of appends the order of deliveries.
+    state: Mutex<State>,
+}
+
+struct State {
+    seq: u64,
+    /// The newest events; the last one has number `seq`.
+    log: VecDeque<LogEvent>,
+    ids: Ids,
+    followers: Vec<(FollowerId, Arc<dyn Follower>)>,
+    last_append: Instant,
+    last_use: Instant,
+}
+
+impl Room {
+    pub(super) fn new(retention: Retention) -> Self {
+        let base: Arc<str> = epoch::random_id().into();
+        let now = Instant::now();
+        let state = State {
+            seq: 0,
+            log: VecDeque::new(),
+            ids: Ids::new(now),
+            followers: Vec::new(),
+            last_append: now,
+            last_use: now,
+        };
+        Self { retention, epoch: epoch::epoch(&base, GENERATION), base, state: Mutex::new(state) }
+    }
+
+    pub(super) fn append(&self, append: Append) -> Appended {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if let Some(seq) = state.ids.get(&append.key, now) {
+            return Appended { position: self.at(seq), duplicate: true };
+        }
+        state.expire(self.retention, now);
+        state.seq += 1;
+        state.last_append = now;
+        state.last_use = now;
+        let position = self.at(state.seq);
+        state.ids.insert(append.key.clone(), position.seq);
+        let event = LogEvent { position: position.clone(), key: append.key, body: append.body };
+        if state.log.len() as u64 >= self.retention.length {
+            state.log.pop_front();
+        }
+        state.log.push_back(event.clone());
+        for (_, follower) in &state.followers {
+            follower.event(event.clone());
+        }
+        Appended { position, duplicate: false }
+    }
+
+    pub(super) fn follow(&self, id: FollowerId, follower: Arc<dyn Follower>) {
+        let mut state = self.state.lock();
+        follower.start(self.at(state.seq));
+        let replaced = match state.followers.iter_mut().find(|(known, _)| known.node == id.node) {
+            Some(known) => Some(std::mem::replace(known, (id, follower))),
+            None => {
+                state.followers.push((id, follower));
+                None
+            }
+        };
+        drop(state);
+        // A follower may do anything when it is dropped, also use this room.
+        drop(replaced);
+    }
+
+    pub(super) fn unfollow(&self, id: FollowerId) {
+        let mut state = self.state.lock();
+        state.last_use = Instant::now();
+        let index = state.followers.iter().position(|(known, _)| *known == id);
+        let removed = index.map(|index| state.followers.swap_remove(index));
+        drop(state);
+        drop(removed);
+    }
+
+    pub(super) fn publish(&self, frame: &Bytes) {
+        for (_, follower) in &self.state.lock().followers {
+            follower.ephemeral(frame.clone());
+        }
+    }
+
+    pub(super) fn head(&self) -> Position {
+        self.at(self.state.lock().seq)
+    }
+
+    pub(super) fn read(&self, from: &ReadFrom, limit: u32) -> Page {
+        let mut state = self.state.lock();
+        state.expire(self.retention, Instant::now());
+        let head = Head { base: Arc::clone(&self.base), seq: state.seq, lineage: Lineage::single(GENERATION) };
+        let first = state.seq + 1 - state.log.len() as u64;
+        let verdict = match from {
+            ReadFrom::After(position) => epoch::judge(position, &head, first),
+            _ => Verdict::Holds,
+        };
+        let limit = u64::from(limit);
+        let newest = |before: u64| before.saturating_sub(limit)..before;
+        let wanted = match (&verdict, from) {
+            (Verdict::Reset { to, .. }, _) => to.seq + 1..to.seq + 1 + limit,
+            (_, ReadFrom::After(Position { seq, .. }) | ReadFrom::AfterSeq(seq)) => {
+                let next = seq.saturating_add(1).max(first);
+                next..next.saturating_add(limit)
+            }
+            (_, ReadFrom::BeforeSeq(seq)) => newest((*seq).min(head.seq + 1)),
+            (_, ReadFrom::Newest) => newest(head.seq + 1),
+        };
+        let index = |seq: u64| seq.clamp(first, head.seq + 1) - first;
+        let events = state.log.range(index(wanted.start) as usize..index(wanted.end) as usize);
+        Page { verdict, events: events.cloned().collect(), first, head: head.position() }
+    }
+
+    /// What reading gives where there is no room: reading creates nothing.
+    pub(super) fn read_unused(from: &ReadFrom) -> Page {
+        let head = Head::none();
+        let verdict = match from {
+            ReadFrom::After(position) => epoch::judge(position, &head, 1),
+            _ => Verdict::Holds,
+        };
+        Page { verdict, events: Vec::new(), first: 1, head: head.position() }
+    }
+
+    /// When it was used last, if nobody follows it.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        state.followers.is_empty().then_some(state.last_use)
+    }
+
+    fn at(&self, seq: u64) -> Position {
+        Position { epoch: self.epoch.clone(), seq }
+    }
+}
+
+impl State {
+    /// The log goes when nothing was appended for its age; numbers go on.
+    fn expire(&mut self, retention: Retention, now: Instant) {
+        if now.duration_since(self.last_append) > Duration::from_millis(retention.age_ms) {
+            self.log = VecDeque::new();
+        }
+    }
+}

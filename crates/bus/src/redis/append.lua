@@ -1,0 +1,81 @@
+-- Numbers, stores and publishes a batch of events, in this order so that nothing is half done.
+--
+-- ARGV: the channel, the base of a new epoch, the log's length, the lives of the log, the head and the ids (ms),
+-- and then for each event its key and its entry.
+-- Returns for each event its seq, negative when its key was known; then base, generation, lineage.
+local channel, length = ARGV[1], ARGV[3]
+local log_life, head_life, id_life = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local FIRST_EVENT, GENERATIONS = 7, 32
+local now = milliseconds()
+
+local known = redis.call('HMGET', head, 'v', 's', 'b', 'g', 'l', 'r', 'i', 't', 'e', 'x')
+check_version(known[1])
+if not known[1] then
+  begin(ARGV[2], head_life, now)
+  known = redis.call('HMGET', head, 'v', 's', 'b', 'g', 'l', 'r', 'i', 't', 'e', 'x')
+end
+local seq, base, generation, lineage, server = tonumber(known[2]), known[3], known[4], known[5], known[6]
+local young, young_since = tonumber(known[7]), tonumber(known[8])
+local log_renewed, head_renewed = tonumber(known[9]), tonumber(known[10])
+local before = seq
+
+-- Another server than the last time: what it did not get from that one is lost, and its numbers go to others.
+local here = server_id()
+if server ~= here then
+  server = here
+  generation = generation_name(tonumber(string.match(generation, '^%d+')) + 1, server)
+  lineage = lineage .. ' ' .. generation .. ':' .. digits(seq + 1)
+  local _, spaces = string.gsub(lineage, ' ', '')
+  if spaces >= GENERATIONS then
+    lineage = string.match(lineage, ' (.*)$')
+  end
+end
+
+-- Ids have two generations; when the young one is old enough it becomes the old one, and the old one goes.
+local id_age = now - young_since
+local ids_turn = id_age >= id_life
+if ids_turn then
+  local gone = id_age >= 2 * id_life and seq or young - 1
+  redis.call('ZREMRANGEBYSCORE', ids, '-inf', digits(gone))
+  young, young_since = seq + 1, now
+end
+
+local reply, fresh = {}, {}
+for i = FIRST_EVENT, #ARGV, 2 do
+  local key, entry = ARGV[i], ARGV[i + 1]
+  local score = redis.call('ZSCORE', ids, key)
+  if score then
+    reply[#reply + 1] = -tonumber(score)
+  else
+    seq = seq + 1
+    local number = digits(seq)
+    redis.call('XADD', log, 'MAXLEN', '~', length, number .. '-0', generation, entry)
+    redis.call('ZADD', ids, number, key)
+    reply[#reply + 1] = seq
+    fresh[#fresh + 1] = { number, entry }
+  end
+end
+
+if #fresh > 0 or ids_turn then
+  if now - log_renewed >= log_life / 2 then
+    renew(log, log_life)
+    log_renewed = now
+  end
+  if before == 0 or ids_turn then
+    renew(ids, 2 * id_life)
+  end
+  if now - head_renewed >= head_life / 2 then
+    renew(head, head_life)
+    head_renewed = now
+  end
+  redis.call('HSET', head, 's', digits(seq), 'g', generation, 'l', lineage, 'r', server, 'i', digits(young),
+    't', digits(young_since), 'e', digits(log_renewed), 'x', digits(head_renewed))
+end
+
+for _, event in ipairs(fresh) do
+  redis.call('PUBLISH', channel, '\1e' .. base .. '.' .. generation .. ' ' .. event[1] .. '\n' .. event[2])
+end
+reply[#reply + 1] = base
+reply[#reply + 1] = generation
+reply[#reply + 1] = lineage
+return reply

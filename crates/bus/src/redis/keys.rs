@@ -1,0 +1,70 @@
+//! What things are called in Redis.
+//!
+//! A room's name holds no brace, so its channel and every key with its tag share a slot.
+
+use fred::types::Key as RedisKey;
+use proto::RoomName;
+
+/// What every channel begins with.
+const CHANNEL: &str = "chat:";
+
+/// Signals for every node.
+pub(super) const CONTROL: &str = "chat:~control";
+
+/// Room names never begin with it, so no room can be taken for one of the cluster's own channels.
+const OWN: char = '~';
+
+pub(super) fn channel(room: &RoomName) -> String {
+    format!("{CHANNEL}{room}")
+}
+
+/// The room of a channel; none for the cluster's own.
+pub(super) fn room_of_channel(channel: &str) -> Option<RoomName> {
+    let name = channel.strip_prefix(CHANNEL)?;
+    if name.starts_with(OWN) { None } else { RoomName::parse(name).ok() }
+}
+
+/// Where a node's probes come back.
+pub(super) fn node_channel(node: &crate::NodeId) -> String {
+    format!("{CHANNEL}{OWN}node:{node}")
+}
+
+pub(super) fn head(room: &RoomName) -> RedisKey {
+    format!("{{{CHANNEL}{room}}}:head").into()
+}
+
+/// The keys of a room in the order that the scripts take them: the head, the log, the ids.
+pub(super) fn of_room(room: &RoomName) -> Vec<RedisKey> {
+    let named = |what: &str| format!("{{{CHANNEL}{room}}}:{what}").into();
+    vec![named("head"), named("log"), named("ids")]
+}
+
+pub(super) fn ticket(ticket: &str) -> String {
+    format!("{CHANNEL}{OWN}ticket:{ticket}")
+}
+
+#[cfg(test)]
+mod tests {
+    use fred::util::redis_keyslot;
+
+    use super::*;
+
+    #[test]
+    fn all_of_a_room_shares_a_slot() {
+        for name in ["lobby", "team:1#a", "@a|b@c"] {
+            let room = RoomName::parse(name).unwrap();
+            let slot = redis_keyslot(channel(&room).as_bytes());
+            for key in of_room(&room) {
+                assert_eq!(redis_keyslot(key.as_bytes()), slot, "{key:?}");
+            }
+            assert_eq!(room_of_channel(&channel(&room)), Some(room));
+        }
+    }
+
+    #[test]
+    fn the_cluster_s_own_channels_are_no_rooms() {
+        for channel in [CONTROL, "chat:~node:a", "chat:", "lobby", "chat:a b"] {
+            assert_eq!(room_of_channel(channel), None, "{channel}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The rooms that this node follows.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use dashmap::{DashMap, mapref::entry::Entry};
+use parking_lot::Mutex;
+use proto::{Epoch, Position, RoomName};
+use tokio::time::Instant;
+
+use super::{
+    metric,
+    wire::{self, Payload},
+};
+use crate::{
+    Follower, LogEvent,
+    epoch::Head,
+    follow::{Observation, Outcome, Slice, Step, Tracker},
+};
+
+/// Every followed room by its name.
+#[derive(Default)]
+pub(super) struct Rooms {
+    map: DashMap<RoomName, Arc<Followed>>,
+    next: AtomicU64,
+}
+
+/// One followed room.
+pub(super) struct Followed {
+    pub(super) name: RoomName,
+    id: u64,
+    /// The follower is called with this lock held, so its calls never overlap.
+    state: Mutex<State>,
+}
+
+struct State {
+    tracker: Tracker,
+    /// None when the following has ended: nothing is handed on any more.
+    follower: Option<Arc<dyn Follower>>,
+    outcome: Outcome,
+    /// Whether a task reads the log for it.
+    filling: bool,
+    /// The tail when a probe last came by.
+    visited: Option<u64>,
+    opened: Instant,
+}
+
+/// What a room needs done for it.
+#[must_use]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Need {
+    /// A task must be started that reads the log.
+    pub(super) fill: bool,
+    /// The probe must come by.
+    pub(super) visit: bool,
+}
+
+impl Rooms {
+    /// Registers a following and ends the one before, if there was one. Events that come from now on are held.
+    pub(super) fn insert(&self, name: &RoomName, follower: Arc<dyn Follower>) -> Arc<Followed> {
+        let followed = Arc::new(Followed {
+            name: name.clone(),
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            state: Mutex::new(State {
+                tracker: Tracker::new(),
+                follower: Some(follower),
+                outcome: Outcome::default(),
+                filling: false,
+                visited: None,
+                opened: Instant::now(),
+            }),
+        });
+        if let Some(before) = self.map.insert(name.clone(), Arc::clone(&followed)) {
+            before.end();
+        }
+        followed
+    }
+
+    /// Ends a following; whether the room is now followed by nobody on this node.
+    pub(super) fn remove(&self, followed: &Followed) -> bool {
+        followed.end();
+        match self.map.entry(followed.name.clone()) {
+            Entry::Occupied(entry) if entry.get().id == followed.id => {
+                entry.remove();
+                true
+            }
+            Entry::Occupied(_) => false,
+            Entry::Vacant(_) => true,
+        }
+    }
+
+    pub(super) fn get(&self, name: &RoomName) -> Option<Arc<Followed>> {
+        self.map.get(name).map(|followed| Arc::clone(&followed))
+    }
+
+    pub(super) fn contains(&self, name: &RoomName) -> bool {
+        self.map.contains_key(name)
+    }
+
+    pub(super) fn names(&self) -> Vec<RoomName> {
+        self.map.iter().map(|entry| entry.key().clone()).collect()
+    }
+}
+
+impl Followed {
+    /// The room is followed from `head` on.
+    pub(super) fn start(&self, head: Head) -> Need {
+        self.with(|state| {
+            if let Some(follower) = &state.follower {
+                follower.start(head.position());
+            }
+            state.opened = Instant::now();
+            state.tracker.started(head, &mut state.outcome);
+        })
+    }
+
+    /// A payload came over the room's channel.
+    pub(super) fn payload(&self, payload: &[u8]) -> Need {
+        match wire::read_payload(payload) {
+            Some(Payload::Event { epoch, seq, entry }) => {
+                let Some((key, body)) = wire::read_entry(entry) else { return malformed() };
+                self.with(|state| {
+                    let known = state.tracker.epoch();
+                    let epoch = if known.as_str() == epoch { Ok(known.clone()) } else { Epoch::parse(epoch) };
+                    match epoch {
+                        Ok(epoch) => {
+                            let event = LogEvent { position: Position { epoch, seq }, key, body };
+                            state.tracker.event(event, &mut state.outcome);
+                        }
+                        Err(_) => metric::malformed(1),
+                    }
+                })
+            }
+            Some(Payload::Ephemeral(frame)) => {
+                let frame = Bytes::copy_from_slice(frame);
+                self.with(|state| {
+                    if let Some(follower) = &state.follower {
+                        follower.ephemeral(frame);
+                    }
+                })
+            }
+            _ => malformed(),
+        }
+    }
+
+    /// Somebody saw the head.
+    pub(super) fn observe(&self, observation: &Observation<'_>) -> Need {
+        self.with(|state| state.tracker.observe(observation))
+    }
+
+    /// A probe's time has passed.
+    pub(super) fn tick(&self) -> Need {
+        self.with(|state| state.tracker.tick())
+    }
+
+    /// The tail, if nothing has come since this was asked last: a room that talks needs no probe.
+    pub(super) fn quiet_tail(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        let tail = state.tracker.tail();
+        (state.visited.replace(tail) == Some(tail)).then_some(tail)
+    }
+
+    /// The number of the last event that was handed on.
+    pub(super) fn tail(&self) -> u64 {
+        self.state.lock().tracker.tail()
+    }
+
+    /// When its head was renewed.
+    pub(super) fn opened(&self) -> Instant {
+        self.state.lock().opened
+    }
+
+    pub(super) fn renewed(&self) {
+        self.state.lock().opened = Instant::now();
+    }
+
+    /// Where to read from; none when nothing is to be read, and the task that fills may end.
+    pub(super) fn begin_read(&self) -> Option<u64> {
+        let mut state = self.state.lock();
+        let after = if state.follower.is_some() { state.tracker.begin_read() } else { None };
+        state.filling = after.is_some();
+        after
+    }
+
+    pub(super) fn page(&self, slice: Slice) {
+        // The task that gave the page goes on, so it needs no other.
+        let need = self.with(|state| state.tracker.page(slice, &mut state.outcome));
+        debug_assert!(!need.fill);
+    }
+
+    /// The log could not be read, and the task that tried ends.
+    pub(super) fn read_failed(&self) {
+        let mut state = self.state.lock();
+        state.tracker.read_failed();
+        state.filling = false;
+    }
+
+    fn end(&self) {
+        let follower = self.state.lock().follower.take();
+        // A follower may do anything when it is dropped.
+        drop(follower);
+    }
+
+    /// Does something with the tracker and hands on what came of it.
+    fn with(&self, act: impl FnOnce(&mut State)) -> Need {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        act(state);
+        let Outcome { steps, filled, stale } = &mut state.outcome;
+        for step in steps.drain(..) {
+            let Some(follower) = &state.follower else { continue };
+            match step {
+                Step::Event(event) => follower.event(event),
+                Step::Reset(to, reason) => {
+                    metric::reset(reason);
+                    follower.reset(to, reason);
+                }
+            }
+        }
+        if *filled > 0 {
+            metric::filled(std::mem::take(filled));
+        }
+        if *stale > 0 {
+            metric::stale(std::mem::take(stale));
+        }
+        if state.follower.is_none() {
+            return Need::default();
+        }
+        let fill = state.tracker.wants_read() && !state.filling;
+        state.filling |= fill;
+        Need { fill, visit: state.tracker.is_suspicious() }
+    }
+}
+
+fn malformed() -> Need {
+    metric::malformed(1);
+    Need::default()
+}

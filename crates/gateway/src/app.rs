@@ -1,0 +1,191 @@
+//! A node: what its parts share, and its life from the first bind to the end of the drain.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, routing::get};
+use bus::{Bus, BusError, MemoryBus, RedisBus, RedisConfig, Retention};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    auth::Authenticator,
+    config::{Config, ConfigError},
+    connections::Connections,
+    dev, drain,
+    http::{self, HttpState},
+    limits::Admission,
+    metrics::{self, Metrics},
+    room::Shared,
+    rooms::Rooms,
+    serve, socket,
+};
+
+/// What all sessions of a node share.
+pub struct App {
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// Checks tokens.
+    pub auth: Arc<Authenticator>,
+    /// The log and its fan-out.
+    pub bus: Arc<dyn Bus>,
+    /// The rooms that somebody here is in.
+    pub rooms: Arc<Rooms>,
+    /// The connections.
+    pub connections: Connections,
+    /// How many may come, and how fast.
+    pub admission: Admission,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Sessions and the answers that they wait for: the drain waits for them.
+    pub tasks: TaskTracker,
+    draining: Arc<AtomicBool>,
+    unique: AtomicU64,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration can't work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The bus can't work as it is configured.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// An address can't be listened on.
+    #[error("can't listen on {address}: {cause} (is another process there? see the key {key})")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The configuration key that it comes from.
+        key: &'static str,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The metrics recorder can't be installed.
+    #[error("metrics can't be recorded: {0}")]
+    Metrics(String),
+}
+
+/// Runs a node until SIGTERM or SIGINT, and through its drain.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let (metrics, rendering) = metrics::install().map_err(|error| StartError::Metrics(error.to_string()))?;
+    let app = App::new(config, metrics).await?;
+    let config = &app.config;
+    let send_buffer = config.limits.send_buffer_bytes;
+    let listener = serve::listen(config.listen, send_buffer)
+        .map_err(|cause| StartError::Listen { address: config.listen, key: "listen", cause })?;
+    let metrics_listener = config
+        .metrics_listen
+        .map(|address| {
+            serve::listen(address, send_buffer)
+                .map_err(|cause| StartError::Listen { address, key: "metrics_listen", cause })
+        })
+        .transpose()?;
+
+    let state = app.http_state(rendering.clone());
+    let stop = CancellationToken::new();
+    tokio::spawn(metrics::upkeep(rendering));
+    tokio::spawn(Arc::clone(&app.rooms).trim_forever());
+    let header_timeout = Duration::from_millis(config.limits.header_read_timeout_ms);
+    if let Some(listener) = metrics_listener {
+        tracing::info!(addr = %listener.local_addr().unwrap_or(config.listen), "listening for metrics");
+        let router = http::metrics_router(state.clone());
+        tokio::spawn(serve::serve(listener, router, header_timeout, CancellationToken::new()));
+    }
+    let address = listener.local_addr().unwrap_or(config.listen);
+    tokio::spawn(serve::serve(listener, app.router(state), header_timeout, stop.clone()));
+    tracing::info!(addr = %address, node = %app.bus.node(), "listening");
+    if config.development() {
+        // For the person who typed the command; a closed standard output is no reason to stop.
+        let _ = writeln!(io::stdout(), "chorus: open http://{address}/");
+    }
+
+    drain::signal().await;
+    drain::drain(&app, &stop).await;
+    Ok(())
+}
+
+impl App {
+    /// Puts a node together. It listens nowhere yet.
+    pub async fn new(config: Config, metrics: Arc<Metrics>) -> Result<Arc<Self>, StartError> {
+        let auth = Arc::new(Authenticator::new(&config)?);
+        let bus = connect(&config).await?;
+        let shared = Arc::new(Shared {
+            limits: config.tail.clone(),
+            tail_bytes: AtomicUsize::new(0),
+            metrics: Arc::clone(&metrics),
+        });
+        let linger = Duration::from_millis(config.rooms.linger_ms);
+        Ok(Arc::new(Self {
+            rooms: Rooms::new(Arc::clone(&bus), shared, linger),
+            connections: Connections::new(config.limits.outbox_bytes, Arc::clone(&metrics)),
+            admission: Admission::new(&config.limits),
+            config: Arc::new(config),
+            auth,
+            bus,
+            metrics,
+            tasks: TaskTracker::new(),
+            draining: Arc::default(),
+            unique: AtomicU64::new(0),
+        }))
+    }
+
+    /// Everything on the main listener.
+    pub fn router(self: &Arc<Self>, state: HttpState) -> Router {
+        Router::new()
+            .route("/ws", get(socket::upgrade))
+            .with_state(Arc::clone(self))
+            .merge(http::router(state.clone()))
+            .merge(dev::router(state))
+    }
+
+    fn http_state(&self, metrics: PrometheusHandle) -> HttpState {
+        HttpState {
+            config: Arc::clone(&self.config),
+            auth: Arc::clone(&self.auth),
+            bus: Arc::clone(&self.bus),
+            draining: Arc::clone(&self.draining),
+            metrics,
+        }
+    }
+
+    /// Whether the node is about to end.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Begins to say so, to `/readyz` and to whoever connects.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// A number that never repeats on this node.
+    pub fn next_unique(&self) -> u64 {
+        self.unique.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A session's name, the only one of its kind in the cluster.
+    pub fn session_name(&self, id: u64) -> String {
+        format!("{}/{id}", self.bus.node())
+    }
+}
+
+async fn connect(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
+    let retention =
+        Retention { length: config.history.length, age_ms: config.history.age_seconds.saturating_mul(1000) };
+    Ok(match &config.redis_url {
+        Some(url) => {
+            let redis = RedisConfig::new(url.expose(), &config.node, retention);
+            Arc::new(RedisBus::connect(redis).await?)
+        }
+        None => Arc::new(MemoryBus::new(&config.node, retention)),
+    })
+}

@@ -1,0 +1,183 @@
+//! JSON Web Tokens: the one credential behind all the ways to bring one.
+
+use std::collections::HashSet;
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use proto::{UserId, depth};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{AuthError, Identity, now_ms, rights::Grants};
+use crate::config::{Config, ConfigError};
+
+/// Checks tokens, and makes them where this node has the key: see `chorus token` and development mode.
+pub struct Authenticator {
+    decoding: DecodingKey,
+    encoding: EncodingKey,
+    validation: Validation,
+}
+
+/// What a new token says.
+#[derive(Clone, Debug, Serialize)]
+pub struct Claims {
+    /// Who.
+    pub sub: UserId,
+    /// When its time is over, in seconds since 1970.
+    pub exp: u64,
+    /// When it was made, in seconds since 1970.
+    pub iat: u64,
+    /// The display name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The rooms it opens; without, the configuration's default rights hold in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rooms: Option<Grants>,
+    /// For whom it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aud: Option<String>,
+    /// Who made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+}
+
+/// What a token that came in says, as far as it concerns us.
+#[derive(Deserialize)]
+struct Payload {
+    sub: UserId,
+    exp: f64,
+    #[serde(default)]
+    nbf: Option<f64>,
+    #[serde(default)]
+    name: Option<Box<str>>,
+    #[serde(default)]
+    info: Option<Box<RawValue>>,
+    #[serde(default)]
+    rooms: Option<Grants>,
+}
+
+impl Claims {
+    /// A token for `user` that is good for `ttl_seconds`.
+    pub fn new(user: UserId, ttl_seconds: u64) -> Self {
+        let iat = now_ms() / 1000;
+        Self {
+            sub: user,
+            exp: iat.saturating_add(ttl_seconds),
+            iat,
+            name: None,
+            rooms: None,
+            aud: None,
+            iss: None,
+        }
+    }
+}
+
+impl Authenticator {
+    /// The longest token, in bytes.
+    pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+    /// How far in the future a `nbf` may lie, in milliseconds: the maker's clock may be ahead of ours, and
+    /// its tokens are used at once. `exp` has no such leeway, for a connection ends at that moment anyway.
+    pub const NBF_LEEWAY_MS: u64 = 5_000;
+
+    /// Takes the configured key, or makes one in development mode, which ends with this process.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        match &config.auth.jwt_secret {
+            Some(secret) => Ok(Self::with_key(secret.expose().as_bytes(), config)),
+            None if config.development() => {
+                let mut key = [0; 32];
+                getrandom::fill(&mut key).map_err(|error| {
+                    ConfigError::new(format!("the system gives no random bytes: {error}"))
+                })?;
+                Ok(Self::with_key(&key, config))
+            }
+            None => Err(ConfigError::new("auth.jwt_secret is not set: no client could ever be believed")),
+        }
+    }
+
+    fn with_key(key: &[u8], config: &Config) -> Self {
+        let auth = &config.auth;
+        let mut validation = Validation::new(Algorithm::HS256);
+        // The families are apart, so that no public key can ever be taken for a secret.
+        validation.algorithms = vec![Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
+        // Times are judged last and by ourselves, so that `Expired` means that nothing else is wrong.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.validate_aud = auth.audience.is_some();
+        validation.aud = auth.audience.clone().map(|audience| HashSet::from([audience]));
+        validation.iss = auth.issuer.clone().map(|issuer| HashSet::from([issuer]));
+        // The library passes over a claim that is checked but absent, unless it is required. `exp` is
+        // required by the payload's type.
+        let required = [("aud", auth.audience.is_some()), ("iss", auth.issuer.is_some())];
+        validation.required_spec_claims =
+            required.iter().filter(|(_, set)| *set).map(|(claim, _)| (*claim).to_owned()).collect();
+        Self { decoding: DecodingKey::from_secret(key), encoding: EncodingKey::from_secret(key), validation }
+    }
+
+    /// Makes an identity of a token.
+    pub fn verify(&self, token: &str) -> Result<Identity, AuthError> {
+        self.verify_at(token, now_ms())
+    }
+
+    fn verify_at(&self, token: &str, now_ms: u64) -> Result<Identity, AuthError> {
+        if token.len() > Self::MAX_TOKEN_BYTES {
+            return Err(AuthError::Failed("the token is longer than 8 KiB"));
+        }
+        let data = jsonwebtoken::decode::<Payload>(token, &self.decoding, &self.validation)
+            .map_err(|error| AuthError::Failed(what_is_wrong(&error)))?;
+        if data.header.crit.is_some() {
+            return Err(AuthError::Failed("the token has critical headers that we do not know"));
+        }
+        let Payload { sub, exp, nbf, name, info, rooms } = data.claims;
+        if !name.as_deref().is_none_or(Identity::is_name) {
+            return Err(AuthError::Failed(
+                "the name is not one of 1 to 128 bytes without control characters",
+            ));
+        }
+        if !info.as_deref().is_none_or(is_info) {
+            return Err(AuthError::Failed("info is longer than 1 KiB or nests too deeply"));
+        }
+        if nbf.is_some_and(|nbf| milliseconds(nbf) > now_ms + Self::NBF_LEEWAY_MS) {
+            return Err(AuthError::Failed("the token is not good yet"));
+        }
+        let identity = Identity { user: sub, name, info, expires_at_ms: milliseconds(exp), rooms };
+        if identity.is_expired(now_ms) { Err(AuthError::Expired) } else { Ok(identity) }
+    }
+
+    /// Signs claims with HS256.
+    pub fn mint(&self, claims: &Claims) -> Result<String, AuthError> {
+        jsonwebtoken::encode(&Header::default(), claims, &self.encoding)
+            .map_err(|_| AuthError::Failed("the token can't be signed"))
+    }
+}
+
+/// A `NumericDate` of RFC 7519 may have a fraction. Casting saturates, so what lies before 1970 is long over.
+#[expect(clippy::cast_sign_loss, reason = "a date before 1970 becomes 1970")]
+fn milliseconds(seconds: f64) -> u64 {
+    (seconds * 1000.0) as u64
+}
+
+fn is_info(info: &RawValue) -> bool {
+    let text = info.get();
+    text.len() <= Identity::MAX_INFO_BYTES && depth::within(text.as_bytes(), Identity::MAX_INFO_DEPTH)
+}
+
+/// The library's errors may quote the token, so only their kind goes on.
+fn what_is_wrong(error: &jsonwebtoken::errors::Error) -> &'static str {
+    use jsonwebtoken::errors::ErrorKind;
+
+    match error.kind() {
+        ErrorKind::InvalidSignature => "the signature is not ours",
+        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => {
+            "the algorithm is not one of HS256, HS384, HS512"
+        }
+        ErrorKind::MissingRequiredClaim(claim) if claim == "aud" => "the token names no audience",
+        ErrorKind::MissingRequiredClaim(_) => "the token names no issuer",
+        ErrorKind::InvalidAudience => "the token is for another audience",
+        ErrorKind::InvalidIssuer => "the token is from another issuer",
+        ErrorKind::Json(_) => "the token's header or claims are not what they must be",
+        _ => "the token is malformed",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! What a client's requests do.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proto::{
+    ClientFrame, ErrorCode, Ref, Request, RoomName,
+    client::{Auth, InRoom, Typing},
+    server::{self, Pong, Success},
+};
+
+use crate::{
+    auth::{Identity, Rights},
+    room::Room,
+    session::Session,
+};
+
+mod history;
+mod join;
+mod message;
+
+pub use join::join_from_query;
+
+/// Does what one request asks, and answers it now or, for a message, when the log did.
+pub async fn run(session: &Session, identity: &Arc<Identity>, request: Request<'_>) {
+    let Request { reference, frame } = request;
+    match frame {
+        ClientFrame::Auth(auth) => renew(session, identity, reference, &auth),
+        ClientFrame::Join(join) => join::run(session, identity, reference, join).await,
+        ClientFrame::Leave(leave) => leave_room(session, identity, reference, leave),
+        ClientFrame::Message(message) => message::run(session, identity, reference, message),
+        ClientFrame::Typing(typing) => show_typing(session, identity, reference, typing),
+        ClientFrame::History(history) => history::run(session, identity, reference, history).await,
+        ClientFrame::Ping {} => session.send(&Pong { reference }),
+        ClientFrame::Edit(_)
+        | ClientFrame::Delete(_)
+        | ClientFrame::React(_)
+        | ClientFrame::Read(_)
+        | ClientFrame::Presence(_) => {
+            session.error(reference, ErrorCode::UnknownType, "this server does not serve this frame type yet");
+        }
+    }
+}
+
+/// A request that can't be done, with the words for its `error`.
+type Refusal = (ErrorCode, &'static str);
+
+const NOT_JOINED: Refusal = (ErrorCode::NotJoined, "join the room first");
+const MAY_NOT_READ: Refusal = (ErrorCode::Forbidden, "the token grants no right to read this room");
+const MAY_NOT_WRITE: Refusal = (ErrorCode::Forbidden, "the token grants no right to post in this room");
+const UNAVAILABLE: Refusal = (ErrorCode::Unavailable, "the log can't be reached now: try again");
+
+/// The room that a client means: `@me` is its own.
+fn resolve(identity: &Identity, room: RoomName) -> RoomName {
+    if room.as_str() == "@me" { RoomName::of_user(&identity.user) } else { room }
+}
+
+fn rights(session: &Session, identity: &Identity, room: &RoomName) -> Rights {
+    identity.rights(room, session.app.config.rooms.default_rights)
+}
+
+/// The room, if the client joined it and may post in it.
+fn writable_room(session: &Session, identity: &Identity, name: RoomName) -> Result<Arc<Room>, Refusal> {
+    let name = resolve(identity, name);
+    let room = session.connection.room(&name).ok_or(NOT_JOINED)?;
+    let rights = rights(session, identity, &name);
+    // A user's own room is for the server API and for moderators to post to.
+    let may_post = if name.is_personal() { rights.moderate } else { rights.write };
+    if may_post { Ok(room) } else { Err(MAY_NOT_WRITE) }
+}
+
+fn renew(session: &Session, identity: &Identity, reference: Option<Ref>, auth: &Auth<'_>) {
+    match session.app.auth.verify(&auth.token) {
+        Ok(renewed) if renewed.user == identity.user => {
+            session.identify(renewed);
+            session.ok(reference, Success::default());
+        }
+        Ok(_) => session.error(reference, ErrorCode::Forbidden, "the new token is another user's"),
+        Err(error) => session.error(reference, ErrorCode::Forbidden, &error.to_string()),
+    }
+}
+
+fn leave_room(session: &Session, identity: &Identity, reference: Option<Ref>, leave: InRoom) {
+    let name = resolve(identity, leave.room);
+    match session.connection.room(&name) {
+        Some(room) => {
+            session.connection.leave(&room);
+            session.ok(reference, Success { room: Some(name), ..Success::default() });
+        }
+        None => session.error(reference, NOT_JOINED.0, NOT_JOINED.1),
+    }
+}
+
+/// Tells the room that somebody types. It may be lost, so nobody waits for it and nobody hears if it was.
+fn show_typing(session: &Session, identity: &Identity, reference: Option<Ref>, typing: Typing) {
+    let room = match writable_room(session, identity, typing.room) {
+        Ok(room) => room,
+        Err((code, message)) => return session.error(reference, code, message),
+    };
+    let frame = server::Typing { room: room.name.clone(), from: identity.user.clone(), on: typing.on };
+    let frame = Bytes::from(server::encode(&frame));
+    let bus = Arc::clone(&session.app.bus);
+    session.ok(reference, Success { room: Some(room.name.clone()), ..Success::default() });
+    session.app.tasks.spawn(async move {
+        let _ = bus.publish(&room.name, frame).await;
+    });
+}

@@ -1,0 +1,66 @@
+//! A page of a room's log.
+
+use bus::ReadFrom;
+use proto::{
+    MAX_HISTORY_PAGE, Ref,
+    client::History,
+    event,
+    server::write_history,
+};
+
+use super::{MAY_NOT_READ, UNAVAILABLE, resolve, rights};
+use crate::{auth::Identity, session::Session, socket::frame};
+
+/// Answers with a page, ascending, that ends by its limit or its bytes, whichever comes first.
+pub(super) async fn run(session: &Session, identity: &Identity, reference: Option<Ref>, history: History) {
+    let History { room, before, after, limit } = history;
+    let name = resolve(identity, room);
+    if !rights(session, identity, &name).read {
+        return session.error(reference, MAY_NOT_READ.0, MAY_NOT_READ.1);
+    }
+    let backward = after.is_none();
+    let from = match (before, after) {
+        (Some(before), _) => ReadFrom::BeforeSeq(before),
+        (None, Some(after)) => ReadFrom::AfterSeq(after),
+        (None, None) => ReadFrom::Newest,
+    };
+    let Ok(page) = session.app.bus.read(&name, from, limit).await else {
+        return session.error(reference, UNAVAILABLE.0, UNAVAILABLE.1);
+    };
+    let frames = page.events.iter().map(|event| {
+        let mut text = Vec::new();
+        event::write_frame(&mut text, &event.position, &event.body);
+        text
+    });
+    // A page that is cut by its bytes keeps the end that was asked for.
+    let (events, cut) = if backward {
+        let (mut events, cut) = fitting(frames.rev());
+        events.reverse();
+        (events, cut)
+    } else {
+        fitting(frames)
+    };
+    let more = cut
+        || match (page.events.first(), page.events.last()) {
+            (Some(first), _) if backward => first.position.seq > page.first,
+            (_, Some(last)) => last.position.seq < page.head.seq,
+            _ => false,
+        };
+    if reference.is_some() {
+        session.connection.send(frame::text(&write_history(reference.as_ref(), &name, &events, more)));
+    }
+}
+
+/// The frames that fit a page, and whether some did not. The first always does.
+fn fitting(frames: impl Iterator<Item = Vec<u8>>) -> (Vec<Vec<u8>>, bool) {
+    let mut bytes = 0;
+    let mut page = Vec::new();
+    for frame in frames {
+        bytes += frame.len();
+        if bytes > MAX_HISTORY_PAGE && !page.is_empty() {
+            return (page, true);
+        }
+        page.push(frame);
+    }
+    (page, false)
+}

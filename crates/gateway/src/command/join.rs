@@ -1,0 +1,123 @@
+//! Joining a room: where the client stands, what it missed, and a cursor from there on.
+
+use bus::{Bus, BusError, ReadFrom, Verdict};
+use proto::{
+    ErrorCode, Position, Ref, RoomName,
+    client::Join,
+    server::{self, Success},
+};
+
+use super::{MAY_NOT_READ, UNAVAILABLE, resolve, rights};
+use crate::{auth::Identity, room::Room, session::Session, socket::frame};
+
+/// Where a join puts a client.
+#[derive(Debug)]
+struct Place {
+    /// Just before the next event that it will get.
+    position: Position,
+    /// The room's newest `seq`.
+    head: u64,
+    /// Whether nothing is missing behind `since`.
+    recovered: bool,
+}
+
+/// Follows a room from where the client stands.
+pub(super) async fn run(session: &Session, identity: &Identity, reference: Option<Ref>, join: Join) {
+    let wants_ok = reference.is_some();
+    enter(session, identity, reference, join, wants_ok).await;
+}
+
+/// Joins a room that the request's query names. Its `ok` has no `ref` to come under, and is sent all the same.
+pub async fn join_from_query(session: &Session, identity: &Identity, room: &str) {
+    match RoomName::parse(room) {
+        Ok(room) => {
+            let join = Join { room, since: None, recent: None };
+            enter(session, identity, None, join, true).await;
+        }
+        Err(error) => session.error(None, ErrorCode::BadRoom, &error.to_string()),
+    }
+}
+
+async fn enter(session: &Session, identity: &Identity, reference: Option<Ref>, join: Join, wants_ok: bool) {
+    let Join { room, since, recent } = join;
+    let name = resolve(identity, room);
+    if !rights(session, identity, &name).read {
+        return session.error(reference, MAY_NOT_READ.0, MAY_NOT_READ.1);
+    }
+    let joined = session.connection.room(&name).is_some();
+    if !joined && session.connection.rooms() >= session.app.config.limits.rooms_per_connection {
+        let message = "this connection is in as many rooms as it may be: leave one first";
+        return session.error(reference, ErrorCode::TooLarge, message);
+    }
+    // Followed rooms could answer from their tails for a while, but nobody would know how true that is.
+    if !session.app.bus.health().up {
+        return session.error(reference, UNAVAILABLE.0, UNAVAILABLE.1);
+    }
+    let Ok(claim) = session.app.rooms.enter(&name).await else {
+        return session.error(reference, UNAVAILABLE.0, UNAVAILABLE.1);
+    };
+    let Ok(place) = find_place(&*session.app.bus, claim.room(), since, recent).await else {
+        return session.error(reference, UNAVAILABLE.0, UNAVAILABLE.1);
+    };
+    let ok = wants_ok.then(|| {
+        let ok = Success {
+            reference,
+            room: Some(name),
+            epoch: Some(place.position.epoch.clone()),
+            seq: Some(place.position.seq),
+            head: Some(place.head),
+            recovered: Some(place.recovered),
+            count: Some(place.head.saturating_sub(place.position.seq)),
+            ..Success::default()
+        };
+        frame::text(&server::encode(&ok))
+    });
+    session.app.metrics.joins.increment(1);
+    session.connection.join(claim, place.position, ok);
+}
+
+/// Finds where the client will stand: at `since` if that holds, else before the last `recent`, else at the head.
+async fn find_place(
+    bus: &dyn Bus,
+    room: &Room,
+    since: Option<Position>,
+    recent: Option<u32>,
+) -> Result<Place, BusError> {
+    if let Some(since) = since
+        && let Some(place) = recover(bus, room, since).await?
+    {
+        return Ok(place);
+    }
+    let recent = u64::from(recent.unwrap_or(0));
+    let from_tail = room.with_tail(|tail| {
+        let position = tail.recent(recent)?;
+        Some(Place { position, head: tail.head().seq, recovered: false })
+    });
+    if let Some(place) = from_tail {
+        return Ok(place);
+    }
+    // Only the ends of the log are asked for: the events themselves come by the cursor.
+    let page = bus.read(&room.name, ReadFrom::Newest, 1).await?;
+    let seq = page.head.seq.saturating_sub(recent).max(page.first.saturating_sub(1));
+    let position = Position { epoch: page.head.epoch, seq };
+    Ok(Place { position, head: page.head.seq, recovered: false })
+}
+
+/// The place at `since`, if that still holds: by the tail if it reaches back so far, else by the log.
+async fn recover(bus: &dyn Bus, room: &Room, since: Position) -> Result<Option<Place>, BusError> {
+    let known = room.with_tail(|tail| {
+        let ahead = since.seq > tail.head().seq;
+        (!ahead && tail.find(&since).is_some()).then(|| tail.head().seq)
+    });
+    let head = match known {
+        Some(head) => head,
+        None => {
+            let page = bus.read(&room.name, ReadFrom::After(since.clone()), 1).await?;
+            if page.verdict != Verdict::Holds {
+                return Ok(None);
+            }
+            page.head.seq
+        }
+    };
+    Ok(Some(Place { position: since, head, recovered: true }))
+}

@@ -1,0 +1,212 @@
+//! The configuration: every setting, its meaning, its default and its bounds, once.
+//!
+//! Four layers, each above the one before: the defaults below, a TOML file, `CHORUS_*` environment variables,
+//! flags. `docs/CONFIGURATION.md` is made from the declarations below, and a test keeps it so.
+
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::auth::Rights;
+
+#[macro_use]
+mod setting;
+mod check;
+mod load;
+mod network;
+#[cfg(test)]
+mod page;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+pub use load::{ConfigError, Sources};
+pub use secret::{RedisUrl, Secret};
+use setting::{Expected, Setting, list};
+
+settings! {
+    /// Everything that can be set.
+    Config {
+        /// Where clients connect, for WebSocket and HTTP alike; port 0 takes a free one. Loopback, so that a
+        /// first try concerns nobody else.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+            "an IP address and a port, such as 127.0.0.1:8080 or [::]:8080";
+        /// Another listener for `/metrics`, which then is not on the first one, and for `/healthz` and
+        /// `/readyz`, which are on both.
+        metrics_listen: Option<SocketAddr> = None, "an IP address and a port, such as 127.0.0.1:9090";
+        /// This node's name in logs, in `welcome` and in Redis. Each start of a node has an incarnation of
+        /// its own besides, so that two nodes of one name do no harm.
+        node: String = load::host_name(), "a name of 1 to 64 printable ASCII characters";
+        /// The Redis that carries rooms between nodes. Without one a node keeps them in its own memory, and
+        /// is alone.
+        redis_url: Option<RedisUrl> = None, "a URL such as redis://user:password@host:6379/0";
+        /// The sites whose pages may connect. With none listed, a page may connect to the host that it came
+        /// from.
+        allowed_origins: Vec<String> = Vec::new(), list("origins such as https://chat.example.com");
+        /// Keys for the server's side of the HTTP API. They open every room: make them long and random.
+        api_keys: Vec<Secret> = Vec::new(),
+            list("keys of at least 16 bytes each, as from `openssl rand -hex 32`");
+        /// The proxies whose `X-Forwarded-For` is believed. Without them a client's address is its socket's.
+        #[serde(deserialize_with = "network::list")]
+        trusted_proxies: Vec<IpNet> = Vec::new(), list("IP addresses and networks such as 10.0.0.0/8");
+        /// Seconds between SIGTERM and the end, over which the closing of the connections is spread. Whoever
+        /// starts the process must wait longer than that before killing it.
+        drain_seconds: u64 = 10, 0..=3600;
+        /// Which log lines are written, to standard error.
+        log: String = "info".to_owned(), "a filter such as info or warn,gateway=debug";
+        /// How log lines look: `text` for people, `json` for collectors.
+        log_format: LogFormat = LogFormat::Text, "text or json";
+        /// How clients prove who they are.
+        auth: AuthConfig = AuthConfig::default(), AuthConfig::settings();
+        /// What a client, an address and the node may use.
+        limits: LimitsConfig = LimitsConfig::default(), LimitsConfig::settings();
+        /// How much of a room's log is kept.
+        history: HistoryConfig = HistoryConfig::default(), HistoryConfig::settings();
+        /// How much of the rooms' logs a node holds in memory.
+        tail: TailConfig = TailConfig::default(), TailConfig::settings();
+        /// How dead connections are found.
+        heartbeat: HeartbeatConfig = HeartbeatConfig::default(), HeartbeatConfig::settings();
+        /// What holds in every room.
+        rooms: RoomsConfig = RoomsConfig::default(), RoomsConfig::settings();
+    }
+}
+
+settings! {
+    /// How clients prove who they are.
+    AuthConfig {
+        /// The key that tokens are signed with (HS256, HS384 or HS512). Without it and without a Redis the
+        /// node is in development mode: it makes a key, and gives guests a token.
+        jwt_secret: Option<Secret> = None,
+            "at least 32 random bytes, as HS256 needs (RFC 7518, section 3.2): try `openssl rand -base64 32`";
+        /// The `aud` that every token must name. When it is not set, `aud` is not looked at.
+        audience: Option<String> = None, "a text that is not empty";
+        /// The `iss` that every token must name. When it is not set, `iss` is not looked at.
+        issuer: Option<String> = None, "a text that is not empty";
+        /// The cookie that a token is taken from, if the request's `Origin` is allowed.
+        cookie: String = "chorus_token".to_owned(), "a cookie's name, of letters, digits and - _ .";
+        /// Milliseconds that a client without a credential in its request has to send one. A slow phone needs
+        /// two.
+        deadline_ms: u64 = 5_000, 100..=60_000;
+    }
+}
+
+settings! {
+    /// What a client, an address and the node may use.
+    LimitsConfig {
+        /// Bytes of a message's `data`. A long text fits; what is larger belongs elsewhere, with a link to it
+        /// in the message.
+        data_bytes: usize = 16 * 1024, 1..=196_608;
+        /// Bytes of a frame from a client: its `data`, a token of 8 KiB, and room for escapes and white
+        /// space.
+        frame_bytes: usize = 64 * 1024, 1024..=1_048_576;
+        /// How deeply JSON may nest. Many parsers of clients give up at a hundred.
+        json_depth: usize = 32, 2..=128;
+        /// Rooms that a connection may be in at once.
+        rooms_per_connection: usize = 100, 1..=10_000;
+        /// Requests of a connection that may wait for their answer; with more, its socket is not read.
+        requests_in_flight: usize = 64, 1..=10_000;
+        /// Frames a second that a connection may send in the long run. People need two; programs may gather
+        /// theirs.
+        frames_per_second: u32 = 50, 1..=1_000_000;
+        /// Frames that a connection may send at once before that rate holds, as a client does that joins all
+        /// its rooms.
+        frame_burst: u32 = 100, 1..=1_000_000;
+        /// Malformed frames one after the other that end a connection.
+        malformed_in_a_row: u32 = 10, 1..=10_000;
+        /// Bytes a second of past events that a connection is sent, so that those who come back leave room
+        /// for those who stayed.
+        replay_bytes_per_second: u32 = 4 * 1024 * 1024, 1024..=1_073_741_824;
+        /// Connections of the node. Each takes some 4 KB and one file descriptor: see `ulimit -n`.
+        connections: usize = 100_000, 1..=10_000_000;
+        /// Connections from one address (of IPv6, from one /64). An office behind one address is several
+        /// hundred people.
+        connections_per_address: usize = 1_000, 1..=10_000_000;
+        /// New connections a second, so that everybody's return after an outage does not become the next one.
+        accepts_per_second: u32 = 2_000, 1..=1_000_000;
+        /// Bytes of replies that may wait for a connection that does not take them. One page of history has
+        /// up to 256 KiB.
+        outbox_bytes: usize = 1024 * 1024, 16_384..=67_108_864;
+        /// Milliseconds that a socket may take nothing at all before its connection is closed. It may resume
+        /// from where it was.
+        slow_consumer_ms: u64 = 30_000, 100..=3_600_000;
+        /// Milliseconds that a request's headers may take to arrive.
+        header_read_timeout_ms: u64 = 5_000, 100..=60_000;
+        /// Bytes that the kernel may hold for a connection that reads slowly. Its own default is up to 1.5
+        /// MB, and delivers no faster.
+        send_buffer_bytes: usize = 64 * 1024, 4096..=16_777_216;
+    }
+}
+
+settings! {
+    /// How much of a room's log is kept.
+    HistoryConfig {
+        /// Events of a room that are kept at least. Redis trims in blocks and may keep a hundred more.
+        length: u64 = 1_000, 1..=1_000_000;
+        /// Seconds after a room's last event at which its log is dropped. The room itself is forgotten after
+        /// 30 days.
+        age_seconds: u64 = 24 * 60 * 60, 1..=2_592_000;
+    }
+}
+
+settings! {
+    /// How much of the rooms' logs a node holds in memory, for those who lag or come back.
+    TailConfig {
+        /// Bytes of one room's latest events: a thousand short messages.
+        bytes: usize = 256 * 1024, 1024..=67_108_864;
+        /// Seconds that an event stays there. Who was away for longer reads from the bus.
+        age_seconds: u64 = 60, 1..=86_400;
+        /// Bytes of all rooms together.
+        node_bytes: usize = 256 * 1024 * 1024, 1024..=68_719_476_736;
+    }
+}
+
+settings! {
+    /// How dead connections are found.
+    HeartbeatConfig {
+        /// Milliseconds between two pings; after two without a sign of life a connection is closed. Proxies
+        /// often cut what is silent for a minute.
+        interval_ms: u64 = 30_000, 100..=3_600_000;
+    }
+}
+
+settings! {
+    /// What holds in every room.
+    RoomsConfig {
+        /// What a user whose token names no rooms may do: `r` join and read, `w` post, `m` moderate.
+        default_rights: Rights = Rights::READ_WRITE, "letters of r, w and m, or nothing";
+        /// Milliseconds that a room is still followed after its last member left, for a reload leaves and
+        /// joins again at once.
+        linger_ms: u64 = 2_000, 0..=600_000;
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Puts the layers together and checks the result.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        load::load(sources)
+    }
+
+    /// Whether this is development mode: no key and no Redis. The node then makes a key of its own and hands
+    /// guest tokens to whoever asks, so it listens on loopback only.
+    pub fn development(&self) -> bool {
+        self.auth.jwt_secret.is_none() && self.redis_url.is_none()
+    }
+
+    /// The configuration as a TOML file, with secrets hidden.
+    pub fn to_toml(&self) -> String {
+        // Serialising can't fail: every section is a table with text keys, and no plain value follows a
+        // table.
+        toml::to_string(self).unwrap_or_default()
+    }
+}

@@ -1,0 +1,79 @@
+//! What no single type can tell: bounds of texts, and settings that must agree.
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Config, Secret};
+use crate::auth::origin;
+
+/// A setting that is wrong.
+pub(super) struct Complaint {
+    /// Its key.
+    pub(super) key: &'static str,
+    /// What would be right, if it is not what the setting's declaration says.
+    pub(super) instead: Option<&'static str>,
+}
+
+/// Finds the first setting that is wrong.
+pub(super) fn check(config: &Config) -> Result<(), Complaint> {
+    each(config)?;
+    together(config)
+}
+
+/// Settings by themselves.
+fn each(config: &Config) -> Result<(), Complaint> {
+    let long = |secret: &Secret, bytes| secret.expose().len() >= bytes;
+    let auth = &config.auth;
+    let wrong = [
+        (name(&config.node), "node"),
+        (config.allowed_origins.iter().all(|text| origin::is_origin(text)), "allowed_origins"),
+        (config.api_keys.iter().all(|key| long(key, 16)), "api_keys"),
+        (EnvFilter::try_new(&config.log).is_ok(), "log"),
+        (auth.jwt_secret.as_ref().is_none_or(|secret| long(secret, 32)), "auth.jwt_secret"),
+        (auth.audience.as_ref().is_none_or(|text| !text.is_empty()), "auth.audience"),
+        (auth.issuer.as_ref().is_none_or(|text| !text.is_empty()), "auth.issuer"),
+        (cookie(&auth.cookie), "auth.cookie"),
+    ]
+    .into_iter()
+    .find(|(right, _)| !right);
+    wrong.map_or(Ok(()), |(_, key)| Err(Complaint { key, instead: None }))
+}
+
+/// Settings that must agree with others.
+fn together(config: &Config) -> Result<(), Complaint> {
+    let loopback = config.listen.ip().to_canonical().is_loopback();
+    let wrong = [
+        (
+            config.redis_url.is_none() || config.auth.jwt_secret.is_some(),
+            "redis_url",
+            "auth.jwt_secret (CHORUS_JWT_SECRET) beside it: all nodes of a cluster check tokens with one key",
+        ),
+        (
+            !config.development() || loopback,
+            "listen",
+            "a loopback address such as 127.0.0.1:8080 while no auth.jwt_secret (CHORUS_JWT_SECRET) is set, \
+             for then guests get tokens",
+        ),
+        (
+            config.metrics_listen.is_none_or(|address| address != config.listen || address.port() == 0),
+            "metrics_listen",
+            "another address than listen, or none to serve both on one",
+        ),
+        (
+            config.limits.frame_bytes >= config.limits.data_bytes + 1024,
+            "limits.frame_bytes",
+            "at least limits.data_bytes and 1024 more, for what stands around a message's data",
+        ),
+        (config.tail.node_bytes >= config.tail.bytes, "tail.node_bytes", "at least tail.bytes"),
+    ]
+    .into_iter()
+    .find(|(right, ..)| !right);
+    wrong.map_or(Ok(()), |(_, key, instead)| Err(Complaint { key, instead: Some(instead) }))
+}
+
+fn name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn cookie(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}

@@ -1,0 +1,230 @@
+//! The layers of the configuration, and what is said when one of them is wrong.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::PathBuf,
+};
+
+use super::{
+    Config,
+    check::{Complaint, check},
+    setting::{Expected, Setting},
+};
+
+/// Names that the protocol reserves for what a later version serves: to ignore a key would be to accept no
+/// one.
+const LATER: [&str; 2] = ["CHORUS_JWT_PUBLIC_KEY", "CHORUS_JWKS_URL"];
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The file, when one was named by a flag.
+    pub file: Option<PathBuf>,
+    /// The environment; only `CHORUS_*` is looked at.
+    pub environment: BTreeMap<String, String>,
+    /// Keys and values of flags.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+/// Why a configuration is refused: one line that names the key, the value, and what would be right.
+/// It holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    pub(crate) fn new(line: impl AsRef<str>) -> Self {
+        Self(line.as_ref().split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// A value and where it was found.
+struct Given {
+    value: toml::Value,
+    origin: String,
+}
+
+/// Everything that was given, by key; a later layer replaces what an earlier one said.
+struct Layers {
+    settings: Vec<Setting>,
+    given: BTreeMap<String, Given>,
+}
+
+pub(super) fn load(sources: &Sources) -> Result<Config, ConfigError> {
+    let mut layers = Layers { settings: settings(), given: BTreeMap::new() };
+    let variable = sources.environment.get("CHORUS_CONFIG").map(PathBuf::from);
+    if let Some(file) = sources.file.clone().or(variable) {
+        layers.file(&file)?;
+    }
+    layers.environment(&sources.environment)?;
+    for (key, value) in &sources.flags {
+        layers.flag(key, value);
+    }
+    layers.build()
+}
+
+/// The machine's name, or `chorus` if it has none that can be printed.
+pub(super) fn host_name() -> String {
+    let name = gethostname::gethostname();
+    let printable =
+        name.to_str().filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic()));
+    printable.map_or_else(|| "chorus".to_owned(), |name| name.chars().take(64).collect())
+}
+
+/// Every setting with its whole key, sections resolved.
+pub(super) fn settings() -> Vec<Setting> {
+    let mut all = Vec::new();
+    for setting in Config::settings() {
+        if let Expected::Section(inner) = setting.expected {
+            all.extend(inner.into_iter().map(|s| Setting { key: format!("{}.{}", setting.key, s.key), ..s }));
+        } else {
+            all.push(setting);
+        }
+    }
+    all
+}
+
+impl Layers {
+    fn file(&mut self, path: &PathBuf) -> Result<(), ConfigError> {
+        let shown = path.display();
+        let text = fs::read_to_string(path)
+            .map_err(|error| ConfigError::new(format!("the configuration file {shown}: {error}")))?;
+        let table: toml::Table = text.parse().map_err(|error| syntax(path, &text, &error))?;
+        for (key, value) in flat(table) {
+            self.given.insert(key, Given { value, origin: format!("in {shown}") });
+        }
+        Ok(())
+    }
+
+    fn environment(&mut self, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+        let known: HashMap<String, &Setting> = self.settings.iter().map(|s| (s.variable(), s)).collect();
+        for (name, text) in environment.iter().filter(|(name, _)| name.starts_with("CHORUS_")) {
+            if let Some(setting) = known.get(name) {
+                let given = Given { value: setting.read(text), origin: format!("from {name}") };
+                self.given.insert(setting.key.clone(), given);
+            } else if LATER.contains(&&**name) {
+                let line = format!("{name} is not served by this version: set CHORUS_JWT_SECRET instead");
+                return Err(ConfigError::new(line));
+            } else if let Some(near) = known.keys().find(|known| strsim::osa_distance(known, name) <= 2) {
+                // Others may have variables of this prefix too (Kubernetes sets some), but hardly such.
+                return Err(ConfigError::new(format!("{name} is not a setting: did you mean {near}?")));
+            }
+        }
+        Ok(())
+    }
+
+    fn flag(&mut self, key: &str, text: &str) {
+        if let Some(setting) = self.settings.iter().find(|setting| setting.key == key) {
+            let origin = format!("from --{}", key.replace('_', "-"));
+            self.given.insert(key.to_owned(), Given { value: setting.read(text), origin });
+        }
+    }
+
+    fn build(self) -> Result<Config, ConfigError> {
+        for (key, given) in &self.given {
+            let setting = self.settings.iter().find(|setting| setting.key == *key);
+            let setting = setting.ok_or_else(|| self.unknown(key, &given.origin))?;
+            if !setting.admits(&given.value) {
+                return Err(self.wrong(key, None));
+            }
+        }
+        let config: Config = serde_path_to_error::deserialize(toml::Value::Table(nested(&self.given)))
+            .map_err(|error| {
+                let path = error.path().to_string();
+                // A list's path ends in the index of the item.
+                self.wrong(path.split('[').next().unwrap_or(&path), None)
+            })?;
+        check(&config).map_err(|Complaint { key, instead }| self.wrong(key, instead))?;
+        Ok(config)
+    }
+
+    /// The line about a setting that is wrong.
+    fn wrong(&self, key: &str, instead: Option<&str>) -> ConfigError {
+        let given = self.given.get(key);
+        let value = given.map_or_else(|| default(key), |given| shown(key, &given.value));
+        let origin = given.map_or("by default", |given| &given.origin);
+        let setting = self.settings.iter().find(|setting| setting.key == key);
+        let declared = || setting.map(|setting| setting.expected.to_string());
+        let expected = instead.map(str::to_owned).or_else(declared).unwrap_or_default();
+        ConfigError::new(format!("{key} = {value} ({origin}): expected {expected}"))
+    }
+
+    /// The line about a key that is none.
+    fn unknown(&self, key: &str, origin: &str) -> ConfigError {
+        if self.settings.iter().any(|setting| setting.key.starts_with(&format!("{key}."))) {
+            return ConfigError::new(format!(
+                "{key} ({origin}) is a table: write [{key}], and its settings below"
+            ));
+        }
+        let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+        let likeness = |setting: &Setting| {
+            strsim::jaro_winkler(&setting.key, key).max(strsim::jaro_winkler(&last(&setting.key), &last(key)))
+        };
+        let nearest = self.settings.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let advice = nearest
+            .filter(|setting| likeness(setting) > 0.85)
+            .map_or("docs/CONFIGURATION.md lists them all".to_owned(), |near| {
+                format!("did you mean {}?", near.key)
+            });
+        ConfigError::new(format!("{key} ({origin}) is not a setting: {advice}"))
+    }
+}
+
+/// A table's values by their whole keys.
+pub(super) fn flat(table: toml::Table) -> BTreeMap<String, toml::Value> {
+    let mut all = BTreeMap::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(section) => {
+                all.extend(section.into_iter().map(|(inner, value)| (format!("{key}.{inner}"), value)));
+            }
+            value => {
+                all.insert(key, value);
+            }
+        }
+    }
+    all
+}
+
+/// The opposite of [`flat`].
+fn nested(given: &BTreeMap<String, Given>) -> toml::Table {
+    let mut table = toml::Table::new();
+    for (key, Given { value, .. }) in given {
+        let Some((section, key)) = key.split_once('.') else {
+            table.insert(key.clone(), value.clone());
+            continue;
+        };
+        let section = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        if let toml::Value::Table(section) = section {
+            section.insert(key.to_owned(), value.clone());
+        }
+    }
+    table
+}
+
+/// A default, as it would stand in a file.
+fn default(key: &str) -> String {
+    let table = toml::Table::try_from(Config::default()).unwrap_or_default();
+    flat(table).get(key).map_or_else(|| "nothing".to_owned(), ToString::to_string)
+}
+
+/// A value as it is shown in an error: on one line, not too long, and never a secret.
+fn shown(key: &str, value: &toml::Value) -> String {
+    if ["auth.jwt_secret", "api_keys", "redis_url"].contains(&key) {
+        return "(hidden)".to_owned();
+    }
+    let text = match value {
+        toml::Value::String(text) => format!("{text:?}"),
+        value => value.to_string(),
+    };
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn syntax(path: &std::path::Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+    ConfigError::new(format!("{}, line {line}: {}", path.display(), error.message()))
+}

@@ -1,0 +1,199 @@
+//! A connection's place in a room: a cursor into the room's tail, or, when the tail does not reach back that far,
+//! what was read from the log instead.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use proto::Position;
+
+use super::{
+    Connection,
+    writer::{PIECES, Piece, Sent, Source},
+};
+use crate::{
+    room::{Batch, Frame, Mark, Room, Segment},
+    rooms::Claim,
+};
+
+/// A connection's place in a room.
+pub struct Membership {
+    claim: Claim,
+    seat: Arc<Segment>,
+    /// Where the client stands: the last event, or reset, that was written.
+    position: Position,
+    /// The index of the next frame in the room's tail, for whoever is not replaying.
+    index: u64,
+    /// Set while the tail does not reach back to the position: what was read from the log and waits to be
+    /// written. Empty: the next page has to be read.
+    #[expect(clippy::box_collection, reason = "there is one for each membership and it is hardly ever set")]
+    replay: Option<Box<VecDeque<Frame>>>,
+    /// What goes out in the place of an event, by its `seq`: the `ok` of a message with `echo: false`.
+    instead: Vec<(u64, Bytes)>,
+}
+
+/// A page that a membership needs from the log.
+pub struct ReadOn {
+    /// The room.
+    pub room: Arc<Room>,
+    /// Where the client stands.
+    pub from: Position,
+}
+
+impl Membership {
+    /// A membership of whoever stands at `position`.
+    pub fn new(claim: Claim, seat: Arc<Segment>, position: Position) -> Self {
+        let mut membership =
+            Self { claim, seat, position, index: 0, replay: Some(Box::default()), instead: Vec::new() };
+        membership.attach();
+        membership
+    }
+
+    /// The room.
+    pub fn room(&self) -> &Arc<Room> {
+        self.claim.room()
+    }
+
+    /// Gives the place in the room's member list back.
+    pub fn vacate(&self, connection: &Arc<Connection>) {
+        self.seat.remove(connection);
+    }
+
+    /// Puts `instead` in the place of an event that is still to come; gives it back if that place has passed.
+    pub fn replace_event(&mut self, seq: u64, instead: Bytes) -> Option<Bytes> {
+        if self.position.seq >= seq {
+            return Some(instead);
+        }
+        self.instead.push((seq, instead));
+        None
+    }
+
+    /// What to read from the log, if nothing is left to write and the tail has no place for the position.
+    pub fn read_on(&mut self) -> Option<ReadOn> {
+        let starving = self.replay.as_ref().is_some_and(|frames| frames.is_empty());
+        (starving && !self.attach())
+            .then(|| ReadOn { room: Arc::clone(self.room()), from: self.position.clone() })
+    }
+
+    /// Whether the membership still stands where the page was asked for.
+    pub fn awaits(&self, read: &ReadOn) -> bool {
+        Arc::ptr_eq(self.room(), &read.room)
+            && self.position == read.from
+            && self.replay.as_ref().is_some_and(|frames| frames.is_empty())
+    }
+
+    /// Takes in what was read; `stands` is another name for the same place, when nothing was.
+    pub fn replay(&mut self, frames: VecDeque<Frame>, stands: Option<Position>) {
+        if let Some(stands) = stands {
+            self.position = stands;
+        }
+        self.replay = Some(Box::new(frames));
+    }
+
+    /// Finds the position's place in the tail; false if the log must be read.
+    fn attach(&mut self) -> bool {
+        let Some(index) = self.room().find(&self.position) else { return false };
+        self.index = index;
+        self.replay = None;
+        true
+    }
+
+    /// Whether the whole batch can go out as it is.
+    pub(super) fn takes(&self, batch: &Batch) -> bool {
+        self.replay.is_none() && self.instead.is_empty() && batch.fits(self.index, self.position.seq)
+    }
+
+    /// Adds what waits from the replay or the tail, frame by frame; says whether the log must be read first.
+    pub(super) fn gather(&mut self, number: usize, pieces: &mut Vec<Piece>) -> bool {
+        if self.replay.as_ref().is_some_and(|frames| frames.is_empty()) {
+            self.attach();
+        }
+        if let Some(frames) = &self.replay {
+            self.add_pieces(number, frames.iter(), pieces);
+            return frames.is_empty();
+        }
+        if self.index == self.room().end() {
+            return false;
+        }
+        let covered = self.room().with_tail(|tail| {
+            tail.since(self.index).map(|frames| self.add_pieces(number, frames, pieces)).is_some()
+        });
+        if !covered {
+            // The run's front has passed this cursor: the log goes on from the position.
+            self.replay = Some(Box::default());
+        }
+        !covered
+    }
+
+    /// Adds the pieces that frames make for this reader: itself, what goes in its place, or nothing when the
+    /// reader, having read ahead in the log, has seen it.
+    fn add_pieces<'a>(
+        &self,
+        number: usize,
+        frames: impl Iterator<Item = &'a Frame>,
+        pieces: &mut Vec<Piece>,
+    ) {
+        let mut seen = self.position.seq;
+        for frame in frames.take(PIECES - pieces.len()) {
+            let bytes = match &frame.mark {
+                Mark::Event(position) if position.seq <= seen => Bytes::new(),
+                Mark::Event(position) => {
+                    seen = position.seq;
+                    let instead = self.instead.iter().find(|(seq, _)| *seq == seen);
+                    instead.map_or_else(|| frame.bytes.clone(), |(_, instead)| instead.clone())
+                }
+                Mark::Reset(position) => {
+                    seen = position.seq;
+                    frame.bytes.clone()
+                }
+                Mark::Ephemeral => frame.bytes.clone(),
+            };
+            pieces.push(Piece { bytes, source: Source::Frame(number, frame.mark.clone()) });
+        }
+    }
+
+    /// Moves past one frame. Gives what that delivered, and what can no longer go out in an event's place.
+    pub(super) fn pass(&mut self, mark: &Mark) -> (Sent, Vec<Bytes>) {
+        match &mut self.replay {
+            Some(frames) => drop(frames.pop_front()),
+            None => self.index += 1,
+        }
+        match mark {
+            Mark::Event(position) if position.seq <= self.position.seq => (Sent::default(), Vec::new()),
+            Mark::Event(position) => {
+                self.position = position.clone();
+                let replaced = self.instead.iter().position(|(seq, _)| *seq == position.seq);
+                replaced.map(|index| self.instead.swap_remove(index));
+                (Sent { frames: 1, events: u64::from(replaced.is_none()) }, Vec::new())
+            }
+            Mark::Reset(position) => {
+                self.position = position.clone();
+                let late = std::mem::take(&mut self.instead).into_iter().map(|(_, frame)| frame);
+                (Sent { frames: 1, events: 0 }, late.filter(|frame| !frame.is_empty()).collect())
+            }
+            Mark::Ephemeral => (Sent { frames: 1, events: 0 }, Vec::new()),
+        }
+    }
+
+    /// Moves past the frames of a batch of which `taken` bytes were written. Gives what that delivered, and
+    /// where the last frame that was begun ends.
+    pub(super) fn pass_batch(&mut self, batch: &Batch, taken: usize) -> (Sent, usize) {
+        if taken == batch.bytes.len() {
+            self.index = batch.to;
+            if let Some(position) = &batch.position {
+                self.position = position.clone();
+            }
+            return (Sent { frames: batch.to - batch.from, events: batch.events }, taken);
+        }
+        let mut sent = Sent::default();
+        let mut begun = 0;
+        for (end, mark) in &batch.cuts {
+            if begun >= taken {
+                break;
+            }
+            // A batch goes out as it is only to whoever has nothing in an event's place: none can be late.
+            sent += self.pass(mark).0;
+            begun = *end;
+        }
+        (sent, begun)
+    }
+}

@@ -1,0 +1,300 @@
+//! What waits to be written to one socket, and in which order it goes.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use proto::{Position, RoomName};
+
+use super::{
+    Connection,
+    membership::{Membership, ReadOn},
+};
+use crate::{
+    metrics::Metrics,
+    room::{Batch, Frame, Mark, Room, Segment},
+    rooms::Claim,
+};
+
+/// The most pieces in one vectored write. Linux takes 1,024; past some dozen a second call costs no more.
+pub(super) const PIECES: usize = 64;
+
+/// Everything that waits for one socket. Its lock is the connection's write lock.
+pub struct Writer {
+    /// What is left of a frame that the socket took only half of.
+    rest: Bytes,
+    /// Replies, pings, the close.
+    outbox: VecDeque<Bytes>,
+    outbox_bytes: usize,
+    outbox_limit: usize,
+    /// The close frame is queued, and nothing may come behind it.
+    finished: bool,
+    memberships: Vec<Membership>,
+}
+
+/// How a write ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing waits any more.
+    Level,
+    /// What waits must be read from the log first.
+    Behind,
+    /// The socket takes no more for now.
+    Blocked,
+    /// The socket is gone.
+    Broken,
+}
+
+/// What a write got rid of, a frame counting when it was begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// Frames of any kind.
+    pub(super) frames: u64,
+    /// Logged events among them.
+    pub(super) events: u64,
+}
+
+impl std::ops::AddAssign for Sent {
+    fn add_assign(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.events += other.events;
+    }
+}
+
+/// A piece of a vectored write, and where it came from.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) bytes: Bytes,
+    pub(super) source: Source,
+}
+
+#[derive(Debug)]
+pub(super) enum Source {
+    Rest,
+    Outbox,
+    /// A room's batch, whole, for the membership of this number.
+    Batch(usize),
+    /// One frame of a tail or a replay, for the membership of this number.
+    Frame(usize, Mark),
+}
+
+impl Writer {
+    /// Nothing waits; the outbox will take `outbox_limit` bytes.
+    pub fn new(outbox_limit: usize) -> Self {
+        Self {
+            rest: Bytes::new(),
+            outbox: VecDeque::new(),
+            outbox_bytes: 0,
+            outbox_limit,
+            finished: false,
+            memberships: Vec::new(),
+        }
+    }
+
+    /// Queues a frame in the outbox; false if that is full.
+    #[must_use]
+    pub fn push(&mut self, frame: Bytes) -> bool {
+        let fits = self.outbox_bytes + frame.len() <= self.outbox_limit;
+        if fits {
+            self.push_unbounded(frame);
+        }
+        fits
+    }
+
+    /// Queues a frame whatever the bound.
+    fn push_unbounded(&mut self, frame: Bytes) {
+        if !self.finished {
+            self.outbox_bytes += frame.len();
+            self.outbox.push_back(frame);
+        }
+    }
+
+    /// Queues the last words of a connection, whatever the bound; what comes later is dropped.
+    pub fn finish(&mut self, announcement: Option<Bytes>, close: Bytes) {
+        announcement.into_iter().for_each(|frame| self.push_unbounded(frame));
+        self.push_unbounded(close);
+        self.finished = true;
+    }
+
+    /// The bytes in the outbox.
+    pub fn outbox_bytes(&self) -> usize {
+        self.outbox_bytes
+    }
+
+    /// Whether half of the outbox is used.
+    pub fn is_crowded(&self) -> bool {
+        self.outbox_bytes > self.outbox_limit / 2
+    }
+
+    /// Whether a cut frame or the outbox waits.
+    pub fn has_unsent(&self) -> bool {
+        !self.rest.is_empty() || !self.outbox.is_empty()
+    }
+
+    /// Adds a membership that stands at `position`.
+    pub fn join(&mut self, claim: Claim, seat: Arc<Segment>, position: Position) {
+        self.memberships.push(Membership::new(claim, seat, position));
+    }
+
+    /// Takes a membership out.
+    pub fn leave(&mut self, room: &Arc<Room>) -> Option<Membership> {
+        let index = self.memberships.iter().position(|membership| Arc::ptr_eq(membership.room(), room))?;
+        Some(self.memberships.swap_remove(index))
+    }
+
+    /// Takes all memberships out.
+    pub fn leave_all(&mut self) -> Vec<Membership> {
+        std::mem::take(&mut self.memberships)
+    }
+
+    /// The room of this name, if there is a membership.
+    pub fn room(&self, name: &RoomName) -> Option<Arc<Room>> {
+        self.memberships.iter().map(Membership::room).find(|room| room.name == *name).cloned()
+    }
+
+    /// The number of memberships.
+    pub fn rooms(&self) -> usize {
+        self.memberships.len()
+    }
+
+    /// Puts `instead` in the place of an event that is still to come; gives it back if that place has passed.
+    pub fn replace_event(&mut self, room: &Arc<Room>, seq: u64, instead: Bytes) -> Option<Bytes> {
+        match self.memberships.iter_mut().find(|membership| Arc::ptr_eq(membership.room(), room)) {
+            Some(membership) => membership.replace_event(seq, instead),
+            None => Some(instead),
+        }
+    }
+
+    /// What to read from the log for the first membership that has nothing left to write and no place in its
+    /// tail.
+    pub fn read_on(&mut self) -> Option<ReadOn> {
+        self.memberships.iter_mut().find_map(Membership::read_on)
+    }
+
+    /// Takes in a page that was asked for; ignored if the membership has moved since.
+    pub fn replay(&mut self, read: &ReadOn, frames: VecDeque<Frame>, stands: Option<Position>) {
+        if let Some(membership) = self.memberships.iter_mut().find(|membership| membership.awaits(read)) {
+            membership.replay(frames, stands);
+        }
+    }
+
+    /// Writes until nothing waits or the socket takes no more.
+    pub fn write(
+        &mut self,
+        batch: Option<(&Arc<Room>, &Batch)>,
+        mut send: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+        metrics: &Metrics,
+    ) -> Outcome {
+        loop {
+            let (pieces, behind) = self.gather(batch);
+            if pieces.is_empty() {
+                return if behind { Outcome::Behind } else { Outcome::Level };
+            }
+            let mut slices = [IoSlice::new(&[]); PIECES];
+            let mut total = 0;
+            for (slice, piece) in slices.iter_mut().zip(&pieces) {
+                *slice = IoSlice::new(&piece.bytes);
+                total += piece.bytes.len();
+            }
+            // Frames that were replaced by nothing make pieces of no bytes; the kernel need not hear of them.
+            let sent = if total == 0 { Ok(0) } else { send(&slices[..pieces.len()]) };
+            match sent {
+                Ok(0) if total > 0 => return Outcome::Broken,
+                Ok(written) => {
+                    let sent = self.commit(pieces, written, batch.map(|(_, batch)| batch));
+                    metrics.sent_bytes.increment(written as u64);
+                    metrics.frames_sent.increment(sent.frames);
+                    metrics.deliveries.increment(sent.events);
+                    if written < total {
+                        return Outcome::Blocked;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Outcome::Blocked,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Outcome::Broken,
+            }
+        }
+    }
+
+    /// What waits, in order: the rest of a cut frame, the outbox, then each room's run; and whether some
+    /// membership has to read its log first.
+    fn gather(&mut self, batch: Option<(&Arc<Room>, &Batch)>) -> (Vec<Piece>, bool) {
+        let mut pieces = Vec::new();
+        let mut behind = false;
+        if !self.rest.is_empty() {
+            pieces.push(Piece { bytes: self.rest.clone(), source: Source::Rest });
+        }
+        let outbox = self.outbox.iter().take(PIECES - pieces.len());
+        pieces.extend(outbox.map(|frame| Piece { bytes: frame.clone(), source: Source::Outbox }));
+        for (number, membership) in self.memberships.iter_mut().enumerate() {
+            if pieces.len() == PIECES {
+                break;
+            }
+            match batch {
+                Some((room, batch)) if Arc::ptr_eq(room, membership.room()) && membership.takes(batch) => {
+                    pieces.push(Piece { bytes: batch.bytes.clone(), source: Source::Batch(number) });
+                }
+                _ => behind |= membership.gather(number, &mut pieces),
+            }
+        }
+        (pieces, behind)
+    }
+
+    /// Moves on past what was written, and keeps the rest of a frame that was cut.
+    fn commit(&mut self, pieces: Vec<Piece>, mut written: usize, batch: Option<&Batch>) -> Sent {
+        let mut sent = Sent::default();
+        for Piece { bytes, source } in pieces {
+            let taken = written.min(bytes.len());
+            if taken == 0 && !bytes.is_empty() {
+                break;
+            }
+            written -= taken;
+            // Where the last frame of the piece that was begun ends.
+            let mut end = bytes.len();
+            match source {
+                Source::Rest => {}
+                Source::Outbox => {
+                    self.outbox.pop_front();
+                    self.outbox_bytes -= bytes.len();
+                    sent.frames += 1;
+                }
+                Source::Batch(number) => {
+                    if let (Some(membership), Some(batch)) = (self.memberships.get_mut(number), batch) {
+                        let (passed, cut) = membership.pass_batch(batch, taken);
+                        sent += passed;
+                        end = cut;
+                    }
+                }
+                Source::Frame(number, mark) => {
+                    if let Some(membership) = self.memberships.get_mut(number) {
+                        let (passed, late) = membership.pass(&mark);
+                        sent += passed;
+                        late.into_iter().for_each(|frame| self.push_unbounded(frame));
+                    }
+                }
+            }
+            self.rest = bytes.slice(taken..end);
+            if !self.rest.is_empty() {
+                break;
+            }
+        }
+        if self.outbox.is_empty() {
+            self.outbox = VecDeque::new();
+        }
+        sent
+    }
+}
+
+impl Connection {
+    /// Whether a page that was read from the log was taken in, and the connection may go on writing.
+    pub fn replay(&self, read: &ReadOn, frames: VecDeque<Frame>, stands: Option<Position>) {
+        self.with_writer(|writer| writer.replay(read, frames, stands));
+        self.flush(None);
+    }
+}
+
+#[cfg(test)]
+mod tests;

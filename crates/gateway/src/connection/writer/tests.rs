@@ -1,0 +1,194 @@
+//! The write path against a socket that takes as many bytes as it likes, whenever it likes.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bus::{Bus, MemoryBus, Retention};
+use proptest::prelude::*;
+use proto::Epoch;
+
+use super::*;
+use crate::{config::TailConfig, room::Shared, rooms::Rooms};
+
+/// A node's rooms over a bus in memory, with tails of at most `tail_bytes`.
+fn rooms(tail_bytes: usize) -> (Arc<Rooms>, Arc<dyn Bus>) {
+    let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new("test", Retention { length: 1000, age_ms: 60_000 }));
+    let limits = TailConfig { bytes: tail_bytes, ..TailConfig::default() };
+    let shared = Arc::new(Shared { limits, tail_bytes: 0.into(), metrics: Arc::new(Metrics::new()) });
+    (Rooms::new(Arc::clone(&bus), shared, Duration::ZERO), bus)
+}
+
+fn at(seq: u64) -> Position {
+    Position { epoch: Epoch::parse("e").unwrap(), seq }
+}
+
+fn event(seq: u64) -> Frame {
+    Frame { bytes: format!("<{seq}>").into(), mark: Mark::Event(at(seq)), sent_at: None }
+}
+
+/// A connection with one room, and what its socket got.
+struct Bench {
+    rooms: Arc<Rooms>,
+    room: Arc<Room>,
+    writer: Writer,
+    metrics: Metrics,
+    got: Vec<u8>,
+}
+
+impl Bench {
+    async fn new(tail_bytes: usize) -> Self {
+        let (rooms, _) = rooms(tail_bytes);
+        let claim = rooms.enter(&RoomName::parse("lobby").unwrap()).await.unwrap();
+        let room = Arc::clone(claim.room());
+        room.start(at(0));
+        let mut writer = Writer::new(1000);
+        writer.join(claim, Arc::default(), at(0));
+        Self { rooms, room, writer, metrics: Metrics::new(), got: Vec::new() }
+    }
+
+    /// Writes to a socket that takes `room` bytes, then blocks.
+    fn write(&mut self, batch: Option<&Batch>, mut room: usize) -> Outcome {
+        let got = &mut self.got;
+        let send = |slices: &[IoSlice<'_>]| {
+            let bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+            let taken = bytes.len().min(room);
+            room -= taken;
+            got.extend_from_slice(&bytes[..taken]);
+            if taken == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(taken) }
+        };
+        self.writer.write(batch.map(|batch| (&self.room, batch)), send, &self.metrics)
+    }
+
+    /// What the connection's own task does for one that is behind.
+    fn read_on(&mut self, head: u64, page: u64) {
+        if let Some(read) = self.writer.read_on() {
+            let frames: VecDeque<_> = (read.from.seq + 1..=head).take(page as usize).map(event).collect();
+            let stands = frames.is_empty().then(|| at(head));
+            self.writer.replay(&read, frames, stands);
+        }
+    }
+
+    fn text(&self) -> &str {
+        str::from_utf8(&self.got).unwrap()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// The log gets so many events.
+    Append(u64),
+    /// The room hears of so many of them; the flusher may hand them on in one piece, to a socket that takes so
+    /// many bytes.
+    Relay(u64, bool, usize),
+    /// A reply waits.
+    Reply,
+    /// The socket takes so many bytes.
+    Open(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (1_u64..12).prop_map(Step::Append),
+        (1_u64..12, any::<bool>(), 0_usize..9)
+            .prop_map(|(count, in_one_piece, room)| Step::Relay(count, in_one_piece, room)),
+        Just(Step::Reply),
+        (0_usize..40).prop_map(Step::Open),
+    ];
+    prop::collection::vec(step, 1..200)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the socket takes and whenever the tail is trimmed: whole frames, every event once, in order.
+    #[test]
+    fn frames_stay_whole_and_events_in_order(steps in steps(), tail_bytes in 8_usize..200, page in 1_u64..9) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut bench = Bench::new(tail_bytes).await;
+            let (mut head, mut heard, mut replies) = (0, 0, 0);
+            for step in steps {
+                match step {
+                    Step::Append(count) => head += count,
+                    Step::Relay(count, in_one_piece, room) => {
+                        let from = bench.room.end();
+                        let news = heard + 1..=head.min(heard + count);
+                        heard = *news.end();
+                        news.for_each(|seq| bench.room.push(event(seq)));
+                        let batch = bench.room.with_tail(|tail| tail.batch(from, 64));
+                        bench.write(batch.as_ref().filter(|_| in_one_piece), room);
+                    }
+                    Step::Reply => {
+                        replies += 1;
+                        prop_assert!(bench.writer.push(Bytes::from_static(b"(r)")));
+                    }
+                    Step::Open(room) => {
+                        bench.write(None, room);
+                        bench.read_on(head, page);
+                    }
+                }
+            }
+            (heard + 1..=head).for_each(|seq| bench.room.push(event(seq)));
+            while bench.write(None, usize::MAX) != Outcome::Level {
+                bench.read_on(head, page);
+            }
+            let events: String = (1..=head).map(|seq| format!("<{seq}>")).collect();
+            prop_assert_eq!(bench.text().replace("(r)", ""), events);
+            prop_assert_eq!(bench.text().matches("(r)").count(), replies);
+            Ok(())
+        })?;
+    }
+}
+
+#[tokio::test]
+async fn an_ok_takes_its_events_place() {
+    let mut bench = Bench::new(1000).await;
+    let room = Arc::clone(&bench.room);
+    assert_eq!(bench.writer.replace_event(&room, 2, Bytes::from_static(b"[ok]")), None);
+    (1..=3).for_each(|seq| room.push(event(seq)));
+    let batch = room.with_tail(|tail| tail.batch(0, 1000)).unwrap();
+    bench.write(Some(&batch), usize::MAX);
+    assert_eq!(bench.text(), "<1>[ok]<3>");
+    let late = bench.writer.replace_event(&room, 3, Bytes::from_static(b"[late]"));
+    assert_eq!(late.as_deref(), Some(&b"[late]"[..]), "that event has passed");
+}
+
+#[tokio::test]
+async fn an_ok_whose_event_is_lost_comes_behind_the_reset() {
+    let mut bench = Bench::new(1000).await;
+    let room = Arc::clone(&bench.room);
+    bench.writer.replace_event(&room, 9, Bytes::from_static(b"[ok]"));
+    room.push(event(1));
+    room.push(Frame { bytes: "<reset>".into(), mark: Mark::Reset(at(1)), sent_at: None });
+    room.push(event(2));
+    bench.write(None, usize::MAX);
+    assert_eq!(bench.text(), "<1><reset><2>[ok]");
+}
+
+#[tokio::test]
+async fn whoever_read_ahead_in_the_log_gets_nothing_twice() {
+    let mut bench = Bench::new(1000).await;
+    let room = Arc::clone(&bench.room);
+    let claim = bench.rooms.enter(&room.name).await.unwrap();
+    bench.writer.leave(&room);
+    bench.writer.join(claim, Arc::default(), at(2));
+    (1..=3).for_each(|seq| room.push(event(seq)));
+    // A reply that is cut right before what was seen already: its rest must not be taken for theirs.
+    assert!(bench.writer.push("(r)".into()));
+    assert_eq!(bench.write(None, 1), Outcome::Blocked);
+    assert_eq!(bench.write(None, usize::MAX), Outcome::Level);
+    assert_eq!(bench.text(), "(r)<3>");
+}
+
+#[test]
+fn nothing_goes_out_behind_the_close() {
+    let mut writer = Writer::new(100);
+    writer.finish(Some("closing".into()), "close".into());
+    assert!(writer.push("late".into()));
+    let mut got = Vec::new();
+    let send = |slices: &[IoSlice<'_>]| {
+        slices.iter().for_each(|slice| got.extend_from_slice(slice));
+        Ok(slices.iter().map(|slice| slice.len()).sum())
+    };
+    assert_eq!(writer.write(None, send, &Metrics::new()), Outcome::Level);
+    assert_eq!(got, b"closingclose");
+}

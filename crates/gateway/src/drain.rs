@@ -1,0 +1,83 @@
+//! The end of a node that is told to end: nobody is cut off, and not everybody comes back at once.
+
+use std::{sync::Arc, time::Duration};
+
+use proto::Close;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal as listen},
+    time::{self, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{app::App, connection::End};
+
+/// Closes are spread over at most half of the drain, but never more thinly than one in so long: a node with three
+/// connections need not take five seconds to tell them.
+const CLOSE_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Waits for SIGTERM or SIGINT. From then on, a second signal ends the process at once.
+pub async fn signal() {
+    let signals = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        tracing::error!("signals can't be listened for: only SIGKILL will end this process");
+        return std::future::pending().await;
+    };
+    either(&mut terminate, &mut interrupt).await;
+    tokio::spawn(async move {
+        either(&mut terminate, &mut interrupt).await;
+        tracing::warn!("a second signal: exiting at once");
+        std::process::exit(130);
+    });
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Not ready, no more accepts, sockets closed one after the other with a time to come back, the answers awaited;
+/// and an end before the deadline, whatever the clients do.
+pub async fn drain(app: &Arc<App>, stop: &CancellationToken) {
+    let window = Duration::from_secs(app.config.drain_seconds);
+    // Something must be left for the exit itself.
+    let deadline = Instant::now() + window.mul_f64(0.9);
+    app.begin_drain();
+    stop.cancel();
+    let connections = app.connections.all();
+    tracing::info!(connections = connections.len(), seconds = window.as_secs(), "draining");
+    let ended = time::timeout_at(deadline, async {
+        let step = CLOSE_INTERVAL.min(window / 2 / connections.len().max(1) as u32);
+        let begun = Instant::now();
+        for (number, connection) in connections.iter().enumerate() {
+            connection.end(End::Close(Close::Restart, Some(retry_after(connections.len()))));
+            // A timer has a grain of a millisecond, so at high numbers several go together.
+            let due = begun + step * number as u32;
+            if due > Instant::now() {
+                time::sleep_until(due).await;
+            }
+        }
+        drop(connections);
+        // Those whose handshake was under way when the drain began.
+        for late in app.connections.all() {
+            late.end(End::Close(Close::Restart, Some(retry_after(1))));
+        }
+        app.tasks.close();
+        app.tasks.wait().await;
+        app.bus.close().await;
+    })
+    .await;
+    match ended {
+        Ok(()) => tracing::info!("drained"),
+        Err(_) => tracing::warn!(left = app.tasks.len(), "the drain's time is over"),
+    }
+}
+
+/// When one of `crowd` clients may come back: at random, so that they do not come all at once, within a second
+/// and another one for each thousand of them, 15 at most.
+pub fn retry_after(crowd: usize) -> Duration {
+    let spread = (1000 + crowd as u64).min(15_000);
+    let random = getrandom::u64().unwrap_or(spread / 2);
+    Duration::from_millis(100 + random % spread)
+}

@@ -1,0 +1,84 @@
+//! HTTP beside the WebSocket: probes, metrics, tickets.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use bus::Bus;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+
+use crate::{auth::Authenticator, config::Config};
+
+pub mod problem;
+mod tickets;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct HttpState {
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// Checks tokens.
+    pub auth: Arc<Authenticator>,
+    /// The bus.
+    pub bus: Arc<dyn Bus>,
+    /// Whether the node is about to end.
+    pub draining: Arc<AtomicBool>,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+}
+
+/// The routes of the main listener, the WebSocket's and development's own excepted.
+pub fn router(state: HttpState) -> Router {
+    let api = Router::new().route("/v1/tickets", post(tickets::create)).merge(probes());
+    let all = if state.config.metrics_listen.is_some() { api } else { api.route("/metrics", get(metrics)) };
+    all.with_state(state)
+}
+
+/// The routes of the metrics' own listener.
+pub fn metrics_router(state: HttpState) -> Router {
+    probes().route("/metrics", get(metrics)).with_state(state)
+}
+
+fn probes() -> Router<HttpState> {
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready))
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    bus: BusReadiness,
+    draining: bool,
+}
+
+#[derive(Serialize)]
+struct BusReadiness {
+    up: bool,
+    detail: String,
+}
+
+/// Whether new connections should come here. A probe that is not ready is not dead: see `/healthz`.
+async fn ready(State(state): State<HttpState>) -> Response {
+    let health = state.bus.health();
+    let draining = state.draining.load(Ordering::Relaxed);
+    let ready = health.up && !draining;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let bus = BusReadiness { up: health.up, detail: health.detail };
+    (status, Json(Readiness { ready, bus, draining })).into_response()
+}
+
+async fn metrics(State(state): State<HttpState>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render())
+        .into_response()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

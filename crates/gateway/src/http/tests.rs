@@ -1,0 +1,211 @@
+use std::future::pending;
+
+use async_trait::async_trait;
+use axum::{
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request},
+};
+use bus::{
+    Append, Appending, BusError, Follower, Following, Health, MemoryBus, NodeId, Page, ReadFrom, Retention,
+};
+use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use proto::{Position, RoomName, UserId};
+use serde_json::Value;
+use tokio::sync::broadcast;
+use tower::ServiceExt;
+
+use super::*;
+use crate::{
+    auth::{Claims, ticket},
+    config::Secret,
+};
+
+/// A state with a key and the memory bus.
+pub(crate) fn state(change: impl FnOnce(&mut Config)) -> HttpState {
+    let mut config = Config::default();
+    config.auth.jwt_secret = Some(Secret::new("k".repeat(32)));
+    change(&mut config);
+    HttpState {
+        auth: Arc::new(Authenticator::new(&config).unwrap()),
+        config: Arc::new(config),
+        bus: Arc::new(MemoryBus::new("test", Retention { length: 10, age_ms: 1000 })),
+        draining: Arc::default(),
+        metrics: PrometheusBuilder::new().build_recorder().handle(),
+    }
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+}
+
+/// Calls a router as a client would.
+pub(crate) async fn call(router: Router, method: &str, uri: &str, headers: &[(&str, &str)]) -> Answer {
+    let request =
+        headers.iter().fold(Request::builder().method(method).uri(uri), |request, (name, value)| {
+            request.header(*name, *value)
+        });
+    let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    Answer { status, headers, text: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+fn token(state: &HttpState) -> String {
+    state.auth.mint(&Claims::new(UserId::parse("alice").unwrap(), 60)).unwrap()
+}
+
+#[tokio::test]
+async fn probes() {
+    let state = state(|_| ());
+    let answer = call(router(state.clone()), "GET", "/healthz", &[]).await;
+    assert_eq!((answer.status, &*answer.text), (200, "ok\n"));
+
+    let answer = call(router(state.clone()), "GET", "/readyz", &[]).await;
+    assert_eq!((answer.status, answer.json()["ready"].clone()), (200, Value::Bool(true)), "{}", answer.text);
+
+    state.draining.store(true, Ordering::Relaxed);
+    let answer = call(router(state.clone()), "GET", "/readyz", &[]).await;
+    assert_eq!((answer.status, answer.json()["draining"].clone()), (503, Value::Bool(true)));
+    assert_eq!(call(router(state), "GET", "/healthz", &[]).await.status, 200, "draining is not dead");
+
+    let answer =
+        call(router(HttpState { bus: Arc::new(Away::new()), ..self::state(|_| ()) }), "GET", "/readyz", &[])
+            .await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(
+        answer.json(),
+        serde_json::json!({ "ready": false, "bus": { "up": false, "detail": "gone" }, "draining": false })
+    );
+}
+
+#[tokio::test]
+async fn metrics_move_to_their_own_listener() {
+    let one = state(|_| ());
+    let answer = call(router(one.clone()), "GET", "/metrics", &[]).await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, "text/plain; version=0.0.4; charset=utf-8")
+    );
+
+    let two = state(|config| config.metrics_listen = Some(([127, 0, 0, 1], 9090).into()));
+    assert_eq!(call(router(two.clone()), "GET", "/metrics", &[]).await.status, 404);
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        assert_eq!(call(metrics_router(two.clone()), "GET", path, &[]).await.status, 200, "{path}");
+    }
+    assert_eq!(call(metrics_router(two), "POST", "/v1/tickets", &[]).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_token_buys_a_ticket() {
+    let state = state(|_| ());
+    let bearer = format!("Bearer {}", token(&state));
+    let answer = call(router(state.clone()), "POST", "/v1/tickets", &[("authorization", &bearer)]).await;
+    assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"));
+    assert_eq!(answer.json()["expires_in_ms"], 60_000);
+    let identity = ticket::redeem(&*state.bus, answer.json()["ticket"].as_str().unwrap()).await.unwrap();
+    assert_eq!(identity.user.as_str(), "alice");
+}
+
+#[tokio::test]
+async fn a_cookie_buys_one_only_for_an_allowed_page() {
+    let state = state(|_| ());
+    let cookie = format!("chorus_token={}", token(&state));
+    for (origin, status) in
+        [("http://chat.example.com", 200), ("http://evil.example", 403), ("null", 403), ("", 403)]
+    {
+        let headers = [("host", "chat.example.com"), ("cookie", &cookie), ("origin", origin)];
+        let headers = if origin.is_empty() { &headers[..2] } else { &headers[..] };
+        let answer = call(router(state.clone()), "POST", "/v1/tickets", headers).await;
+        assert_eq!(answer.status, status, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn errors_are_problems() {
+    let good = state(|_| ());
+    let bearer = format!("Bearer {}", token(&good));
+    let old = good.auth.mint(&Claims::new(UserId::parse("alice").unwrap(), 0)).unwrap();
+    let old = format!("Bearer {old}");
+    let away = HttpState { bus: Arc::new(Away::new()), ..good.clone() };
+    for (state, authorization, status, title) in [
+        (&good, None, 401, "Unauthorized"),
+        (&good, Some("Bearer nonsense"), 401, "Unauthorized"),
+        (&good, Some("Basic nonsense"), 401, "Unauthorized"),
+        (&good, Some(&*old), 401, "Unauthorized"),
+        (&away, Some(&*bearer), 503, "Service Unavailable"),
+    ] {
+        let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
+        let answer = call(router(state.clone()), "POST", "/v1/tickets", &headers).await;
+        assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"));
+        assert_eq!((&answer.json()["title"], &answer.json()["status"]), (&title.into(), &status.into()));
+        assert!(!answer.text.contains("nonsense"), "{}", answer.text);
+        assert_eq!(answer.header("www-authenticate"), if status == 401 { "Bearer" } else { "" });
+    }
+}
+
+/// A bus that is not there.
+struct Away(NodeId);
+
+impl Away {
+    fn new() -> Self {
+        Self(NodeId::new("test"))
+    }
+
+    fn error<T>() -> Result<T, BusError> {
+        Err(BusError::Unavailable { cause: "gone".into() })
+    }
+}
+
+#[async_trait]
+impl Bus for Away {
+    fn append(&self, _: &RoomName, _: Append) -> Appending {
+        unreachable!("no route appends")
+    }
+    async fn follow(&self, _: &RoomName, _: Arc<dyn Follower>) -> Result<Following, BusError> {
+        Self::error()
+    }
+    async fn read(&self, _: &RoomName, _: ReadFrom, _: u32) -> Result<Page, BusError> {
+        Self::error()
+    }
+    async fn head(&self, _: &RoomName) -> Result<Position, BusError> {
+        Self::error()
+    }
+    async fn publish(&self, _: &RoomName, _: Bytes) -> Result<(), BusError> {
+        Self::error()
+    }
+    async fn signal(&self, _: Bytes) -> Result<(), BusError> {
+        Self::error()
+    }
+    fn signals(&self) -> broadcast::Receiver<Bytes> {
+        broadcast::Sender::new(1).subscribe()
+    }
+    async fn put_ticket(&self, _: &str, _: Bytes, _: u64) -> Result<(), BusError> {
+        Self::error()
+    }
+    async fn take_ticket(&self, _: &str) -> Result<Option<Bytes>, BusError> {
+        Self::error()
+    }
+    fn health(&self) -> Health {
+        Health { up: false, detail: "gone".to_owned() }
+    }
+    fn node(&self) -> &NodeId {
+        &self.0
+    }
+    async fn close(&self) {
+        pending::<()>().await;
+    }
+}

@@ -1,0 +1,30 @@
+//! The gateway: WebSockets at one side, the bus at the other.
+//!
+//! The way of a message, by file name:
+//!
+//! ```text
+//! socket ─► session ─► command ─► bus.append
+//!                                     │
+//! connection ◄── room (tail, members, flush) ◄─ relay ◄─┘
+//! ```
+//!
+//! Start reading at [`session`], follow a message through `command/message.rs`, and come back by [`relay`],
+//! [`room`] and [`connection`].
+
+pub mod app;
+pub mod auth;
+pub mod command;
+pub mod config;
+pub mod connection;
+pub mod connections;
+pub mod dev;
+pub mod drain;
+pub mod http;
+pub mod limits;
+pub mod metrics;
+pub mod relay;
+pub mod room;
+pub mod rooms;
+pub mod serve;
+pub mod session;
+pub mod socket;

@@ -1,0 +1,53 @@
+//! `chorus`: arguments, configuration, and then the gateway runs until it is told to stop.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use gateway::{
+    app,
+    config::{Config, LogFormat},
+};
+use tracing_subscriber::{EnvFilter, fmt};
+
+mod cli;
+
+use cli::{Arguments, Command, Failure};
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        // Without a word when it fails: whoever has closed standard output does not want to read more.
+        Ok(output) => {
+            io::stdout().write_all(output.as_bytes()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+        }
+        Err(failure) => {
+            eprintln!("chorus: {failure}");
+            failure.code()
+        }
+    }
+}
+
+/// Does what was asked, and gives what is to be printed.
+fn run(arguments: &Arguments) -> Result<String, Failure> {
+    let config = || Config::load(&arguments.sources());
+    match &arguments.command {
+        None => serve(config()?).map(|()| String::new()),
+        Some(Command::Token(token)) => Ok(cli::token::mint(token, &config()?)? + "\n"),
+        Some(Command::Config) => Ok(config()?.to_toml()),
+        Some(Command::Health) => Ok(cli::health::check(&config()?)? + "\n"),
+        Some(Command::Version) => Ok(format!("chorus {}\n", env!("CARGO_PKG_VERSION"))),
+    }
+}
+
+fn serve(config: Config) -> Result<(), Failure> {
+    let lines = fmt().with_env_filter(EnvFilter::new(&config.log)).with_writer(io::stderr);
+    match config.log_format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Failed(format!("no threads: {error}")))?;
+    runtime.block_on(app::run(config)).map_err(Failure::from)
+}

@@ -1,0 +1,213 @@
+//! What a node counts, and how Prometheus reads it.
+//!
+//! Every metric is described and registered at the start, so that one that never happened shows as 0. No
+//! label holds anything a client sent: rooms and users are never labels.
+
+use std::{sync::Arc, time::Duration};
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use proto::{Close, ErrorCode, server::ResetReason};
+
+use crate::limits::Refusal;
+
+mod connections;
+
+pub use connections::{ConnectionGauge, ConnectionState};
+
+/// Upper bounds in seconds. Below a millisecond is a quiet node with the memory bus; above a second is an
+/// outage.
+const SECONDS: [f64; 13] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+
+/// Ready-made handles: counting is an atomic addition, and no name is looked up.
+pub struct Metrics {
+    /// Connections by their state; see [`Metrics::connection`].
+    connections: connections::Gauges,
+    /// Rooms that this node follows.
+    pub rooms: Gauge,
+    /// Memberships of this node's connections in them.
+    pub members: Gauge,
+    /// Bytes of events held in the rooms' tails.
+    pub tail_bytes: Gauge,
+    /// Connections that do not take what waits for them.
+    pub slow_readers: Gauge,
+    /// Frames from clients, before anything judged them.
+    pub frames_received: Counter,
+    /// Their payload in bytes.
+    pub received_bytes: Counter,
+    /// Frames to clients.
+    pub frames_sent: Counter,
+    /// Bytes written to clients' sockets.
+    pub sent_bytes: Counter,
+    /// Events that were appended, duplicates not counted.
+    pub appends: Counter,
+    /// Events handed to connections: one event in a room of a thousand is a thousand deliveries.
+    pub deliveries: Counter,
+    /// Joins that succeeded.
+    pub joins: Counter,
+    /// From a command to its `ok`.
+    pub append_seconds: Histogram,
+    /// From a message's `at` to the write to the last member of its room on this node.
+    pub delivery_seconds: Histogram,
+    refusals: [Counter; Refusal::ALL.len()],
+    errors: [Counter; ErrorCode::ALL.len()],
+    closes: [Counter; Close::ALL.len()],
+    lost: Counter,
+}
+
+/// Makes this process' metrics. The second value renders them; [`upkeep`] must run beside it.
+///
+/// It can be done once in a process.
+pub fn install() -> Result<(Arc<Metrics>, PrometheusHandle), BuildError> {
+    let handle = PrometheusBuilder::new().set_buckets(&SECONDS)?.install_recorder()?;
+    describe();
+    register_bus();
+    gauge!("chorus_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok((Arc::new(Metrics::new()), handle))
+}
+
+/// Folds what histograms have gathered. Without it they grow until somebody scrapes.
+pub async fn upkeep(handle: PrometheusHandle) {
+    let mut tick = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tick.tick().await;
+        handle.run_upkeep();
+    }
+}
+
+impl Metrics {
+    /// Handles of the installed recorder; without one (in a test) they count nothing.
+    pub fn new() -> Self {
+        Self {
+            connections: connections::Gauges::new(),
+            rooms: gauge!("chorus_rooms"),
+            members: gauge!("chorus_members"),
+            tail_bytes: gauge!("chorus_tail_bytes"),
+            slow_readers: gauge!("chorus_slow_readers"),
+            frames_received: counter!("chorus_frames_received_total"),
+            received_bytes: counter!("chorus_received_bytes_total"),
+            frames_sent: counter!("chorus_frames_sent_total"),
+            sent_bytes: counter!("chorus_sent_bytes_total"),
+            appends: counter!("chorus_appends_total"),
+            deliveries: counter!("chorus_deliveries_total"),
+            joins: counter!("chorus_joins_total"),
+            append_seconds: histogram!("chorus_append_seconds"),
+            delivery_seconds: histogram!("chorus_delivery_seconds"),
+            refusals: Refusal::ALL
+                .map(|refusal| counter!("chorus_refusals_total", "reason" => refusal.as_str())),
+            errors: ErrorCode::ALL.map(|code| counter!("chorus_errors_total", "code" => code.as_str())),
+            closes: Close::ALL.map(|close| {
+                let code = close.code().to_string();
+                counter!("chorus_closes_total", "code" => code, "reason" => close.reason())
+            }),
+            lost: counter!("chorus_closes_total", "code" => "1006", "reason" => "lost"),
+        }
+    }
+
+    /// Counts a connection that was not taken.
+    pub fn refused(&self, refusal: Refusal) {
+        self.refusals[refusal as usize].increment(1);
+    }
+
+    /// Counts a request that failed.
+    pub fn failed(&self, code: ErrorCode) {
+        self.errors[code as usize].increment(1);
+    }
+
+    /// Counts a connection that this node closed, or whose close it answered.
+    pub fn closed(&self, close: Close) {
+        self.closes[close as usize].increment(1);
+    }
+
+    /// Counts a connection that ended without a close frame.
+    pub fn lost(&self) {
+        self.lost.increment(1);
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the bus counts by itself, at 0.
+fn register_bus() {
+    gauge!("chorus_bus_up").set(0.0);
+    for name in [
+        "chorus_bus_holes_filled_total",
+        "chorus_bus_reconnects_total",
+        "chorus_bus_stale_total",
+        "chorus_bus_malformed_total",
+    ] {
+        counter!(name).absolute(0);
+    }
+    for reason in [ResetReason::Trimmed, ResetReason::Forked, ResetReason::New] {
+        counter!("chorus_bus_resets_total", "reason" => reason.as_str()).absolute(0);
+    }
+}
+
+fn describe() {
+    let gauges = [
+        ("chorus_build_info", Unit::Count, "Always 1; the version is in the label"),
+        ("chorus_connections", Unit::Count, "Live WebSocket connections"),
+        ("chorus_connections_by_state", Unit::Count, "Connections by how far they are, and by transport"),
+        ("chorus_rooms", Unit::Count, "Rooms that this node follows"),
+        ("chorus_members", Unit::Count, "Memberships of this node's connections in rooms"),
+        (
+            "chorus_tail_bytes",
+            Unit::Bytes,
+            "Bytes of past events held in memory for readers that lag or come back",
+        ),
+        ("chorus_slow_readers", Unit::Count, "Connections that do not take what waits for them"),
+        ("chorus_bus_up", Unit::Count, "1 while a probe proves that deliveries come through, else 0"),
+    ];
+    for (name, unit, help) in gauges {
+        describe_gauge!(name, unit, help);
+    }
+    let counters = [
+        ("chorus_frames_received_total", Unit::Count, "Frames from clients"),
+        ("chorus_received_bytes_total", Unit::Bytes, "Payload bytes of frames from clients"),
+        ("chorus_frames_sent_total", Unit::Count, "Frames to clients"),
+        ("chorus_sent_bytes_total", Unit::Bytes, "Bytes written to clients' sockets"),
+        ("chorus_appends_total", Unit::Count, "Events appended by this node, duplicates not counted"),
+        ("chorus_deliveries_total", Unit::Count, "Events handed to connections, each connection counted"),
+        ("chorus_joins_total", Unit::Count, "Joins that succeeded"),
+        ("chorus_refusals_total", Unit::Count, "Connections that were not taken, by reason"),
+        ("chorus_errors_total", Unit::Count, "Requests that failed, by error code"),
+        ("chorus_closes_total", Unit::Count, "Connections that ended, by close code and reason"),
+        (
+            "chorus_bus_holes_filled_total",
+            Unit::Count,
+            "Holes in the stream of events that were filled from the log",
+        ),
+        (
+            "chorus_bus_resets_total",
+            Unit::Count,
+            "Followed rooms whose events could not all be had, by reason",
+        ),
+        ("chorus_bus_reconnects_total", Unit::Count, "Connections to Redis that were made again"),
+        ("chorus_bus_stale_total", Unit::Count, "Events refused because a server that was cut off sent them"),
+        ("chorus_bus_malformed_total", Unit::Count, "Publications and log entries that could not be read"),
+    ];
+    for (name, unit, help) in counters {
+        describe_counter!(name, unit, help);
+    }
+    let histograms = [
+        ("chorus_append_seconds", "From a command to its event being in the log"),
+        (
+            "chorus_delivery_seconds",
+            "From a message's time at its sender's node to the write to the last member on this node, by both \
+             clocks",
+        ),
+    ];
+    for (name, help) in histograms {
+        describe_histogram!(name, Unit::Seconds, help);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+use super::*;
+
+/// One test, for a process has one recorder.
+#[test]
+fn everything_is_there_from_the_start_and_counts() {
+    let (metrics, handle) = install().unwrap();
+    let before = handle.render();
+    let lines: Vec<_> = before.lines().collect();
+
+    for name in [
+        "chorus_connections 0",
+        "chorus_connections_by_state{state=\"open\",transport=\"websocket\"} 0",
+        "chorus_rooms 0",
+        "chorus_members 0",
+        "chorus_tail_bytes 0",
+        "chorus_slow_readers 0",
+        "chorus_frames_received_total 0",
+        "chorus_received_bytes_total 0",
+        "chorus_frames_sent_total 0",
+        "chorus_sent_bytes_total 0",
+        "chorus_appends_total 0",
+        "chorus_deliveries_total 0",
+        "chorus_joins_total 0",
+        "chorus_refusals_total{reason=\"origin\"} 0",
+        "chorus_errors_total{code=\"unavailable\"} 0",
+        "chorus_closes_total{code=\"1012\",reason=\"restart\"} 0",
+        "chorus_closes_total{code=\"1006\",reason=\"lost\"} 0",
+        "chorus_append_seconds_count 0",
+        "chorus_delivery_seconds_bucket{le=\"0.0005\"} 0",
+        "chorus_bus_up 0",
+        "chorus_bus_holes_filled_total 0",
+        "chorus_bus_resets_total{reason=\"forked\"} 0",
+        "chorus_bus_reconnects_total 0",
+        "chorus_bus_stale_total 0",
+        "chorus_bus_malformed_total 0",
+        concat!("chorus_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+    ] {
+        assert!(lines.contains(&name), "{name} is not in\n{before}");
+    }
+    // Every family has its help, once.
+    for family in lines.iter().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = family.split(' ').next().unwrap();
+        let helps = lines.iter().filter(|line| line.starts_with(&format!("# HELP {name} "))).count();
+        assert_eq!(helps, 1, "{name}");
+    }
+
+    // The indices of the arrays are the enums' own order.
+    for refusal in Refusal::ALL {
+        metrics.refused(refusal);
+    }
+    for code in ErrorCode::ALL {
+        metrics.failed(code);
+    }
+    for close in Close::ALL {
+        metrics.closed(close);
+    }
+    metrics.lost();
+    metrics.closed(Close::Kicked);
+    let mut connection = metrics.connection();
+    connection.set(ConnectionState::Open);
+    let during = handle.render();
+    for family in ["chorus_refusals_total", "chorus_errors_total", "chorus_closes_total"] {
+        let counted = during.lines().filter(|line| line.starts_with(family) && !line.ends_with(" 0")).count();
+        let known = before.lines().filter(|line| line.starts_with(family)).count();
+        assert_eq!(counted, known, "{family}");
+    }
+    assert!(during.contains("chorus_closes_total{code=\"1008\",reason=\"kicked\"} 2"), "{during}");
+    assert!(during.contains("chorus_connections 1"), "{during}");
+    assert!(
+        during.contains("chorus_connections_by_state{state=\"open\",transport=\"websocket\"} 1"),
+        "{during}"
+    );
+    assert!(
+        during.contains("chorus_connections_by_state{state=\"authenticating\",transport=\"websocket\"} 0")
+    );
+    drop(connection);
+    let after = handle.render();
+    assert!(after.contains("chorus_connections 0"), "{after}");
+    assert!(
+        after.contains("chorus_connections_by_state{state=\"open\",transport=\"websocket\"} 0"),
+        "{after}"
+    );
+}

@@ -1,0 +1,72 @@
+//! From the bus into a room: each event is encoded once for everyone on this node.
+
+use std::sync::{Arc, Weak};
+
+use bus::{Follower, LogEvent};
+use bytes::Bytes;
+use proto::{
+    Position,
+    event::{self, peek_at},
+    server::{self, ResetReason},
+};
+
+use crate::{
+    room::{Frame, Mark, Room},
+    socket::frame,
+};
+
+/// Hands what the bus delivers to a room, for as long as the room is there.
+pub struct Relay(Weak<Room>);
+
+impl Relay {
+    /// A relay into this room.
+    pub fn new(room: &Arc<Room>) -> Self {
+        Self(Arc::downgrade(room))
+    }
+}
+
+impl Follower for Relay {
+    fn start(&self, head: Position) {
+        if let Some(room) = self.0.upgrade() {
+            room.start(head);
+        }
+    }
+
+    fn event(&self, event: LogEvent) {
+        if let Some(room) = self.0.upgrade() {
+            room.echoes.arrives(&room, &event);
+            room.push(frame_of(&event));
+        }
+    }
+
+    fn ephemeral(&self, text: Bytes) {
+        if let Some(room) = self.0.upgrade() {
+            room.push(Frame { bytes: frame::text(&text), mark: Mark::Ephemeral, sent_at: None });
+        }
+    }
+
+    fn reset(&self, to: Position, reason: ResetReason) {
+        if let Some(room) = self.0.upgrade() {
+            room.push(frame_of_reset(&room, to, reason));
+            room.echoes.reset();
+        }
+    }
+}
+
+/// The frame of an event: its position in front of the bytes that its sender's gateway made.
+pub fn frame_of(event: &LogEvent) -> Frame {
+    let mut text = Vec::new();
+    event::write_frame(&mut text, &event.position, &event.body);
+    Frame {
+        bytes: frame::text(&text),
+        mark: Mark::Event(event.position.clone()),
+        sent_at: peek_at(&event.body),
+    }
+}
+
+/// The frame that tells a room's readers where they stand now.
+pub fn frame_of_reset(room: &Room, to: Position, reason: ResetReason) -> Frame {
+    let reset =
+        server::Reset { room: room.name.clone(), epoch: to.epoch.clone(), seq: to.seq, reason };
+    Frame { bytes: frame::text(&server::encode(&reset)), mark: Mark::Reset(to), sent_at: None }
+}

@@ -1,0 +1,211 @@
+//! A room on this node: its tail, its members, and the flusher that takes the one to the other.
+//!
+//! An event enters the tail once, encoded. The flusher then takes what came since its last round in one piece and
+//! writes it to each member; what arrives meanwhile is its next round. It writes to the sockets itself, for waking
+//! a task per delivery costs a quarter more and collapses under overload.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use parking_lot::Mutex;
+use proto::{Epoch, Position, RoomName};
+use tokio::sync::OnceCell;
+
+use crate::{config::TailConfig, connection::Connection, metrics::Metrics};
+
+mod echo;
+mod members;
+mod tail;
+
+pub use echo::Echo;
+pub use members::Members;
+pub use tail::{Batch, Frame, Mark, Tail};
+
+/// A segment of a room's members.
+pub type Segment = members::Segment<Connection>;
+
+/// Sends between two looks at the clock's other users: a room of thousands must not starve a room of two.
+const SENDS_PER_TURN: usize = 64;
+
+/// How long a flusher may go on without yielding.
+const TURN: Duration = Duration::from_millis(1);
+
+/// The most bytes that a member is given in one piece.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// A room on this node.
+pub struct Room {
+    /// Its name.
+    pub name: RoomName,
+    /// Its members on this node.
+    pub members: Members<Connection>,
+    /// Messages that want no echo and whose events have yet to come.
+    pub echoes: Echo,
+    /// Joins under way and memberships: while there are any the room stays. See [`crate::rooms`].
+    pub(crate) claims: AtomicUsize,
+    /// The subscription, once the room is followed.
+    pub(crate) following: OnceCell<Following>,
+    tail: Mutex<Tail>,
+    /// The index behind the tail's last frame, to be looked at without the tail's lock.
+    end: AtomicU64,
+    /// The index behind what the flusher has taken.
+    flushed: AtomicU64,
+    flushing: AtomicBool,
+    shared: Arc<Shared>,
+}
+
+/// A subscription that shows itself as little more than being there.
+pub(crate) struct Following(#[expect(dead_code, reason = "held for its drop")] pub(crate) bus::Following);
+
+impl std::fmt::Debug for Following {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Following")
+    }
+}
+
+/// What all rooms of a node share.
+pub struct Shared {
+    /// The bounds of tails.
+    pub limits: TailConfig,
+    /// The bytes in all tails of the node.
+    pub tail_bytes: AtomicUsize,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Room {
+    /// A room that is not followed yet.
+    pub fn new(name: RoomName, shared: Arc<Shared>) -> Self {
+        // The bus says where the room stands before anybody can ask: see `start`.
+        let nowhere = Position { epoch: Epoch::none(), seq: 0 };
+        Self {
+            name,
+            members: Members::default(),
+            echoes: Echo::default(),
+            claims: AtomicUsize::new(0),
+            following: OnceCell::new(),
+            tail: Mutex::new(Tail::new(nowhere)),
+            end: AtomicU64::new(0),
+            flushed: AtomicU64::new(0),
+            flushing: AtomicBool::new(false),
+            shared,
+        }
+    }
+
+    /// Begins the tail at the head from which the room is followed.
+    pub fn start(&self, head: Position) {
+        let mut tail = self.tail.lock();
+        let indices = tail.end();
+        self.uncount(tail.bytes());
+        *tail = Tail::starting(head, indices);
+    }
+
+    /// Appends a frame to the tail and sees to it that it is flushed.
+    pub fn push(self: &Arc<Self>, frame: Frame) {
+        let now = Instant::now();
+        {
+            let mut tail = self.tail.lock();
+            let before = tail.bytes();
+            tail.push(frame, now);
+            self.shared.tail_bytes.fetch_add(tail.bytes() - before, Ordering::Relaxed);
+            self.trim_locked(&mut tail, now);
+            self.end.store(tail.end(), Ordering::SeqCst);
+        }
+        if !self.flushing.swap(true, Ordering::SeqCst) {
+            tokio::spawn(Arc::clone(self).flush());
+        }
+    }
+
+    /// Drops what is too old or too much, also while nothing is appended.
+    pub fn trim(&self, now: Instant) {
+        self.trim_locked(&mut self.tail.lock(), now);
+    }
+
+    fn trim_locked(&self, tail: &mut Tail, now: Instant) {
+        let limits = &self.shared.limits;
+        let before = tail.bytes();
+        // When the node's tails are full, each room keeps just the frame that it is about to flush.
+        let full = self.shared.tail_bytes.load(Ordering::Relaxed) > limits.node_bytes;
+        let max_bytes = if full { limits.bytes.min(tail.newest_bytes()) } else { limits.bytes };
+        tail.trim(max_bytes, Duration::from_secs(limits.age_seconds), now);
+        self.uncount(before - tail.bytes());
+    }
+
+    fn uncount(&self, bytes: usize) {
+        self.shared.tail_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Looks at the tail under its lock.
+    pub fn with_tail<R>(&self, look: impl FnOnce(&Tail) -> R) -> R {
+        look(&self.tail.lock())
+    }
+
+    /// The index of the next frame for whoever stands at `position`; none if the tail can't tell.
+    pub fn find(&self, position: &Position) -> Option<u64> {
+        self.tail.lock().find(position)
+    }
+
+    /// The index behind the newest frame.
+    pub fn end(&self) -> u64 {
+        self.end.load(Ordering::SeqCst)
+    }
+
+    /// Writes to every member what came since the last round, round after round, until nothing came.
+    async fn flush(self: Arc<Self>) {
+        loop {
+            let batch = self.tail.lock().batch(self.flushed.load(Ordering::Relaxed), BATCH_BYTES);
+            if let Some(batch) = batch {
+                self.flushed.store(batch.to, Ordering::Relaxed);
+                self.deliver(&batch).await;
+                self.observe(&batch);
+                continue;
+            }
+            self.flushing.store(false, Ordering::SeqCst);
+            // Whoever pushed before that store saw a flusher at work and left the frame to it.
+            let idle = self.flushed.load(Ordering::Relaxed) >= self.end();
+            if idle || self.flushing.swap(true, Ordering::SeqCst) {
+                return;
+            }
+        }
+    }
+
+    async fn deliver(self: &Arc<Self>, batch: &Batch) {
+        let mut sends = 0;
+        let mut turn = Instant::now();
+        for segment in self.members.segments().iter() {
+            for member in segment.members().iter() {
+                member.flush(Some((self, batch)));
+                sends += 1;
+                if sends % SENDS_PER_TURN == 0 || turn.elapsed() > TURN {
+                    tokio::task::yield_now().await;
+                    turn = Instant::now();
+                }
+            }
+        }
+    }
+
+    /// Records how old each event was when the last member was written to. Once for an event, never for a delivery.
+    fn observe(&self, batch: &Batch) {
+        let now = unix_ms();
+        for at in &batch.sent_at {
+            self.shared.metrics.delivery_seconds.record(now.saturating_sub(*at) as f64 / 1000.0);
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let bytes = self.tail.get_mut().bytes();
+        self.uncount(bytes);
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+}

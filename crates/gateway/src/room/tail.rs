@@ -1,0 +1,337 @@
+//! The tail of a room: its last frames, encoded once, as one run.
+//!
+//! Every frame that ever entered the run has an *index*, one above the one before. A member that is level or only
+//! a little behind is an index into the run; one that fell off its front reads on from the log, by its position.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use proto::Position;
+
+/// What a frame of the run means for its readers' position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// A logged event: whoever got it stands there.
+    Event(Position),
+    /// A `reset`: whoever got it stands there, and what it saw beyond is gone.
+    Reset(Position),
+    /// Not logged: it moves nobody, and may be left out.
+    Ephemeral,
+}
+
+/// A frame of the run: the bytes for the socket, shared by all members.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The whole WebSocket frame.
+    pub bytes: Bytes,
+    /// What it means.
+    pub mark: Mark,
+    /// When an event's sender sent it, in milliseconds since 1970; none for what is no event.
+    pub sent_at: Option<u64>,
+}
+
+/// The last frames of a room, bounded in bytes and age.
+#[derive(Debug)]
+pub struct Tail {
+    frames: VecDeque<(Frame, Instant)>,
+    /// The index of the oldest frame that is left.
+    front: u64,
+    bytes: usize,
+    /// Where somebody stands who has yet to get the oldest frame.
+    before: Position,
+    /// Where somebody stands who got everything.
+    head: Position,
+}
+
+/// What came to a room since its last flush, in one piece for those who are level.
+#[derive(Debug)]
+pub struct Batch {
+    /// The index of the first frame in it.
+    pub from: u64,
+    /// The index behind the last.
+    pub to: u64,
+    /// All the frames, one behind the other.
+    pub bytes: Bytes,
+    /// Where each frame ends in `bytes`, and what it means.
+    pub cuts: Vec<(usize, Mark)>,
+    /// The number of logged events.
+    pub events: u64,
+    /// When they were sent, in milliseconds since 1970.
+    pub sent_at: Vec<u64>,
+    /// The first event's `seq`; none when the batch holds a reset, so that each member must look for itself.
+    pub first_seq: Option<u64>,
+    /// Where everyone stands who got the batch; none if nothing in it is logged.
+    pub position: Option<Position>,
+}
+
+impl Tail {
+    /// An empty tail that begins at `head`.
+    pub fn new(head: Position) -> Self {
+        Self::starting(head, 0)
+    }
+
+    /// The same, with a first index.
+    pub fn starting(head: Position, front: u64) -> Self {
+        Self { frames: VecDeque::new(), front, bytes: 0, before: head.clone(), head }
+    }
+
+    /// Where somebody stands who got everything.
+    pub fn head(&self) -> &Position {
+        &self.head
+    }
+
+    /// Where somebody stands who has yet to get the oldest frame.
+    pub fn before(&self) -> &Position {
+        &self.before
+    }
+
+    /// The index of the oldest frame that is left.
+    pub fn front(&self) -> u64 {
+        self.front
+    }
+
+    /// The index behind the newest frame.
+    pub fn end(&self) -> u64 {
+        self.front + self.frames.len() as u64
+    }
+
+    /// The bytes of all frames.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The bytes of the newest frame.
+    pub fn newest_bytes(&self) -> usize {
+        self.frames.back().map_or(0, |(frame, _)| frame.bytes.len())
+    }
+
+    /// Appends a frame.
+    pub fn push(&mut self, frame: Frame, now: Instant) {
+        if let Mark::Event(position) | Mark::Reset(position) = &frame.mark {
+            self.head = position.clone();
+        }
+        self.bytes += frame.bytes.len();
+        self.frames.push_back((frame, now));
+    }
+
+    /// Drops the oldest frames until at most `max_bytes` are left and none is older than `max_age`.
+    pub fn trim(&mut self, max_bytes: usize, max_age: Duration, now: Instant) {
+        while let Some((frame, pushed)) = self.frames.front() {
+            if self.bytes <= max_bytes && now.duration_since(*pushed) <= max_age {
+                break;
+            }
+            self.bytes -= frame.bytes.len();
+            if let Mark::Event(position) | Mark::Reset(position) = &frame.mark {
+                self.before = position.clone();
+            }
+            self.front += 1;
+            self.frames.pop_front();
+        }
+        if self.frames.is_empty() {
+            self.frames.shrink_to_fit();
+        }
+    }
+
+    /// The frames from an index on; none if the run no longer holds them all.
+    pub fn since(&self, index: u64) -> Option<impl Iterator<Item = &Frame>> {
+        let skip = index.checked_sub(self.front)?;
+        Some(self.frames.iter().skip(skip as usize).map(|(frame, _)| frame))
+    }
+
+    /// The index of the next frame for whoever stands at `position`; none if the tail can't tell.
+    ///
+    /// Somebody may be ahead, having read an event from the log that has yet to come here: its place is the end.
+    pub fn find(&self, position: &Position) -> Option<u64> {
+        if position.epoch == self.head.epoch && position.seq > self.head.seq {
+            return Some(self.end());
+        }
+        let stands = |frame: &Frame| match &frame.mark {
+            Mark::Event(at) | Mark::Reset(at) => at == position,
+            Mark::Ephemeral => false,
+        };
+        match self.frames.iter().rposition(|(frame, _)| stands(frame)) {
+            Some(offset) => Some(self.front + offset as u64 + 1),
+            None => (*position == self.before).then_some(self.front),
+        }
+    }
+
+    /// The position just before the last `count` events, if the tail holds them all without a reset between.
+    pub fn recent(&self, count: u64) -> Option<Position> {
+        if count == 0 {
+            return Some(self.head.clone());
+        }
+        let mut wanted = count;
+        let mut marks = self.frames.iter().rev().map(|(frame, _)| &frame.mark);
+        while let Some(mark) = marks.next() {
+            match mark {
+                Mark::Event(_) if wanted == 1 => {
+                    return Some(last_position(marks).unwrap_or_else(|| self.before.clone()));
+                }
+                Mark::Event(_) => wanted -= 1,
+                Mark::Reset(_) => return None,
+                Mark::Ephemeral => {}
+            }
+        }
+        // A log that began here has no more than what the tail holds.
+        (self.before.seq == 0).then(|| self.before.clone())
+    }
+
+    /// What came from an index on, at most `max_bytes` of it but one frame at least.
+    pub fn batch(&self, from: u64, max_bytes: usize) -> Option<Batch> {
+        let from = from.max(self.front);
+        let mut frames = Vec::new();
+        let mut length = 0;
+        for frame in self.since(from)? {
+            if !frames.is_empty() && length + frame.bytes.len() > max_bytes {
+                break;
+            }
+            length += frame.bytes.len();
+            frames.push(frame);
+        }
+        if frames.is_empty() { None } else { Some(Batch::of(from, &frames, length)) }
+    }
+}
+
+/// Where the first of these marks that moves a reader leaves it.
+fn last_position<'a>(mut marks: impl Iterator<Item = &'a Mark>) -> Option<Position> {
+    marks.find_map(|mark| match mark {
+        Mark::Event(position) | Mark::Reset(position) => Some(position.clone()),
+        Mark::Ephemeral => None,
+    })
+}
+
+impl Batch {
+    fn of(from: u64, frames: &[&Frame], length: usize) -> Self {
+        let bytes = match frames {
+            [only] => only.bytes.clone(),
+            _ => {
+                let mut bytes = Vec::with_capacity(length);
+                frames.iter().for_each(|frame| bytes.extend_from_slice(&frame.bytes));
+                bytes.into()
+            }
+        };
+        let mut batch = Self {
+            from,
+            to: from + frames.len() as u64,
+            bytes,
+            cuts: Vec::with_capacity(frames.len()),
+            events: 0,
+            sent_at: Vec::new(),
+            first_seq: None,
+            position: None,
+        };
+        let mut end = 0;
+        let mut reset = false;
+        for frame in frames {
+            end += frame.bytes.len();
+            batch.cuts.push((end, frame.mark.clone()));
+            batch.sent_at.extend(frame.sent_at);
+            match &frame.mark {
+                Mark::Event(position) => {
+                    batch.events += 1;
+                    batch.first_seq.get_or_insert(position.seq);
+                    batch.position = Some(position.clone());
+                }
+                Mark::Reset(_) => reset = true,
+                Mark::Ephemeral => {}
+            }
+        }
+        if reset {
+            batch.first_seq = None;
+        }
+        batch
+    }
+
+    /// Whether whoever stands at this index and `seq` may take the batch as it is.
+    pub fn fits(&self, index: u64, seq: u64) -> bool {
+        index == self.from && self.first_seq.is_some_and(|first| seq < first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::Epoch;
+
+    use super::*;
+
+    fn at(epoch: &str, seq: u64) -> Position {
+        Position { epoch: Epoch::parse(epoch).unwrap(), seq }
+    }
+
+    fn frame(mark: Mark) -> Frame {
+        Frame { bytes: Bytes::from_static(b"0123456789"), mark, sent_at: None }
+    }
+
+    /// A tail that began at 2 and got 3, a typing frame, 4, 5.
+    fn tail() -> Tail {
+        let mut tail = Tail::new(at("e", 2));
+        for mark in
+            [Mark::Event(at("e", 3)), Mark::Ephemeral, Mark::Event(at("e", 4)), Mark::Event(at("e", 5))]
+        {
+            tail.push(frame(mark), Instant::now());
+        }
+        tail
+    }
+
+    #[test]
+    fn a_position_is_found_by_epoch_and_seq() {
+        let tail = tail();
+        assert_eq!(tail.find(&at("e", 2)), Some(0));
+        assert_eq!(tail.find(&at("e", 3)), Some(1));
+        assert_eq!(tail.find(&at("e", 5)), Some(4));
+        assert_eq!(tail.find(&at("e", 9)), Some(4), "ahead: read from the log what has yet to come here");
+        assert_eq!(tail.find(&at("e", 1)), None);
+        assert_eq!(tail.find(&at("f", 4)), None);
+    }
+
+    #[test]
+    fn trimming_moves_the_front_and_the_place_before_it() {
+        let mut tail = tail();
+        tail.trim(20, Duration::MAX, Instant::now());
+        assert_eq!((tail.front(), tail.end(), tail.bytes()), (2, 4, 20));
+        assert_eq!(tail.find(&at("e", 3)), Some(2));
+        assert_eq!(tail.find(&at("e", 2)), None);
+        assert!(tail.since(1).is_none());
+        tail.trim(usize::MAX, Duration::ZERO, Instant::now() + Duration::from_secs(1));
+        assert_eq!((tail.front(), tail.end(), tail.bytes()), (4, 4, 0));
+        assert_eq!(tail.find(&at("e", 5)), Some(4));
+    }
+
+    #[test]
+    fn recent_counts_events_only() {
+        let tail = tail();
+        assert_eq!(tail.recent(0), Some(at("e", 5)));
+        assert_eq!(tail.recent(1), Some(at("e", 4)));
+        assert_eq!(tail.recent(2), Some(at("e", 3)));
+        assert_eq!(tail.recent(3), Some(at("e", 2)));
+        assert_eq!(tail.recent(4), None, "the log may hold more");
+        assert_eq!(Tail::new(at("e", 0)).recent(4), Some(at("e", 0)), "a new log holds no more");
+    }
+
+    #[test]
+    fn a_batch_is_one_piece_and_remembers_its_cuts() {
+        let tail = tail();
+        let batch = tail.batch(1, 1000).unwrap();
+        assert_eq!((batch.from, batch.to, batch.events), (1, 4, 2));
+        assert_eq!(batch.bytes.len(), 30);
+        assert_eq!(batch.cuts[2], (30, Mark::Event(at("e", 5))));
+        assert_eq!(batch.position, Some(at("e", 5)));
+        assert!(batch.fits(1, 3));
+        assert!(!batch.fits(1, 4), "somebody ahead must not get 4 again");
+        assert_eq!(tail.batch(0, 15).unwrap().to, 1, "bounded, but one frame at least");
+        assert!(tail.batch(4, 1000).is_none());
+    }
+
+    #[test]
+    fn a_reset_makes_everyone_look_for_itself() {
+        let mut tail = tail();
+        tail.push(frame(Mark::Reset(at("e", 4))), Instant::now());
+        tail.push(frame(Mark::Event(at("f", 5))), Instant::now());
+        assert!(!tail.batch(0, 1000).unwrap().fits(0, 2));
+        assert_eq!(tail.find(&at("e", 4)), Some(5), "behind the reset, not in the branch that is gone");
+        assert_eq!(tail.recent(2), None);
+    }
+}

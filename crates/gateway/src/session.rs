@@ -1,0 +1,415 @@
+//! One client's session, from the upgraded socket to its end.
+//!
+//! A session is one task that does three things at once: it reads frames and does what they ask, it writes what
+//! the room's flushers could not (the socket was blocked, or the tail did not reach back far enough), and it
+//! watches the clock. Whichever finds a reason to end notes it at the [`Connection`]; all three stop then, and the
+//! session says goodbye.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use proto::{
+    ClientFrame, Close, DecodeLimits, ErrorCode, Ref, Request,
+    server::{self, Closing, Expiring, Failure, Success, Welcome},
+};
+use tokio::{
+    net::TcpStream,
+    sync::Notify,
+    time::{self, Instant},
+};
+
+use crate::{
+    app::App,
+    auth::{self, Credential, Identity},
+    command,
+    connection::{Connection, End},
+    connections::Farewell,
+    limits::{Bucket, Permit},
+    metrics::{ConnectionGauge, ConnectionState},
+    room::unix_ms,
+    socket::{
+        decoder::{Decoder, Incoming},
+        frame,
+    },
+};
+
+mod catch_up;
+
+/// How long before its end a client is told that its token expires.
+const EXPIRING_NOTICE: Duration = Duration::from_secs(30);
+
+/// How long a connection that ends waits for the log's answers to what its client sent.
+const ANSWERS_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long the server waits for the answer to its close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a handshake brought along.
+pub struct Opening {
+    /// The credential, if there was one.
+    pub credential: Option<Credential>,
+    /// The rooms to join at once, as they were written.
+    pub rooms: Vec<String>,
+    /// The place that the connection takes, or just the right to be told that there is none.
+    pub place: Result<Permit, Farewell>,
+    /// What the socket gave behind the handshake.
+    pub early: Bytes,
+}
+
+/// One client's session.
+pub struct Session {
+    /// What the node shares.
+    pub app: Arc<App>,
+    /// The socket.
+    pub connection: Arc<Connection>,
+    who: Mutex<Who>,
+    /// Wakes the watch when the identity changed.
+    identified: Notify,
+}
+
+/// Who the client is, and what the node counts it as.
+struct Who {
+    identity: Option<Arc<Identity>>,
+    gauge: ConnectionGauge,
+}
+
+/// What the reader keeps between frames.
+struct Reader {
+    decoder: Decoder,
+    rate: Bucket,
+    /// Malformed frames in a row.
+    malformed: u32,
+    /// Frames in a row that came too fast.
+    hasty: u32,
+}
+
+impl Session {
+    /// Serves a client until either side ends it.
+    pub async fn run(app: Arc<App>, io: TcpStream, opening: Opening) {
+        let connection = app.connections.open(io);
+        let limits = &app.config.limits;
+        let mut reader = Reader {
+            decoder: Decoder::new(limits.frame_bytes),
+            rate: Bucket::new(limits.frames_per_second, limits.frame_burst, Instant::now()),
+            malformed: 0,
+            hasty: 0,
+        };
+        reader.decoder.feed(&opening.early);
+        let who = Mutex::new(Who { identity: None, gauge: app.metrics.connection() });
+        let session = Self { app, connection, who, identified: Notify::new() };
+        if opening.place.is_err() {
+            session.connection.end(End::Close(Close::Overloaded, Some(crate::drain::retry_after(1))));
+        }
+        tokio::select! {
+            () = session.converse(&opening, &mut reader) => {}
+            () = session.write_on() => {}
+            () = session.watch() => {}
+        }
+        session.say_goodbye(&mut reader.decoder).await;
+        drop(opening.place);
+    }
+
+    /// Who the client is, once it said so.
+    pub fn identity(&self) -> Option<Arc<Identity>> {
+        self.who.lock().identity.clone()
+    }
+
+    /// Takes over an identity, the first or a renewed one.
+    pub fn identify(&self, identity: Identity) {
+        {
+            let mut who = self.who.lock();
+            if who.identity.replace(Arc::new(identity)).is_none() {
+                who.gauge.set(ConnectionState::Open);
+            }
+        }
+        self.identified.notify_one();
+    }
+
+    // ---- replies ----
+
+    /// Answers a request that succeeded, if it wants to know.
+    pub fn ok(&self, reference: Option<Ref>, result: Success<'_>) {
+        if reference.is_some() {
+            self.send(&Success { reference, ..result });
+        }
+    }
+
+    /// Answers a request that failed.
+    pub fn error(&self, reference: Option<Ref>, code: ErrorCode, message: &str) {
+        self.error_with_hint(reference, code, message, None);
+    }
+
+    /// The same, with a time after which it may succeed.
+    pub fn error_with_hint(
+        &self,
+        reference: Option<Ref>,
+        code: ErrorCode,
+        message: &str,
+        retry_after: Option<Duration>,
+    ) {
+        self.app.metrics.failed(code);
+        let retry_after_ms = retry_after.map(|wait| wait.as_millis().max(1) as u64);
+        self.send(&Failure { reference, code, message: message.into(), retry_after_ms });
+    }
+
+    /// Sends a frame to this client only.
+    pub fn send<T: serde::Serialize>(&self, frame: &T) {
+        self.connection.send(frame::text(&server::encode(frame)));
+    }
+
+    // ---- reading ----
+
+    /// Authenticates by what the handshake brought, then reads frames and does what they ask.
+    async fn converse(&self, opening: &Opening, reader: &mut Reader) {
+        if self.connection.ending().is_some() {
+            return;
+        }
+        if let Some(credential) = &opening.credential {
+            match auth::identify(&self.app.auth, &*self.app.bus, credential).await {
+                Ok(identity) => self.welcome(identity, &opening.rooms).await,
+                Err(error) => return self.connection.end(End::Close(error.close(), None)),
+            }
+        }
+        let end = self.read(opening, reader).await;
+        self.connection.end(end);
+    }
+
+    async fn read(&self, opening: &Opening, reader: &mut Reader) -> End {
+        loop {
+            loop {
+                let incoming = match reader.decoder.next_message() {
+                    Ok(Some(incoming)) => incoming,
+                    Ok(None) => break,
+                    Err(close) => return End::Close(close, None),
+                };
+                match incoming {
+                    Incoming::Text(text) => {
+                        self.app.metrics.frames_received.increment(1);
+                        let pace = Pace {
+                            rate: &mut reader.rate,
+                            malformed: &mut reader.malformed,
+                            hasty: &mut reader.hasty,
+                        };
+                        self.take(text, pace, opening).await;
+                    }
+                    Incoming::Ping(payload) => self.connection.send(frame::pong(&payload)),
+                    Incoming::Pong => {}
+                    Incoming::Binary => return End::Close(Close::BinaryUnsupported, None),
+                    Incoming::Close => return End::Client,
+                }
+                self.connection.wait_for_room(self.app.config.limits.requests_in_flight).await;
+            }
+            match self.fill(&mut reader.decoder).await {
+                Ok(0) | Err(_) => return End::Lost,
+                Ok(read) => self.app.metrics.received_bytes.increment(read as u64),
+            }
+        }
+    }
+
+    /// Reads what the socket has, through a buffer that all sessions of a thread share: an idle one owns none.
+    async fn fill(&self, decoder: &mut Decoder) -> io::Result<usize> {
+        thread_local! {
+            static BUFFER: std::cell::RefCell<Box<[u8]>> = std::cell::RefCell::new(vec![0; 32 * 1024].into());
+        }
+        loop {
+            self.connection.readable().await?;
+            let read: io::Result<usize> = BUFFER.with_borrow_mut(|buffer| {
+                let read = self.connection.try_read(buffer)?;
+                decoder.feed(&buffer[..read]);
+                Ok(read)
+            });
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
+    }
+
+    /// Does what one text frame asks.
+    async fn take(&self, text: &str, pace: Pace<'_>, opening: &Opening) {
+        let limits = &self.app.config.limits;
+        let bounds = DecodeLimits { data_bytes: limits.data_bytes, json_depth: limits.json_depth };
+        let request = Request::decode(text, bounds);
+        let Some(identity) = self.identity() else {
+            return match request {
+                Ok(Request { frame: ClientFrame::Auth(auth), .. }) => match self.app.auth.verify(&auth.token) {
+                    Ok(identity) => self.welcome(identity, &opening.rooms).await,
+                    Err(error) => self.connection.end(End::Close(error.close(), None)),
+                },
+                _ => self.connection.end(End::Close(Close::AuthRequired, None)),
+            };
+        };
+        let reference = match &request {
+            Ok(request) => &request.reference,
+            Err(error) => &error.reference,
+        };
+        if let Err(wait) = pace.rate.take(1, Instant::now()) {
+            *pace.hasty += 1;
+            if *pace.hasty > limits.frame_burst {
+                return self.connection.end(End::Close(Close::RateLimited, None));
+            }
+            let message = "too many frames: see the limits in welcome";
+            return self.error_with_hint(reference.clone(), ErrorCode::RateLimited, message, Some(wait));
+        }
+        *pace.hasty = 0;
+        match request {
+            Ok(request) => {
+                *pace.malformed = 0;
+                // Boxed: a session that waits for its next frame must not hold room for every command's state.
+                Box::pin(command::run(self, &identity, request)).await;
+            }
+            Err(error) => {
+                *pace.malformed += u32::from(error.code == ErrorCode::BadRequest);
+                self.error(error.reference, error.code, &error.message);
+                if *pace.malformed >= limits.malformed_in_a_row {
+                    self.connection.end(End::Close(Close::BadRequest, None));
+                }
+            }
+        }
+    }
+
+    async fn welcome(&self, identity: Identity, rooms: &[String]) {
+        let limits = &self.app.config.limits;
+        self.send(&Welcome {
+            session: self.app.session_name(self.connection.id),
+            user: identity.user.clone(),
+            node: self.app.config.node.clone(),
+            heartbeat_ms: self.app.config.heartbeat.interval_ms,
+            limits: server::Limits {
+                id_ttl_ms: proto::ID_TTL_MS,
+                data_bytes: limits.data_bytes,
+                frame_bytes: limits.frame_bytes,
+                json_depth: limits.json_depth,
+                rooms_per_connection: limits.rooms_per_connection,
+                requests_in_flight: limits.requests_in_flight,
+                frames_per_second: limits.frames_per_second,
+                frame_burst: limits.frame_burst,
+                replay_bytes_per_second: u64::from(limits.replay_bytes_per_second),
+            },
+        });
+        self.identify(identity);
+        let Some(identity) = self.identity() else { return };
+        for room in rooms {
+            Box::pin(command::join_from_query(self, &identity, room)).await;
+        }
+    }
+
+    // ---- the clock ----
+
+    /// Pings, notices silence, and holds the client to its deadlines.
+    async fn watch(&self) {
+        let interval = Duration::from_millis(self.app.config.heartbeat.interval_ms);
+        let auth_deadline =
+            Instant::now() + Duration::from_millis(self.app.config.auth.deadline_ms);
+        let mut ping_at = Instant::now() + interval;
+        // The expiry that the client was told of.
+        let mut told = None;
+        loop {
+            let identity = self.identity();
+            let expires = identity.map(|identity| identity.expires_at_ms);
+            let left = expires.map(|at| Duration::from_millis(at.saturating_sub(unix_ms())));
+            if let Some(left) = left
+                && left <= EXPIRING_NOTICE
+                && told != expires
+            {
+                told = expires;
+                self.send(&Expiring { in_ms: left.as_millis() as u64 });
+            }
+            let deadline = match left {
+                None => auth_deadline,
+                // Half a year on: past what timers are made for, and long past the next heartbeat.
+                Some(left) if left > Duration::from_hours(4_000) => ping_at + interval,
+                Some(left) if told == expires => Instant::now() + left,
+                Some(left) => Instant::now() + left.saturating_sub(EXPIRING_NOTICE),
+            };
+            tokio::select! {
+                () = time::sleep_until(deadline.min(ping_at)) => {}
+                () = self.identified.notified() => continue,
+            }
+            let now = Instant::now();
+            if left.is_none() && now >= auth_deadline {
+                return self.connection.end(End::Close(Close::AuthTimeout, None));
+            }
+            if expires.is_some_and(|at| at <= unix_ms()) {
+                return self.connection.end(End::Close(Close::TokenExpired, None));
+            }
+            if now >= ping_at {
+                if self.connection.silence() >= interval * 2 {
+                    return self.connection.end(End::Close(Close::HeartbeatTimeout, None));
+                }
+                self.connection.send(frame::ping());
+                ping_at = now + interval;
+            }
+        }
+    }
+
+    // ---- the end ----
+
+    /// Leaves the rooms, says why the connection ends, and waits a little for the client's last word.
+    async fn say_goodbye(&self, decoder: &mut Decoder) {
+        let end = self.connection.ending().unwrap_or(End::Lost);
+        self.who.lock().gauge.set(ConnectionState::Closing);
+        match end {
+            End::Close(close, retry_after) => {
+                let closing = retry_after.map(|wait| {
+                    let closing = Closing::of(close, Some(wait.as_millis() as u64));
+                    frame::text(&server::encode(&closing))
+                });
+                let _ = time::timeout(ANSWERS_TIMEOUT, self.connection.wait_for_room(1)).await;
+                self.connection.finish(closing, close);
+                let _ = time::timeout(CLOSE_TIMEOUT, self.drain(decoder)).await;
+            }
+            End::Client => {
+                self.connection.finish(None, Close::Bye);
+                let _ = time::timeout(CLOSE_TIMEOUT, self.flush_all()).await;
+            }
+            End::Lost => self.connection.leave_all(),
+        }
+        match end {
+            End::Close(close, _) => self.app.metrics.closed(close),
+            End::Client => self.app.metrics.closed(Close::Bye),
+            End::Lost => self.app.metrics.lost(),
+        }
+        self.app.connections.closed(&self.connection);
+        let user = self.identity().map(|identity| identity.user.clone());
+        tracing::debug!(
+            session = self.connection.id,
+            user = user.as_ref().map(proto::UserId::as_str),
+            ?end,
+            seconds = self.connection.age().as_secs(),
+            "connection ended"
+        );
+    }
+
+    async fn flush_all(&self) -> io::Result<()> {
+        while self.connection.has_unsent() {
+            self.connection.unblock().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left and reads until the client answered the close frame or is gone.
+    async fn drain(&self, decoder: &mut Decoder) -> io::Result<()> {
+        self.flush_all().await?;
+        loop {
+            loop {
+                match decoder.next_message() {
+                    Ok(Some(Incoming::Close)) | Err(_) => return Ok(()),
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                }
+            }
+            if self.fill(decoder).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// How fast and how well a client speaks; borrowed apart from the decoder, whose text is in use meanwhile.
+struct Pace<'a> {
+    rate: &'a mut Bucket,
+    malformed: &'a mut u32,
+    hasty: &'a mut u32,
+}

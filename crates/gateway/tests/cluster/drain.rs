@@ -1,0 +1,198 @@
+//! SIGTERM: a node goes, its clients go on elsewhere.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testkit::{Client, Cluster, Dial, PATIENCE, Redis, Request, Signal, until};
+
+use crate::fixture::{FAST, agreed, options};
+
+const CLIENTS: usize = 12;
+const EACH: usize = 60;
+const DRAIN_SECONDS: u64 = 3;
+
+async fn draining_cluster(size: usize) -> Cluster {
+    let config = format!("drain_seconds = {DRAIN_SECONDS}\n{FAST}");
+    Cluster::start_with(Redis::start().await, size, options().config(&config)).await
+}
+
+#[tokio::test]
+async fn nobody_loses_a_message_when_a_node_drains_under_load() {
+    let mut cluster = draining_cluster(3).await;
+    let nodes = [0, 1, 2].map(|node| cluster.addr(node));
+    let said = Arc::new(AtomicUsize::new(0));
+    let mut tasks = Vec::new();
+    for number in 0..CLIENTS {
+        let mut client = Client::connect(nodes[number % 3], &format!("user-{number}")).await;
+        client.join("lobby").await;
+        let said = Arc::clone(&said);
+        tasks.push(tokio::spawn(async move {
+            let mut moved = false;
+            for message in 0..EACH {
+                let id = format!("user-{number} {message}");
+                while !say(&mut client, &id).await {
+                    assert_eq!(number % 3, 0, "only node 0 drains");
+                    client = move_on(client, nodes[1 + number % 2]).await;
+                    moved = true;
+                }
+                said.fetch_add(1, Ordering::Relaxed);
+            }
+            // Those who had said all before the drain began wait for what others say, and for the drain.
+            while client.ledger("lobby").events.len() < CLIENTS * EACH || (number % 3 == 0 && !moved) {
+                if number % 3 == 0 && !moved {
+                    client = move_on(client, nodes[1]).await;
+                    moved = true;
+                } else {
+                    client.until_events("lobby", CLIENTS * EACH).await;
+                }
+            }
+            client
+        }));
+    }
+
+    until(PATIENCE, "the talk to be in full swing", async || {
+        let so_far = said.load(Ordering::Relaxed);
+        if so_far >= CLIENTS * EACH / 4 { Ok(()) } else { Err(so_far.to_string()) }
+    })
+    .await;
+    let began = Instant::now();
+    cluster.nodes[0].signal(Signal::TERM);
+    let status = cluster.nodes[0].exited(Duration::from_secs(DRAIN_SECONDS + 2)).await;
+    assert_eq!(status.code(), Some(0), "after {:?}: {}", began.elapsed(), cluster.nodes[0].log());
+
+    let mut clients = Vec::new();
+    for task in tasks {
+        clients.push(task.await.unwrap());
+    }
+    assert_eq!(agreed(&clients, "lobby").len(), CLIENTS * EACH);
+}
+
+/// Says it; false when the connection was closed by the drain before the reply.
+async fn say(client: &mut Client, id: &str) -> bool {
+    let request = json!({ "type": "message", "room": "lobby", "id": id, "data": id });
+    let reference = client.submit(request).await;
+    let reply = client
+        .read_until(PATIENCE, "a reply or the end", |client| {
+            client
+                .reply_now(reference)
+                .map(Some)
+                .or_else(|| client.has_ended().then_some(None))
+                .ok_or("nothing".into())
+        })
+        .await;
+    match reply {
+        None => false,
+        Some(reply) => {
+            // A node that drains may already say that it takes no more.
+            let ok = reply["type"] == "ok";
+            assert!(ok || reply["code"] == "unavailable", "{reply}");
+            ok
+        }
+    }
+}
+
+/// Waits for the close, and resumes on another node.
+async fn move_on(mut client: Client, node: std::net::SocketAddr) -> Client {
+    let name = client.name().to_owned();
+    let close = client.closed().await;
+    assert_eq!((close.code, close.reason.as_str()), (1012, "restart"), "{name}");
+    let closing = client.expect("closing").await;
+    assert_eq!((&closing["code"], &closing["reason"]), (&json!(1012), &json!("restart")));
+    assert!(closing["retry_after_ms"].is_u64(), "{closing}");
+    let rooms = client.cut();
+    let mut client = Client::connect(node, &name).await;
+    let replies = client.resume(rooms).await;
+    assert_eq!(replies["lobby"]["recovered"], true, "{replies:?}");
+    client
+}
+
+#[tokio::test]
+async fn sockets_are_closed_spread_over_the_window_and_the_node_says_that_it_is_not_ready() {
+    let mut cluster = draining_cluster(1).await;
+    let addr = cluster.addr(0);
+    let mut clients = Vec::new();
+    for number in 0..20 {
+        clients.push(Client::connect(addr, &format!("user-{number}")).await);
+    }
+    let began = Instant::now();
+    cluster.nodes[0].signal(Signal::TERM);
+    let tasks: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            tokio::spawn(async move {
+                let close = client.closed().await;
+                assert_eq!((close.code, close.reason.as_str()), (1012, "restart"));
+                (began.elapsed(), client.expect("closing").await["retry_after_ms"].clone())
+            })
+        })
+        .collect();
+    until(PATIENCE, "not ready, or not listening any more", async || {
+        match Request::get("/readyz").try_send(addr).await {
+            Ok(response) if response.status != 503 => Err(response.status.to_string()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+
+    let mut times = Vec::new();
+    let mut waits: Vec<Value> = Vec::new();
+    for task in tasks {
+        let (time, wait) = task.await.unwrap();
+        times.push(time);
+        waits.push(wait);
+    }
+    let spread = times.iter().max().unwrap().saturating_sub(*times.iter().min().unwrap());
+    assert!(spread > Duration::from_millis(300), "all were closed within {spread:?}");
+    waits.dedup();
+    assert!(waits.len() > 1, "retry_after_ms is not jittered: {waits:?}");
+    assert_eq!(cluster.nodes[0].exited(PATIENCE).await.code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(DRAIN_SECONDS + 1), "{:?}", began.elapsed());
+    assert_eq!(Dial::to(addr).refused().await.status, 0, "nobody listens there any more");
+}
+
+#[tokio::test]
+async fn a_client_that_never_answers_does_not_hold_up_the_exit() {
+    let mut gateway = options().config("drain_seconds = 1\n").start().await;
+    let path = format!("/ws?token={}", testkit::token("alice"));
+    let _deaf = testkit::RawSocket::open(gateway.addr(), &path).await;
+    let began = Instant::now();
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.exited(PATIENCE).await.code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn an_empty_node_leaves_at_once() {
+    let mut gateway = options().start().await;
+    let began = Instant::now();
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.exited(PATIENCE).await.code(), Some(0));
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "the default drain is ten seconds, {:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_second_signal_exits_at_once() {
+    for first in [Signal::TERM, Signal::INT] {
+        let mut gateway = options().start().await;
+        let mut client = Client::connect(gateway.addr(), "alice").await;
+        client.join("lobby").await;
+        gateway.signal(first);
+        until(PATIENCE, "the drain to begin", async || {
+            match Request::get("/readyz").try_send(gateway.addr()).await {
+                Ok(response) if response.status != 503 => Err(response.status.to_string()),
+                _ => Ok(()),
+            }
+        })
+        .await;
+        let began = Instant::now();
+        gateway.signal(Signal::TERM);
+        gateway.exited(PATIENCE).await;
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+}

@@ -1,0 +1,29 @@
+//! The gateway as its users meet it: real processes, a real Redis, a real nginx, real clients.
+//!
+//! One binary, so that it is linked once. A module per subject; what several need is in `fixture`.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "this is a test from the first line to the last"
+)]
+
+mod auth;
+mod browser;
+mod churn;
+mod clients;
+mod close;
+mod cluster;
+mod config;
+mod drain;
+mod embedded;
+mod faults;
+mod fixture;
+mod frames;
+mod limits;
+mod observe;
+mod requests;
+mod resume;
+mod slow;
+mod tools;

@@ -1,0 +1,119 @@
+//! What those who run it can see.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use testkit::{Client, Gateway, Metrics, PATIENCE, Request, free_port, until};
+
+use crate::fixture::{cluster, options, single};
+
+#[tokio::test]
+async fn health_and_readiness_are_two_things() {
+    let mut cluster = cluster(1).await;
+    let addr = cluster.addr(0);
+    let status = async |path: &str| Request::get(path).send(addr).await.status;
+    assert_eq!((status("/healthz").await, status("/readyz").await), (200, 200));
+    assert!((cluster.sum("chorus_bus_up").await - 1.0).abs() < 0.1);
+    cluster.redis.stop().await;
+    until(PATIENCE, "/readyz to answer 503", async || {
+        let seen = status("/readyz").await;
+        if seen == 503 { Ok(()) } else { Err(seen.to_string()) }
+    })
+    .await;
+    assert_eq!(status("/healthz").await, 200);
+    assert!(cluster.sum("chorus_bus_up").await < 0.5);
+}
+
+#[tokio::test]
+async fn the_fixed_names_are_there_with_help_and_without_rooms_or_users() {
+    let gateway = single().await;
+    let mut alice = Client::connect(gateway.addr(), "alice-the-user").await;
+    alice.join("lobby-the-room").await;
+    alice.say("lobby-the-room", 1).await;
+    alice.until_events("lobby-the-room", 1).await;
+    alice.close(1000, "bye").await;
+    let response = Request::get("/metrics").send(gateway.addr()).await;
+    let text = response.body.as_str();
+    assert!(
+        response.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")),
+        "{response:?}"
+    );
+    let helped: BTreeSet<&str> =
+        text.lines().filter_map(|l| l.strip_prefix("# HELP ")?.split(' ').next()).collect();
+    let typed: BTreeSet<&str> =
+        text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert_eq!(helped, typed, "every metric has help");
+    let fixed = [
+        "chorus_connections",
+        "chorus_rooms",
+        "chorus_members",
+        "chorus_appends_total",
+        "chorus_deliveries_total",
+        "chorus_frames_received_total",
+        "chorus_sent_bytes_total",
+        "chorus_closes_total",
+        "chorus_refusals_total",
+        "chorus_bus_up",
+        "chorus_bus_holes_filled_total",
+        "chorus_bus_resets_total",
+        "chorus_bus_reconnects_total",
+        "chorus_append_seconds",
+        "chorus_delivery_seconds",
+        "chorus_build_info",
+    ];
+    for name in fixed {
+        assert!(helped.contains(name), "{name} is missing: {helped:?}");
+    }
+    for name in &helped {
+        let unit = ["_total", "_seconds", "_bytes", "_info"].iter().any(|unit| name.ends_with(unit));
+        let counted = name.starts_with("chorus_");
+        assert!(
+            counted && (unit || text.contains(&format!("# TYPE {name} gauge"))),
+            "{name} does not end in its unit"
+        );
+    }
+    assert!(
+        !text.contains("alice-the-user") && !text.contains("lobby-the-room"),
+        "labelled by a room or a user"
+    );
+    let metrics = Metrics::parse(text);
+    assert!((metrics.sum("chorus_append_seconds_count") - 1.0).abs() < 0.5, "{metrics:?}");
+    assert!(metrics.sum("chorus_delivery_seconds_count") >= 1.0, "{metrics:?}");
+    assert!(metrics.sum("chorus_sent_bytes_total") > 100.0, "{metrics:?}");
+}
+
+#[tokio::test]
+async fn metrics_can_have_a_listener_of_their_own() {
+    let port = free_port();
+    let inside = format!("127.0.0.1:{port}");
+    let gateway = options().env("CHORUS_METRICS_LISTEN", inside.as_str()).start().await;
+    let inside = inside.parse().unwrap();
+    assert!(Request::get("/metrics").send(inside).await.body.contains("chorus_build_info"));
+    assert_eq!(Request::get("/metrics").send(gateway.addr()).await.status, 404);
+    assert_eq!(Request::get("/healthz").send(gateway.addr()).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_log_can_be_json_line_by_line() {
+    let gateway: Gateway = options().env("CHORUS_LOG_FORMAT", "json").start().await;
+    Client::connect(gateway.addr(), "alice").await.close(1000, "bye").await;
+    for line in gateway.log().lines() {
+        let entry: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(entry.is_object());
+    }
+    let text = options().env("CHORUS_LOG_FORMAT", "text").start().await;
+    assert!(!text.log().contains('\u{1b}'), "no colours in a file");
+}
+
+#[tokio::test]
+async fn connections_are_told_apart_by_state() {
+    let gateway = single().await;
+    let _silent = testkit::Dial::to(gateway.addr()).open().await.unwrap();
+    let mut alice = Client::connect(gateway.addr(), "alice").await;
+    alice.request(json!({ "type": "ping" })).await;
+    let metrics = gateway.metrics().await;
+    assert!((metrics.sum("chorus_connections") - 2.0).abs() < 0.5, "{metrics:?}");
+    let websockets = metrics.with("chorus_connections_by_state", "transport", "websocket");
+    assert!((websockets - 2.0).abs() < 0.5, "{metrics:?}");
+}

@@ -1,0 +1,219 @@
+//! What a client can ask for, and in which order it is answered.
+
+use serde_json::{Value, json};
+use testkit::{Client, Dial, expiring, sign};
+
+use crate::fixture::{cluster, say_many, single};
+
+#[tokio::test]
+async fn the_same_id_again_gives_the_first_position_and_appends_nothing() {
+    let cluster = cluster(2).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    let mut elsewhere = Client::connect(cluster.addr(1), "alice").await;
+    let mut bob = Client::connect(cluster.addr(1), "bob").await;
+    for client in [&mut alice, &mut elsewhere, &mut bob] {
+        client.join("lobby").await;
+    }
+    let message = json!({ "type": "message", "room": "lobby", "id": "m-1", "data": "once" });
+    let first = alice.ok(message.clone()).await;
+    assert_eq!((&first["seq"], &first["duplicate"], &first["id"]), (&json!(1), &json!(false), &json!("m-1")));
+    for client in [&mut alice, &mut elsewhere] {
+        let again = client.ok(message.clone()).await;
+        assert_eq!(
+            (&again["seq"], &again["epoch"], &again["duplicate"]),
+            (&json!(1), &first["epoch"], &json!(true))
+        );
+    }
+    // An id is its user's own, and its room's.
+    assert_eq!(bob.ok(message).await["seq"], 2);
+    alice.join("other").await;
+    let other = alice.ok(json!({ "type": "message", "room": "other", "id": "m-1", "data": "there" })).await;
+    assert_eq!(other["duplicate"], false);
+    for client in [&mut alice, &mut elsewhere, &mut bob] {
+        client.until_seq("lobby", 2).await;
+    }
+    let event = alice.expect("message").await;
+    assert_eq!(
+        (&event["from"], &event["id"], &event["data"]),
+        (&json!("alice"), &json!("m-1"), &json!("once"))
+    );
+    assert!(event["at"].as_u64().is_some_and(|at| at > 1_600_000_000_000), "{event}");
+}
+
+#[tokio::test]
+async fn messages_of_one_connection_keep_their_order() {
+    let cluster = cluster(2).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    let mut bob = Client::connect(cluster.addr(1), "bob").await;
+    alice.join("lobby").await;
+    bob.join("lobby").await;
+    // All at once, without waiting for an answer.
+    for number in 0..500 {
+        alice.submit(json!({ "type": "message", "room": "lobby", "data": number })).await;
+    }
+    for client in [&mut bob, &mut alice] {
+        client.until_events("lobby", 500).await;
+        let numbers: Vec<Value> = (0..500).map(|number| json!(number)).collect();
+        assert_eq!(client.ledger("lobby").data(), numbers.iter().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn without_echo_the_ok_stands_in_the_place_of_the_event() {
+    let cluster = cluster(2).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    let mut bob = Client::connect(cluster.addr(1), "bob").await;
+    alice.join("lobby").await;
+    bob.join("lobby").await;
+    // Both talk at once; alice's ledger takes her oks for her events and complains of any hole or repeat.
+    for number in 0..100 {
+        alice.submit(json!({ "type": "message", "room": "lobby", "data": number, "echo": false })).await;
+        bob.submit(json!({ "type": "message", "room": "lobby", "data": -number })).await;
+    }
+    alice.until_events("lobby", 200).await;
+    bob.until_events("lobby", 200).await;
+    let of = |client: &Client| client.ledger("lobby").data().into_iter().cloned().collect::<Vec<_>>();
+    assert_eq!(of(&alice), of(&bob));
+    assert!(alice.ledger("lobby").events.iter().all(|event| event.from != "alice"), "her own came back");
+}
+
+#[tokio::test]
+async fn typing_reaches_the_room_and_leaves_no_trace() {
+    let cluster = cluster(2).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    let mut bob = Client::connect(cluster.addr(1), "bob").await;
+    alice.join("lobby").await;
+    bob.join("lobby").await;
+    // It may be dropped, so it is said until it is heard.
+    testkit::until(testkit::PATIENCE, "bob to hear that alice types", async || {
+        alice.send(&json!({ "type": "typing", "room": "lobby", "on": true })).await;
+        alice.request(json!({ "type": "ping" })).await;
+        bob.request(json!({ "type": "ping" })).await;
+        if bob.has("typing") { Ok(()) } else { Err("nothing".to_owned()) }
+    })
+    .await;
+    let typing = bob.expect("typing").await;
+    assert_eq!(typing, json!({ "type": "typing", "room": "lobby", "from": "alice", "on": true }));
+    assert_eq!(bob.ok(json!({ "type": "history", "room": "lobby" })).await["events"], json!([]));
+    assert_eq!(alice.join("lobby").await["head"], 0);
+}
+
+#[tokio::test]
+async fn what_was_left_is_not_heard_and_what_was_not_joined_is_not_served() {
+    let gateway = single().await;
+    let mut alice = Client::connect(gateway.addr(), "alice").await;
+    let mut bob = Client::connect(gateway.addr(), "bob").await;
+    for request in [
+        json!({ "type": "message", "room": "lobby", "data": 1 }),
+        json!({ "type": "typing", "room": "lobby", "on": true }),
+        json!({ "type": "leave", "room": "lobby" }),
+    ] {
+        assert_eq!(alice.refused(request).await, "not_joined");
+    }
+    alice.join("lobby").await;
+    bob.join("lobby").await;
+    bob.say("lobby", "heard").await;
+    alice.until_events("lobby", 1).await;
+    alice.ok(json!({ "type": "leave", "room": "lobby" })).await;
+    bob.say("lobby", "unheard").await;
+    bob.until_events("lobby", 2).await;
+    alice.drain(std::time::Duration::from_millis(50)).await;
+    assert_eq!(alice.ledger("lobby").events.len(), 1);
+    assert_eq!(alice.refused(json!({ "type": "message", "room": "lobby", "data": 1 })).await, "not_joined");
+}
+
+#[tokio::test]
+async fn history_comes_in_pages() {
+    let redis = cluster(1).await;
+    let memory = single().await;
+    for addr in [redis.addr(0), memory.addr()] {
+        let mut alice = Client::connect(addr, "alice").await;
+        alice.join("lobby").await;
+        say_many(&mut alice, "lobby", 0..250).await;
+        // Membership is not needed.
+        let mut bob = Client::connect(addr, "bob").await;
+        let mut page = async |mut ask: Value| {
+            ask["type"] = json!("history");
+            ask["room"] = json!("lobby");
+            let ok = bob.ok(ask).await;
+            let events = ok["events"].as_array().unwrap();
+            let seqs: Vec<u64> = events.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+            assert!(
+                events.iter().all(|event| event["type"] == "message" && event["from"] == "alice"),
+                "{ok}"
+            );
+            (seqs, ok["more"] == true)
+        };
+        let run = |range: std::ops::RangeInclusive<u64>| range.collect::<Vec<_>>();
+        assert_eq!(page(json!({ "limit": 10 })).await, (run(241..=250), true));
+        assert_eq!(page(json!({ "limit": 200 })).await, (run(51..=250), true));
+        assert_eq!(page(json!({ "before": 51, "limit": 200 })).await, (run(1..=50), false));
+        assert_eq!(page(json!({ "before": 51, "limit": 20 })).await, (run(31..=50), true));
+        assert_eq!(page(json!({ "after": 0, "limit": 5 })).await, (run(1..=5), true));
+        assert_eq!(page(json!({ "after": 245, "limit": 200 })).await, (run(246..=250), false));
+        assert_eq!(page(json!({ "after": 250 })).await, (vec![], false));
+        assert_eq!(page(json!({ "before": 1 })).await, (vec![], false));
+        let too_many = bob.request(json!({ "type": "history", "room": "lobby", "limit": 201 })).await;
+        assert!(too_many["code"] == "bad_request" || too_many["events"].as_array().unwrap().len() == 200);
+        let both = bob.request(json!({ "type": "history", "room": "lobby", "before": 9, "after": 1 })).await;
+        assert_eq!(both["code"], "bad_request", "{both}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_history_ends_at_256_kib() {
+    let gateway = single().await;
+    let mut alice = Client::connect(gateway.addr(), "alice").await;
+    alice.join("lobby").await;
+    for _ in 0..60 {
+        alice.say("lobby", "x".repeat(16_000)).await;
+    }
+    let ok = alice.ok(json!({ "type": "history", "room": "lobby", "after": 0, "limit": 200 })).await;
+    let count = ok["events"].as_array().unwrap().len();
+    assert!(ok.to_string().len() <= 512 * 1024, "no frame is longer than 512 KiB");
+    assert_eq!(ok["more"], true);
+    assert!((10..=17).contains(&count), "{count} events of 16 KB");
+}
+
+#[tokio::test]
+async fn one_s_own_room_has_a_short_name() {
+    let gateway = single().await;
+    let mut alice = Client::connect(gateway.addr(), "alice").await;
+    let ok = alice.join("@me").await;
+    assert_eq!(ok["room"], "@alice");
+    assert_eq!(alice.refused(json!({ "type": "message", "room": "@me", "data": 1 })).await, "forbidden");
+    assert_eq!(alice.refused(json!({ "type": "join", "room": "@bob" })).await, "forbidden");
+}
+
+#[tokio::test]
+async fn a_name_and_a_wide_range_of_user_ids_are_handed_on() {
+    let gateway = single().await;
+    let id = "user|42@example.org/a+b=c#1";
+    let token = sign(&json!({ "sub": id, "name": "Älice \"the\" 1st", "exp": expiring(60) }));
+    let mut alice = Dial::to(gateway.addr()).bearer(&token).welcomed().await;
+    alice.join("lobby").await;
+    alice.say("lobby", "hello").await;
+    let event = alice.expect("message").await;
+    assert_eq!((&event["from"], &event["name"]), (&json!(id), &json!("Älice \"the\" 1st")));
+}
+
+#[tokio::test]
+async fn the_ok_of_a_join_comes_before_what_it_replays_and_joining_twice_is_harmless() {
+    let gateway = single().await;
+    let mut alice = Client::connect(gateway.addr(), "alice").await;
+    alice.join("lobby").await;
+    say_many(&mut alice, "lobby", 0..5).await;
+    alice.until_events("lobby", 5).await;
+    // Again, without a wish: it goes on where it stands.
+    let again = alice.join("lobby").await;
+    assert_eq!(again["seq"], 5);
+    alice.say("lobby", "once").await;
+    alice.until_seq("lobby", 6).await;
+
+    let mut bob = Client::connect(gateway.addr(), "bob").await;
+    let reference = bob.submit(json!({ "type": "join", "room": "lobby", "recent": 3 })).await;
+    assert_eq!(bob.next().await["ref"], reference, "the ok comes first");
+    for seq in 4..=6 {
+        assert_eq!(bob.next().await["seq"], seq);
+    }
+}

@@ -1,0 +1,138 @@
+//! Reading on from a position, on whatever node.
+
+use serde_json::json;
+use testkit::{Client, Cluster, Redis};
+
+use crate::fixture::{FAST, agreed, cluster, options, say_many, single};
+
+#[tokio::test]
+async fn what_was_missed_is_replayed_by_another_node() {
+    let cluster = cluster(3).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    let mut bob = Client::connect(cluster.addr(1), "bob").await;
+    alice.join("lobby").await;
+    bob.join("lobby").await;
+    say_many(&mut alice, "lobby", 0..5).await;
+    bob.until_events("lobby", 5).await;
+
+    let before = bob.cut();
+    say_many(&mut alice, "lobby", 5..30).await;
+    // Node 0 has the room in its memory; node 2 has never heard of it.
+    for node in [0, 2] {
+        let mut bob = Client::connect(cluster.addr(node), "bob").await;
+        let replies = bob.resume(before.clone()).await;
+        assert_eq!(replies["lobby"]["recovered"], true);
+        assert_eq!(replies["lobby"]["count"], 25);
+        assert_eq!(replies["lobby"]["seq"], 5);
+        bob.until_events("lobby", 30).await;
+        alice.until_events("lobby", 30).await;
+        agreed([&alice, &bob], "lobby");
+    }
+}
+
+#[tokio::test]
+async fn a_position_older_than_the_log_is_not_recovered() {
+    let short = options().config(FAST).config("[history]\nlength = 100\n");
+    let mut cluster = Cluster::start_with(Redis::start().await, 1, short).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    let epoch = alice.join("lobby").await["epoch"].clone();
+    say_many(&mut alice, "lobby", 0..350).await;
+
+    // A node that holds nothing of the room in memory.
+    cluster.add().await;
+    let mut bob = Client::connect(cluster.addr(1), "bob").await;
+    let since = json!({ "epoch": epoch, "seq": 1 });
+    let ok = bob.ok(json!({ "type": "join", "room": "lobby", "since": since })).await;
+    assert_eq!((&ok["recovered"], &ok["seq"], &ok["head"]), (&json!(false), &json!(350), &json!(350)));
+    // The place to stand is a true one: what comes next follows it.
+    alice.say("lobby", "next").await;
+    bob.until_events("lobby", 1).await;
+    assert_eq!(bob.ledger("lobby").seq, 351);
+
+    let mut carol = Client::connect(cluster.addr(1), "carol").await;
+    let ok = carol.ok(json!({ "type": "join", "room": "lobby", "since": since, "recent": 10 })).await;
+    assert_eq!((&ok["recovered"], &ok["seq"], &ok["count"]), (&json!(false), &json!(341), &json!(10)));
+    carol.until_events("lobby", 10).await;
+    assert_eq!(carol.ledger("lobby").seq, 351);
+}
+
+#[tokio::test]
+async fn an_unknown_epoch_or_a_position_beyond_the_head_is_not_recovered() {
+    let redis = cluster(1).await;
+    let memory = single().await;
+    for addr in [redis.addr(0), memory.addr()] {
+        let mut alice = Client::connect(addr, "alice").await;
+        let epoch = alice.join("lobby").await["epoch"].clone();
+        say_many(&mut alice, "lobby", 0..7).await;
+        let strange = [
+            json!({ "epoch": "never heard of it", "seq": 3 }),
+            json!({ "epoch": "another.0", "seq": 3 }),
+            json!({ "epoch": epoch, "seq": 1000 }),
+            json!({ "epoch": epoch, "seq": 9_007_199_254_740_991_u64 }),
+        ];
+        for (since, head) in strange.into_iter().zip(7..) {
+            let mut bob = Client::connect(addr, "bob").await;
+            let ok = bob.ok(json!({ "type": "join", "room": "lobby", "since": since })).await;
+            assert_eq!((&ok["recovered"], &ok["count"]), (&json!(false), &json!(0)), "{since}");
+            assert_eq!(
+                (&ok["epoch"], &ok["seq"], &ok["head"]),
+                (&epoch, &json!(head), &json!(head)),
+                "{since}"
+            );
+            // A true place to stand: the next event follows it.
+            alice.say("lobby", "next").await;
+            bob.until_seq("lobby", head + 1).await;
+            assert!(!bob.has("reset"), "{since}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_resume_at_the_head_replays_nothing() {
+    let cluster = cluster(2).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    alice.join("lobby").await;
+    say_many(&mut alice, "lobby", 0..3).await;
+    alice.until_events("lobby", 3).await;
+    let before = alice.cut();
+    let mut alice = Client::connect(cluster.addr(1), "alice").await;
+    let replies = alice.resume(before).await;
+    assert_eq!((&replies["lobby"]["recovered"], &replies["lobby"]["count"]), (&json!(true), &json!(0)));
+    alice.say("lobby", "here again").await;
+    alice.until_events("lobby", 4).await;
+}
+
+#[tokio::test]
+async fn the_most_recent_are_replayed_to_a_newcomer() {
+    let redis = cluster(1).await;
+    let memory = single().await;
+    for addr in [redis.addr(0), memory.addr()] {
+        let mut alice = Client::connect(addr, "alice").await;
+        alice.join("lobby").await;
+        say_many(&mut alice, "lobby", 0..10).await;
+        for (recent, replayed) in [(0, 0), (3, 3), (10, 10), (50, 10)] {
+            let mut bob = Client::connect(addr, "bob").await;
+            let ok = bob.ok(json!({ "type": "join", "room": "lobby", "recent": recent })).await;
+            assert_eq!(ok["recovered"], false);
+            assert_eq!((&ok["count"], &ok["head"]), (&json!(replayed), &json!(10)), "recent {recent}");
+            assert_eq!(ok["seq"], 10 - replayed);
+            bob.until_seq("lobby", 10).await;
+            assert_eq!(bob.ledger("lobby").events.len(), replayed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn rooms_in_the_query_are_joined_at_once() {
+    let gateway = single().await;
+    let path = format!("/ws?room=a&room=b&token={}", testkit::token("alice"));
+    let mut alice = testkit::Dial::to(gateway.addr()).path(path).welcomed().await;
+    for room in ["a", "b"] {
+        let ok = alice.expect("ok").await;
+        assert_eq!((&ok["room"], ok.get("ref")), (&json!(room), None));
+    }
+    alice.say("a", 1).await;
+    alice.say("b", 2).await;
+    alice.until_events("a", 1).await;
+    alice.until_events("b", 1).await;
+}

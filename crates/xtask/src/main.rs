@@ -1,0 +1,78 @@
+//! The developer's commands: `cargo xtask <command>`.
+//!
+//! They use nothing but the standard library, so that the first of them runs seconds after a clone: it is the one
+//! that installs what all others need.
+
+mod clients;
+mod figures;
+mod step;
+mod system;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use step::{Outcome, cargo, run};
+
+const HELP: &str = "\
+cargo xtask test [-- ARGS]   install what is missing, lint, build, run every test (ARGS go to `cargo test`)
+cargo xtask install          install what the tests need: Debian packages (as root) and client tools (in target/)
+cargo xtask lint             rustfmt and clippy, warnings are errors
+cargo xtask figures          size, start time, memory per idle connection, lines of code
+cargo xtask help             this
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) =
+        arguments.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let outcome = match (command, rest) {
+        ("test", _) => test(rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest)),
+        ("install", []) => install(),
+        ("lint", []) => lint(),
+        ("figures", []) => figures::print(),
+        ("help" | "--help" | "-h", _) => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => Err(format!("no such command: {}\n\n{HELP}", arguments.join(" "))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(arguments: &[String]) -> Outcome {
+    install()?;
+    lint()?;
+    // Built apart from the run, so that each says how long it takes.
+    run("build the tests", cargo().args(["test", "--workspace", "--no-run"]))?;
+    run(
+        "test",
+        cargo().args(["test", "--workspace"]).args(arguments).env(clients::TOOLS_VARIABLE, clients::tools()),
+    )
+}
+
+fn install() -> Outcome {
+    system::install()?;
+    clients::install()
+}
+
+fn lint() -> Outcome {
+    run("rustfmt", cargo().args(["fmt", "--all", "--check"]))?;
+    run("clippy", cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// The directory of the workspace.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).map_or_else(|| here.to_owned(), Path::to_owned)
+}
+
+/// The directory that everything built goes to.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}

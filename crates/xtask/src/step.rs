@@ -1,0 +1,37 @@
+//! One command at a time, with its duration.
+
+use std::process::Command;
+use std::time::Instant;
+
+use crate::root;
+
+/// What a command of the developer's comes to; the error is for the developer to read.
+pub(crate) type Outcome = Result<(), String>;
+
+/// The cargo that runs us, in the workspace's directory.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Runs a command to its end and prints how long it took.
+///
+/// # Errors
+/// When it cannot be started or does not succeed.
+pub(crate) fn run(name: &str, command: &mut Command) -> Outcome {
+    println!("xtask: {name} …");
+    let began = Instant::now();
+    let status = command.status().map_err(|error| format!("{name}: cannot run {command:?}: {error}"))?;
+    let seconds = began.elapsed().as_secs_f64();
+    if !status.success() {
+        return Err(format!("{name}: failed after {seconds:.1} s ({status})"));
+    }
+    println!("xtask: {name}: {seconds:.1} s");
+    Ok(())
+}
+
+/// Whether a command succeeds; its output is not shown.
+pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}
