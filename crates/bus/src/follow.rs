@@ -24,6 +24,11 @@ use crate::{
     epoch::{self, Head},
 };
 
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
 /// Events that are held at most while the log is read; beyond, they are read from the log like the rest.
 const HELD_EVENTS: usize = 1024;
 

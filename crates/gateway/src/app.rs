@@ -80,13 +80,19 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let app = App::new(config, metrics).await?;
     let config = &app.config;
     let send_buffer = config.limits.send_buffer_bytes;
-    let listener = serve::listen(config.listen, send_buffer)
-        .map_err(|cause| StartError::Listen { address: config.listen, key: "listen", cause })?;
+    let listener = serve::listen(config.listen, send_buffer).map_err(|cause| StartError::Listen {
+        address: config.listen,
+        key: "listen",
+        cause,
+    })?;
     let metrics_listener = config
         .metrics_listen
         .map(|address| {
-            serve::listen(address, send_buffer)
-                .map_err(|cause| StartError::Listen { address, key: "metrics_listen", cause })
+            serve::listen(address, send_buffer).map_err(|cause| StartError::Listen {
+                address,
+                key: "metrics_listen",
+                cause,
+            })
         })
         .transpose()?;
 
@@ -96,7 +102,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tokio::spawn(Arc::clone(&app.rooms).trim_forever());
     let header_timeout = Duration::from_millis(config.limits.header_read_timeout_ms);
     if let Some(listener) = metrics_listener {
-        tracing::info!(addr = %listener.local_addr().unwrap_or(config.listen), "listening for metrics");
+        tracing::info!(addr = %listener.local_addr().unwrap_or(config.listen), "serving metrics");
         let router = http::metrics_router(state.clone());
         tokio::spawn(serve::serve(listener, router, header_timeout, CancellationToken::new()));
     }

@@ -37,7 +37,11 @@ pub async fn run(session: &Session, identity: &Arc<Identity>, request: Request<'
         | ClientFrame::React(_)
         | ClientFrame::Read(_)
         | ClientFrame::Presence(_) => {
-            session.error(reference, ErrorCode::UnknownType, "this server does not serve this frame type yet");
+            session.error(
+                reference,
+                ErrorCode::UnknownType,
+                "this server does not serve this frame type yet",
+            );
         }
     }
 }

@@ -5,7 +5,7 @@
 //! *everything* that waits, and whoever does not get it leaves a mark, which the holder looks for before it goes.
 //!
 //! Events of rooms are not queued here. They stand in the rooms' tails, behind this connection's cursors
-//! ([`Membership`](membership::Membership)), so a slow reader owns no memory but the rest of one cut frame.
+//! ([`Membership`]), so a slow reader owns no memory but the rest of one cut frame.
 //! After a would-block only the connection's own task writes, when the socket opens again.
 
 use std::{
@@ -26,7 +26,6 @@ use crate::{
     metrics::Metrics,
     room::{Batch, Room},
     rooms::Claim,
-    socket::frame,
 };
 
 pub mod membership;
@@ -64,8 +63,8 @@ pub struct Connection {
 pub enum End {
     /// The server closes it, and may say when to come back.
     Close(Close, Option<Duration>),
-    /// The client closed it.
-    Client,
+    /// The client closed it, with a code if it gave one.
+    Client(Option<u16>),
     /// It was lost without a close frame.
     Lost,
 }
@@ -269,7 +268,9 @@ impl Connection {
 
     /// Waits until fewer than `requests` are in flight and half of the outbox is free: only then is more read.
     pub async fn wait_for_room(&self, requests: usize) {
-        while self.in_flight.load(Ordering::Relaxed) >= requests || self.with_writer(|writer| writer.is_crowded()) {
+        while self.in_flight.load(Ordering::Relaxed) >= requests
+            || self.with_writer(|writer| writer.is_crowded())
+        {
             self.relieved.notified().await;
         }
     }
@@ -289,9 +290,9 @@ impl Connection {
     }
 
     /// Queues the last frames; nothing is written behind them, and no more events before them.
-    pub fn finish(self: &Arc<Self>, announcement: Option<Bytes>, close: Close) {
+    pub fn finish(self: &Arc<Self>, announcement: Option<Bytes>, close: Bytes) {
         self.leave_all();
-        self.writer.lock().finish(announcement, frame::close(close));
+        self.writer.lock().finish(announcement, close);
         self.flush(None);
     }
 }

@@ -66,7 +66,6 @@ pub fn frame_of(event: &LogEvent) -> Frame {
 
 /// The frame that tells a room's readers where they stand now.
 pub fn frame_of_reset(room: &Room, to: Position, reason: ResetReason) -> Frame {
-    let reset =
-        server::Reset { room: room.name.clone(), epoch: to.epoch.clone(), seq: to.seq, reason };
+    let reset = server::Reset { room: room.name.clone(), epoch: to.epoch.clone(), seq: to.seq, reason };
     Frame { bytes: frame::text(&server::encode(&reset)), mark: Mark::Reset(to), sent_at: None }
 }

@@ -196,7 +196,7 @@ impl Session {
                     Incoming::Ping(payload) => self.connection.send(frame::pong(&payload)),
                     Incoming::Pong => {}
                     Incoming::Binary => return End::Close(Close::BinaryUnsupported, None),
-                    Incoming::Close => return End::Client,
+                    Incoming::Close(code) => return End::Client(code),
                 }
                 self.connection.wait_for_room(self.app.config.limits.requests_in_flight).await;
             }
@@ -233,7 +233,8 @@ impl Session {
         let request = Request::decode(text, bounds);
         let Some(identity) = self.identity() else {
             return match request {
-                Ok(Request { frame: ClientFrame::Auth(auth), .. }) => match self.app.auth.verify(&auth.token) {
+                Ok(Request { frame: ClientFrame::Auth(auth), .. }) => match self.app.auth.verify(&auth.token)
+                {
                     Ok(identity) => self.welcome(identity, &opening.rooms).await,
                     Err(error) => self.connection.end(End::Close(error.close(), None)),
                 },
@@ -300,8 +301,7 @@ impl Session {
     /// Pings, notices silence, and holds the client to its deadlines.
     async fn watch(&self) {
         let interval = Duration::from_millis(self.app.config.heartbeat.interval_ms);
-        let auth_deadline =
-            Instant::now() + Duration::from_millis(self.app.config.auth.deadline_ms);
+        let auth_deadline = Instant::now() + Duration::from_millis(self.app.config.auth.deadline_ms);
         let mut ping_at = Instant::now() + interval;
         // The expiry that the client was told of.
         let mut told = None;
@@ -357,18 +357,18 @@ impl Session {
                     frame::text(&server::encode(&closing))
                 });
                 let _ = time::timeout(ANSWERS_TIMEOUT, self.connection.wait_for_room(1)).await;
-                self.connection.finish(closing, close);
+                self.connection.finish(closing, frame::close(close));
                 let _ = time::timeout(CLOSE_TIMEOUT, self.drain(decoder)).await;
             }
-            End::Client => {
-                self.connection.finish(None, Close::Bye);
+            End::Client(code) => {
+                self.connection.finish(None, frame::close_reply(code));
                 let _ = time::timeout(CLOSE_TIMEOUT, self.flush_all()).await;
             }
             End::Lost => self.connection.leave_all(),
         }
         match end {
             End::Close(close, _) => self.app.metrics.closed(close),
-            End::Client => self.app.metrics.closed(Close::Bye),
+            End::Client(_) => self.app.metrics.closed(Close::Bye),
             End::Lost => self.app.metrics.lost(),
         }
         self.app.connections.closed(&self.connection);
@@ -395,7 +395,7 @@ impl Session {
         loop {
             loop {
                 match decoder.next_message() {
-                    Ok(Some(Incoming::Close)) | Err(_) => return Ok(()),
+                    Ok(Some(Incoming::Close(_))) | Err(_) => return Ok(()),
                     Ok(Some(_)) => {}
                     Ok(None) => break,
                 }

@@ -74,8 +74,8 @@ fn prepare(app: &App, request: &mut Request) -> Result<(Opening, Response, OnUpg
         });
     }
     let subprotocol = credential::offers_subprotocol(headers).map_err(bad_request)?;
-    let credential = Credential::from_request(request.uri(), headers, &config.auth.cookie, origin)
-        .map_err(bad_request)?;
+    let credential =
+        Credential::from_request(request.uri(), headers, &config.auth.cookie, origin).map_err(bad_request)?;
     let rooms = request.uri().query().map(rooms_of).unwrap_or_default();
     let place = admit(app, request)?;
     let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or_else(|| NotUpgraded {
@@ -136,8 +136,13 @@ async fn serve(app: Arc<App>, upgrade: OnUpgrade, mut opening: Opening) {
 /// The answer to the client's key, if the request is a handshake as RFC 6455, 4.2.1, has it.
 fn accept_key(headers: &HeaderMap) -> Result<String, NotUpgraded> {
     let refuse = |status, text: &str| NotUpgraded { status, reason: Refusal::BadRequest, text: text.into() };
-    if !has_token(headers, &header::UPGRADE, "websocket") || !has_token(headers, &header::CONNECTION, "upgrade") {
-        return Err(refuse(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket: connect with Upgrade: websocket"));
+    if !has_token(headers, &header::UPGRADE, "websocket")
+        || !has_token(headers, &header::CONNECTION, "upgrade")
+    {
+        return Err(refuse(
+            StatusCode::UPGRADE_REQUIRED,
+            "this is a WebSocket: connect with Upgrade: websocket",
+        ));
     }
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(refuse(StatusCode::UPGRADE_REQUIRED, "the WebSocket version is 13"));

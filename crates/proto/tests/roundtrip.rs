@@ -33,8 +33,8 @@ fn request() -> impl Strategy<Value = serde_json::Value> {
     let room = "[A-Za-z0-9_.:#-]{1,128}|@[A-Za-z0-9@|+=/]{1,120}";
     let position = ("[ -~]{1,64}", 0_u64..(1 << 53));
     let kind = prop::sample::select(vec![
-        "auth", "join", "leave", "message", "edit", "delete", "react", "read", "typing", "presence", "history",
-        "ping",
+        "auth", "join", "leave", "message", "edit", "delete", "react", "read", "typing", "presence",
+        "history", "ping",
     ]);
     (kind, room, position, json(), reference(), "[!-~]{1,64}", any::<bool>(), 1_u32..=200).prop_map(
         |(kind, room, (epoch, seq), data, reference, id, on, limit)| {

@@ -95,7 +95,8 @@ fn refusals_name_the_code_and_keep_the_ref() {
 
 #[test]
 fn events_carry_their_position_in_front() {
-    let mut message = Event::message(room("lobby"), user("alice"), 1_700_000_000_000, raw(r#"{"text": "hi"}"#));
+    let mut message =
+        Event::message(room("lobby"), user("alice"), 1_700_000_000_000, raw(r#"{"text": "hi"}"#));
     message.name = Some("Alice".into());
     message.id = MessageId::parse("m1");
     let mut reaction = Event::message(room("lobby"), user("bob"), 1_700_000_000_001, raw("0"));
@@ -166,7 +167,8 @@ fn replies() {
         reason: server::ResetReason::Forked,
     };
     let event = br#"{"epoch":"e.0","seq":8,"type":"message","room":"lobby","at":1,"from":"bob","data":1}"#;
-    let page = server::write_history(Some(&Ref::Int(2)), &room("lobby"), &[event.to_vec(), event.to_vec()], true);
+    let page =
+        server::write_history(Some(&Ref::Int(2)), &room("lobby"), &[event.to_vec(), event.to_vec()], true);
     let frames = [
         server::encode(&welcome),
         server::encode(&joined),
@@ -192,7 +194,8 @@ fn replies() {
 
 #[test]
 fn close_codes() {
-    let lines = Close::ALL.map(|close| format!("{} {} {:?}", close.code(), close.reason(), close.reconnect()));
+    let lines =
+        Close::ALL.map(|close| format!("{} {} {:?}", close.code(), close.reason(), close.reconnect()));
     assert_snapshot!(lines.join("\n"));
 }
 

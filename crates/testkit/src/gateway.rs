@@ -208,7 +208,8 @@ impl Gateway {
 
 /// Finds `addr` in the line that says that it listens, in either log format.
 fn listening_address(log: &str) -> Option<SocketAddr> {
-    let line = log.lines().find(|line| line.contains("listening"))?;
+    // The listener of the metrics, if there is one, says "listening for metrics".
+    let line = log.lines().find(|line| line.contains("listening") && !line.contains("listening for"))?;
     let after = line.split_once("addr")?.1.trim_start_matches(['"', ':', '=']);
     let end = after.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c))).unwrap_or(after.len());
     after[..end].parse().ok()
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_address_is_read_from_both_log_formats() {
-        let text = "2026-01-01T00:00:00Z  INFO chorus: listening addr=127.0.0.1:4711 node=a\n";
+        let text = "INFO chorus: listening for metrics addr=127.0.0.1:9\nINFO chorus: listening addr=127.0.0.1:4711 node=a\n";
         let json = r#"{"level":"INFO","fields":{"message":"listening","addr":"127.0.0.1:4711"}}"#;
         for log in [text, json] {
             assert_eq!(listening_address(log), Some("127.0.0.1:4711".parse().unwrap()));

@@ -4,10 +4,10 @@ use bus::{
     Bus, ReadFrom, Verdict,
     conformance::{append, append_many, follow, read, room},
 };
-use proto::{Position, server::ResetReason};
+use proto::{Position, RoomName, server::ResetReason};
 use testkit::Redis;
 
-use super::{node, until_up};
+use super::{node, until_back};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flush_begins_a_new_log_and_everyone_is_told() {
@@ -60,8 +60,8 @@ async fn an_older_snapshot_forks_to_the_last_true_position() {
     redis.stop().await;
     redis.restore(&snapshot);
     redis.restart().await;
-    until_up(&one, true).await;
-    until_up(&other, true).await;
+    until_back(&one).await;
+    until_back(&other).await;
     // The numbers 8 to 12 go to others.
     let last = append_many(&other, &room, "again", 5).await;
     assert_eq!(last.seq, 12);
@@ -97,15 +97,12 @@ async fn the_same_snapshot_twice_is_two_branches() {
         redis.stop().await;
         redis.restore(&snapshot);
         redis.restart().await;
-        until_up(&bus, true).await;
+        until_back(&bus).await;
         lost.push(append_many(&bus, &room, branch, 3).await);
         recorder.until_last(&format!("{branch}3")).await;
     }
     assert_eq!(lost[0].seq, lost[1].seq);
-    assert_eq!(
-        recorder.bodies(),
-        ["trunk1", "trunk2", "trunk3", "trunk4", "second1", "second2", "second3"]
-    );
+    assert_eq!(recorder.bodies(), ["trunk1", "trunk2", "trunk3", "trunk4", "second1", "second2", "second3"]);
     let resets: Vec<_> = recorder.resets().into_iter().map(|(to, reason)| (to.seq, reason)).collect();
     assert_eq!(resets, [(4, ResetReason::Forked)], "the first branch lost nothing that was seen");
 
@@ -125,7 +122,7 @@ async fn a_restart_without_loss_is_only_another_generation() {
     for turn in 1..=3 {
         redis.stop().await;
         redis.restart().await;
-        until_up(&bus, true).await;
+        until_back(&bus).await;
         let appended = append(&bus, &room, &format!("m{turn}")).await;
         assert_eq!(appended.position.seq, before.seq + 1);
         assert_ne!(appended.position.epoch, before.epoch, "another server, but the same generation");
@@ -144,15 +141,16 @@ async fn logs_and_their_heads_expire() {
     let bus = node(&redis.url()).await;
     let busy = room("expiring");
     append_many(&bus, &busy, "m", 3).await;
-    let life = |what: &str| redis.number(&["PTTL", &format!("{{chat:{busy}}}}}:{what}")]);
-    assert!((3_600_000..=5_400_000).contains(&life("log")), "{}", life("log"));
-    assert!((600_000..=900_000).contains(&life("ids")), "{}", life("ids"));
+    let life = |room: &RoomName, what: &str| redis.number(&["PTTL", &format!("{{chat:{room}}}:{what}")]);
+    let (log, ids, head) = (life(&busy, "log"), life(&busy, "ids"), life(&busy, "head"));
+    assert!((3_600_000..=5_400_000).contains(&log), "{log}");
+    assert!((600_000..=900_000).contains(&ids), "{ids}");
     let day = 24 * 60 * 60 * 1000;
-    assert!((30 * day..=45 * day).contains(&life("head")), "{}", life("head"));
+    assert!((30 * day..=45 * day).contains(&head), "{head}");
 
     let unused = room("followed");
     drop(follow(&bus, &unused).await);
-    let life = redis.number(&["PTTL", &format!("{{chat:{unused}}}}}:head")]);
-    assert!((30 * day..=45 * day).contains(&life), "{life}");
+    let head = life(&unused, "head");
+    assert!((30 * day..=45 * day).contains(&head), "{head}");
     bus.close().await;
 }

@@ -45,6 +45,20 @@ async fn until_up(bus: &dyn Bus, up: bool) {
     .await;
 }
 
+/// Waits until a node has found Redis again: what it says of its health may be from before it was gone.
+async fn until_back(bus: &dyn Bus) {
+    let unused = conformance::room("back");
+    conformance::until("redis to be back", async || {
+        let health = bus.health();
+        match bus.head(&unused).await {
+            Ok(_) if health.up => Ok(()),
+            Ok(_) => Err(health.detail),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
     let redis = Redis::start().await;

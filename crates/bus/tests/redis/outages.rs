@@ -13,7 +13,7 @@ use conformance::room as another_room;
 use proto::RoomName;
 use testkit::Redis;
 
-use super::{RETENTION, node, until_up};
+use super::{RETENTION, node, until_back, until_up};
 
 /// Appends as a client does that is told `unavailable`: again, with the same id.
 async fn append_at_last(bus: &RedisBus, room: &RoomName, id: &str) {
@@ -99,7 +99,8 @@ async fn while_redis_is_away_appends_fail_at_once_and_nothing_is_lost() {
     assert!(one.follow(&another_room("away"), conformance::Recorder::new()).await.is_err());
 
     redis.restart().await;
-    until_up(&one, true).await;
+    until_back(&one).await;
+    until_back(&other).await;
     let again = append(&one, &room, "refused").await;
     assert!(!again.duplicate, "it was never appended");
     append(&other, &room, "after").await;
@@ -188,6 +189,7 @@ async fn a_frozen_server_is_noticed_and_comes_back() {
     until_up(&bus, false).await;
     redis.thaw();
     until_up(&bus, true).await;
+    until_back(&bus).await;
     append(&bus, &room, "after").await;
     recorder.until_last("after").await;
     assert_eq!(recorder.bodies(), ["before", "after"]);
@@ -239,7 +241,9 @@ async fn a_closed_bus_answers_what_was_queued_and_leaves() {
     }
     assert!(bus.append(&room, message("late")).await.is_err());
     until("no clients", async || {
-        let clients = redis.number(&["EVAL", "local _, n = string.gsub(redis.call('CLIENT','LIST'), '\\n', '') return n", "0"]);
+        let script =
+            "return tonumber(string.match(redis.call('INFO', 'clients'), 'connected_clients:(%d+)'))";
+        let clients = redis.number(&["EVAL", script, "0"]);
         // The one that asks.
         if clients <= 1 { Ok(()) } else { Err(format!("{clients} clients")) }
     })

@@ -88,8 +88,19 @@ async fn what_strangers_publish_harms_nothing() {
     let long_epoch = format!("\u{1}e{} 2\n\u{1}\u{0}long", "e".repeat(65));
     for turn in 0..20 {
         for payload in [
-            "", "\u{1}", "\u{1}e", "hello", "\u{2}t{}", "\u{1}p1", "\u{1}eb 2\n", "\u{1}eb 2\n\u{1}",
-            &far, &other_log, &other_generation, &again, &long_epoch,
+            "",
+            "\u{1}",
+            "\u{1}e",
+            "hello",
+            "\u{2}t{}",
+            "\u{1}p1",
+            "\u{1}eb 2\n",
+            "\u{1}eb 2\n\u{1}",
+            &far,
+            &other_log,
+            &other_generation,
+            &again,
+            &long_epoch,
         ] {
             redis.command(&["PUBLISH", &channel, payload]);
         }

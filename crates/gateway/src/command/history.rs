@@ -1,12 +1,7 @@
 //! A page of a room's log.
 
 use bus::ReadFrom;
-use proto::{
-    MAX_HISTORY_PAGE, Ref,
-    client::History,
-    event,
-    server::write_history,
-};
+use proto::{MAX_HISTORY_PAGE, Ref, client::History, event, server::write_history};
 
 use super::{MAY_NOT_READ, UNAVAILABLE, resolve, rights};
 use crate::{auth::Identity, session::Session, socket::frame};

@@ -77,7 +77,10 @@ impl Session {
             return self.pause(RETRY).await;
         }
         let bytes: usize = frames.iter().map(|frame| frame.bytes.len()).sum();
-        if let Err(wait) = replayed.take(bytes as u32, Instant::now()) {
+        while let Err(wait) = replayed.take(bytes as u32, Instant::now()) {
+            if self.connection.ending().is_some() {
+                return;
+            }
             self.pause(wait).await;
         }
         self.connection.replay(&read, frames, None);

@@ -23,8 +23,8 @@ pub enum Incoming<'a> {
     Ping(Bytes),
     /// A pong.
     Pong,
-    /// The client closes, or answers our close.
-    Close,
+    /// The client closes, with a code if it gave one, or answers our close.
+    Close(Option<u16>),
 }
 
 /// Assembles messages from what a socket gave.
@@ -90,8 +90,7 @@ impl Decoder {
     /// Takes the next frame off the buffer if it is whole, and holds it to RFC 6455, section 5.
     fn frame(&mut self) -> Result<Option<Frame>, Close> {
         let mut cursor = Cursor::new(&self.buffer[self.taken..]);
-        let Some((header, length)) =
-            FrameHeader::parse(&mut cursor).map_err(|_| Close::ProtocolViolation)?
+        let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(|_| Close::ProtocolViolation)?
         else {
             return Ok(None);
         };
@@ -132,20 +131,21 @@ fn incoming_control(control: Control, payload: &[u8]) -> Result<Incoming<'static
     match control {
         Control::Ping => Ok(Incoming::Ping(Bytes::copy_from_slice(payload))),
         Control::Pong => Ok(Incoming::Pong),
-        Control::Close => check_close(payload).map(|()| Incoming::Close),
+        Control::Close => close_code(payload).map(Incoming::Close),
         Control::Reserved(_) => Err(Close::ProtocolViolation),
     }
 }
 
 /// A close frame is empty, or a code that may be sent and a reason in UTF-8 (RFC 6455, 5.5.1 and 7.4).
-fn check_close(payload: &[u8]) -> Result<(), Close> {
-    match payload {
-        [] => Ok(()),
-        [high, low, reason @ ..] if CloseCode::from(u16::from_be_bytes([*high, *low])).is_allowed() => {
-            str::from_utf8(reason).map(drop).map_err(|_| Close::NotUtf8)
-        }
-        _ => Err(Close::ProtocolViolation),
+fn close_code(payload: &[u8]) -> Result<Option<u16>, Close> {
+    let [high, low, reason @ ..] = payload else {
+        return if payload.is_empty() { Ok(None) } else { Err(Close::ProtocolViolation) };
+    };
+    let code = u16::from_be_bytes([*high, *low]);
+    if !CloseCode::from(code).is_allowed() {
+        return Err(Close::ProtocolViolation);
     }
+    str::from_utf8(reason).map(|_| Some(code)).map_err(|_| Close::NotUtf8)
 }
 
 fn unmask(payload: &mut [u8], mask: [u8; 4]) {
@@ -216,7 +216,7 @@ mod tests {
         bytes.extend(frame(0x88, &[0x03, 0xe8, b'o', b'k']));
         let whole = decode(&bytes, bytes.len());
         let long = format!("Text({:?})", "x".repeat(300));
-        assert_eq!(whole, ["Text(\"hello\")", "Ping(b\"?\")", "Text(\"grüß\")", &long, "Close"]);
+        assert_eq!(whole, ["Text(\"hello\")", "Ping(b\"?\")", "Text(\"grüß\")", &long, "Close(Some(1000))"]);
         for piece in 1..20 {
             assert_eq!(decode(&bytes, piece), whole, "in pieces of {piece}");
         }

@@ -25,8 +25,19 @@ pub fn pong(payload: &[u8]) -> Bytes {
 
 /// A close frame.
 pub fn close(close: Close) -> Bytes {
-    let mut payload = close.code().to_be_bytes().to_vec();
-    payload.extend_from_slice(close.reason().as_bytes());
+    close_with(close.code(), close.reason())
+}
+
+/// The answer to a client's close, which gives its code back (RFC 6455, 5.5.1): a page reads it as its own.
+pub fn close_reply(code: Option<u16>) -> Bytes {
+    match code {
+        Some(code) if code != Close::Bye.code() => close_with(code, ""),
+        _ => close(Close::Bye),
+    }
+}
+
+fn close_with(code: u16, reason: &str) -> Bytes {
+    let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
     encode(OpCode::Control(Control::Close), &payload)
 }
 

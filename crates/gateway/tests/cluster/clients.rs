@@ -6,7 +6,7 @@ use serde_json::Value;
 use testkit::{Client, Cluster, Nginx, Redis, SECRET, token};
 use tokio::process::Command;
 
-use crate::fixture::{agreed, options, say_many};
+use crate::fixture::{agreed, options, say_until_ok};
 use crate::tools;
 
 /// Messages that each of them sends.
@@ -42,7 +42,9 @@ async fn python_and_node_talk_with_each_other_and_with_ours() {
         command.env("CHORUS_TOKEN", token(name));
         tokio::spawn(async move { (name, run(name, command).await) })
     });
-    say_many(&mut ours[0], "lobby", 0..EACH).await;
+    for number in 0..EACH {
+        say_until_ok(&mut ours[0], "lobby", &format!("ours-0-{number}")).await;
+    }
 
     for client in &mut ours {
         client.until_events("lobby", everything).await;

@@ -176,16 +176,16 @@ async fn a_flood_of_connections_is_slowed_and_not_fatal() {
 async fn replays_are_paced_but_whole() {
     let redis = Redis::start().await;
     let config =
-        "[limits]\nframes_per_second = 100000\nframe_burst = 100000\nreplay_bytes_per_second = 500000\n";
+        "[limits]\nframes_per_second = 100000\nframe_burst = 100000\nreplay_bytes_per_second = 1000000\n";
     let gateway = options().config(config).redis(&redis).start().await;
     let mut alice = Client::connect(gateway.addr(), "alice").await;
     alice.join("lobby").await;
-    for number in 0..100 {
+    for number in 0..300 {
         alice.say("lobby", json!({ "number": number, "text": "x".repeat(10_000) })).await;
     }
     let began = std::time::Instant::now();
     let mut bob = Client::connect(gateway.addr(), "bob").await;
-    bob.ok(json!({ "type": "join", "room": "lobby", "recent": 100 })).await;
+    bob.ok(json!({ "type": "join", "room": "lobby", "recent": 300 })).await;
     // What is said meanwhile comes after it.
     alice.say("lobby", "live").await;
     bob.until_events("lobby", 101).await;

@@ -88,8 +88,11 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         (1_u64..12).prop_map(Step::Append),
-        (1_u64..12, any::<bool>(), 0_usize..9)
-            .prop_map(|(count, in_one_piece, room)| Step::Relay(count, in_one_piece, room)),
+        (1_u64..12, any::<bool>(), 0_usize..9).prop_map(|(count, in_one_piece, room)| Step::Relay(
+            count,
+            in_one_piece,
+            room
+        )),
         Just(Step::Reply),
         (0_usize..40).prop_map(Step::Open),
     ];
