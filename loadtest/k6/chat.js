@@ -110,9 +110,13 @@ class User {
     this.count = 0;
     this.seq = null;
     this.joined = false;
+    // In the order in which they become true, if they do: waiting for the last replies, closing, closed.
     this.leaving = false;
-    this.broken = false;
+    this.closing = false;
     this.over = false;
+    // The socket failed; anything at all failed.
+    this.broken = false;
+    this.failed = false;
     // ref -> when it was sent; until its `ok`.
     this.unanswered = new Map();
     // id -> whether it was acknowledged; until its event has come back.
@@ -126,8 +130,11 @@ class User {
     this.socket.onmessage = (message) => this.receive(JSON.parse(message.data));
     // k6 tells no close code: whatever is not 1000 or 1001 comes as an error first, with the code in its text.
     this.socket.onerror = (event) => {
+      const error = String(event.error);
+      // A ping of the server's crossed our close, and k6 trips over answering it.
+      if (this.closing && error.includes('close sent')) return;
       this.broken = true;
-      this.fail(String(event.error));
+      this.fail(error);
     };
     this.socket.onclose = () => this.closed();
     // Also ends a handshake or a join that nobody answers.
@@ -205,7 +212,10 @@ class User {
     }
     this.settle();
     // Others may be slower: whatever they sent still comes, and is checked, in a last half second.
-    setTimeout(() => this.socket.close(1000), 500);
+    this.leaveTimer = setTimeout(() => {
+      this.closing = true;
+      this.socket.close(1000);
+    }, 500);
     // A close that is never answered must not hold the test up.
     this.closeTimer = setTimeout(() => {
       this.broken = true;
@@ -237,7 +247,9 @@ class User {
 
   fail(kind) {
     errors.add(1, { kind });
-    if (__ENV.CHORUS_VERBOSE) console.warn(`${this.name} at ${this.url}: ${kind}`);
+    // One line a user: when something is wrong, it is often wrong for everyone, again and again.
+    if (!this.failed) console.warn(`${this.name} in ${this.room} at ${this.url}: ${kind}`);
+    this.failed = true;
   }
 
   send(frame) {

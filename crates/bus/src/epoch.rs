@@ -227,3 +227,87 @@ impl fmt::Display for Head {
         self.position().fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(lineage: &str, seq: u64) -> Head {
+        Head { base: "b".into(), seq, lineage: Lineage::parse(lineage).unwrap() }
+    }
+
+    fn at(epoch: &str, seq: u64) -> Position {
+        Position { epoch: Epoch::parse(epoch).unwrap(), seq }
+    }
+
+    fn told(verdict: &Verdict) -> String {
+        match verdict {
+            Verdict::Holds => "holds".to_owned(),
+            Verdict::Reset { to, reason } => format!("{reason:?} {to}"),
+        }
+    }
+
+    #[test]
+    fn random_ids_fit_and_differ() {
+        let (one, other) = (random_id(), random_id());
+        assert_ne!(one, other);
+        assert_eq!(one.len(), 13);
+        let longest = format!("{one}.{}-{}", u64::MAX, "f".repeat(8));
+        assert!(longest.len() <= Epoch::MAX_BYTES, "{longest}");
+        assert_eq!(epoch(&one, &"x".repeat(64)), no_epoch());
+    }
+
+    #[test]
+    fn lineages_are_read_with_care() {
+        assert!(Lineage::parse("0-a:1 1-b:8 2-c:8").is_some(), "a server that appended nothing");
+        let long: Vec<String> = (0..33).map(|number| format!("{number}-a:{}", number + 1)).collect();
+        for bad in ["", " ", "0-a", "0-a:", "0-a:x", "a:1", "0-a:1 ", "0-a:8 1-b:1", &long.join(" ")] {
+            assert_eq!(Lineage::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn positions_are_judged() {
+        let head = head("0-a:1 1-b:8", 12);
+        let cases = [
+            (at("b.0-a", 7), 1, "holds"),
+            (at("b.0-a", 0), 1, "holds"),
+            (at("b.1-b", 12), 1, "holds"),
+            // Who stood in this generation and read backwards has seen nothing untrue.
+            (at("b.1-b", 3), 1, "holds"),
+            (at("b.0-a", 8), 1, "Forked b.0-a/7"),
+            (at("b.1-b", 13), 1, "Forked b.1-b/12"),
+            (at("b.0-a", 3), 4, "holds"),
+            (at("b.0-a", 3), 5, "Trimmed b.0-a/4"),
+            (at("b.0-a", 3), 10, "Trimmed b.1-b/9"),
+            (at("b.1-b", 12), 13, "holds"),
+            (at("b.0-a", 12), 8, "Forked b.0-a/7"),
+            (at("b.0-a", 12), 9, "New b.1-b/8"),
+            (at("b.1-c", 9), 1, "New b.0-a/0"),
+            (at("c.0-a", 9), 1, "New b.0-a/0"),
+            (at("b", 9), 4, "New b.0-a/3"),
+            (at("none", 0), 13, "New b.1-b/12"),
+        ];
+        for (position, first, verdict) in cases {
+            assert_eq!(told(&judge(&position, &head, first)), verdict, "{position} with {first} the oldest");
+        }
+    }
+
+    #[test]
+    fn who_knows_its_lineage_is_told_where_it_forked() {
+        let now = head("0-a:1 1-b:8 2-c:20", 30);
+        let cases = [
+            (head("0-a:1 1-d:5", 9), "Forked b.0-a/4"),
+            (head("0-a:1 1-d:11", 19), "Forked b.0-a/7"),
+            (head("0-a:1 1-b:8 2-d:15", 16), "Forked b.1-b/14"),
+            (head("0-a:1 1-b:8 2-d:25", 26), "Forked b.1-b/19"),
+            (head("0-a:1 1-b:8", 18), "holds"),
+            (head("0-x:1", 4), "New b.0-a/0"),
+            // It knew of the next generation, but has seen nothing of it.
+            (head("0-a:1 1-d:9", 7), "holds"),
+        ];
+        for (own, verdict) in cases {
+            assert_eq!(told(&judge_with_lineage(&own, &now, 1)), verdict, "{own:?}");
+        }
+    }
+}

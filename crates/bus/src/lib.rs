@@ -111,7 +111,8 @@ pub struct LogEvent {
 /// Who is told what happens in a followed room.
 ///
 /// The calls for one room never overlap and never wait: an implementation does its share under a short lock and
-/// returns. [`start`](Follower::start) comes first, once, before [`Bus::follow`] returns.
+/// returns. The bus holds a lock of its own meanwhile, so a call must not use the bus for the same room, nor drop
+/// its [`Following`]. [`start`](Follower::start) comes first, once, before [`Bus::follow`] returns.
 pub trait Follower: Send + Sync + 'static {
     /// The room is followed from here: every event after `head` will come.
     fn start(&self, head: Position);
@@ -216,13 +217,16 @@ pub trait Bus: Send + Sync + 'static {
     /// that it [starts](Follower::start) with. A hole is seen by its number and filled from the log before
     /// anything later is handed on; what can't be filled is a [reset](Follower::reset).
     ///
-    /// One follower for each room and node: following a room again replaces the one before.
+    /// One follower for each room and node: following a room again replaces the one before, at once and for good.
+    /// The room's head is made if there is none, and kept alive while the room is followed.
     async fn follow(&self, room: &RoomName, follower: Arc<dyn Follower>) -> Result<Following, BusError>;
 
-    /// Reads at most `limit` events. Concurrent reads of the same part of a room are one read.
+    /// Reads at most `limit` events, and no more than a thousand: what follows is read behind the last of them.
+    /// Concurrent reads of the same part of a room are one read, and none is older than its call. Reading makes
+    /// nothing: a room that was never used has the head `none/0`.
     async fn read(&self, room: &RoomName, from: ReadFrom, limit: u32) -> Result<Page, BusError>;
 
-    /// The newest position of a room.
+    /// The newest position of a room; `none/0` for one that was never used.
     async fn head(&self, room: &RoomName) -> Result<Position, BusError>;
 
     /// Hands a frame that is not logged to every follower of the room, this node's included. It may be lost.
@@ -234,7 +238,7 @@ pub trait Bus: Send + Sync + 'static {
     /// The signals from now on. A receiver that lags loses the oldest.
     fn signals(&self) -> broadcast::Receiver<Bytes>;
 
-    /// Keeps a ticket's value for `ttl_ms` milliseconds.
+    /// Keeps a ticket's value for `ttl_ms` milliseconds. A ticket that exists is never replaced.
     async fn put_ticket(&self, ticket: &str, value: Bytes, ttl_ms: u64) -> Result<(), BusError>;
 
     /// Takes a ticket's value; nobody can take it again.

@@ -63,6 +63,7 @@ impl MemoryHub {
     /// Another node on this hub.
     pub fn node(self: &Arc<Self>, name: &str) -> MemoryBus {
         let number = self.nodes.fetch_add(1, Ordering::Relaxed);
+        metrics::gauge!("chorus_bus_up").set(1.0);
         MemoryBus { hub: Arc::clone(self), node: NodeId::new(name), number, follows: AtomicU64::new(0) }
     }
 
@@ -95,7 +96,7 @@ impl MemoryHub {
     fn sweep(&self) {
         let mut idle = Vec::new();
         self.rooms.retain(|_, room| {
-            let Some(last_use) = room.idle_since() else { return true };
+            let Some(last_use) = room.tidy() else { return true };
             let expired = last_use.elapsed() > Duration::from_millis(self.retention.age_ms);
             if !expired {
                 idle.push(last_use);
@@ -106,8 +107,7 @@ impl MemoryHub {
             let excess = idle.len() - IDLE_ROOMS;
             let (_, &mut oldest_kept, _) = idle.select_nth_unstable(excess);
             self.rooms.retain(|_, room| {
-                room.idle_since().is_none_or(|last_use| last_use >= oldest_kept)
-                    || Arc::strong_count(room) > 1
+                room.tidy().is_none_or(|last_use| last_use >= oldest_kept) || Arc::strong_count(room) > 1
             });
         }
     }

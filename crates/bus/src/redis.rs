@@ -20,6 +20,7 @@ use bytes::Bytes;
 use fred::{
     clients::Client,
     interfaces::{ClientLike, EventInterface},
+    types::config::Server,
 };
 use proto::{Position, RoomName};
 use tokio::{
@@ -138,7 +139,7 @@ impl Core {
     fn receive(self: &Arc<Self>, channel: &str, payload: &[u8]) {
         if let Some(room) = keys::room_of_channel(channel) {
             // What comes after the last leave and before the unsubscription is for nobody.
-            if let Some(followed) = self.rooms.get(&room) {
+            if let Some(followed) = self.rooms.get(room) {
                 let need = followed.payload(payload);
                 self.serve(&followed, need);
             }
@@ -195,19 +196,30 @@ async fn keep_connected(closing: CancellationToken, client: Client) {
     }
 }
 
-/// Has the path probed at once when the commands' connection is there again.
-async fn watch_commands(core: Arc<Core>, mut connected: broadcast::Receiver<fred::types::config::Server>) {
+/// Has the path probed at once when the commands' connection is there again, and remembers why it is not.
+async fn watch_commands(core: Arc<Core>, mut connected: broadcast::Receiver<Server>) {
+    let mut errors = core.link.commands.error_rx();
     let mut first = true;
     let watch = async {
-        // Lagging behind is another reconnect.
-        while !matches!(connected.recv().await, Err(broadcast::error::RecvError::Closed)) {
-            if !std::mem::replace(&mut first, false) {
-                metric::reconnected();
-                tracing::info!("redis commands reconnected");
+        loop {
+            tokio::select! {
+                // Lagging behind is another reconnect.
+                _ = connected.recv() => {
+                    if !std::mem::replace(&mut first, false) {
+                        metric::reconnected();
+                        tracing::info!("redis commands reconnected");
+                    }
+                    // The event comes a little before the client takes commands.
+                    let _ = core.link.commands.wait_for_connect().await;
+                    core.link.set_trouble(None);
+                    core.pulse.probe_now();
+                }
+                error = errors.recv() => {
+                    if let Ok((error, _)) = error {
+                        core.link.set_trouble(Some(error.to_string()));
+                    }
+                }
             }
-            // The event comes a little before the client takes commands.
-            let _ = core.link.commands.wait_for_connect().await;
-            core.pulse.probe_now();
         }
     };
     core.closing.run_until_cancelled(watch).await;
@@ -245,7 +257,7 @@ impl Bus for RedisBus {
         // What is published from here on arrives, so what the head holds and what arrives leave no hole.
         let head = core.link.open(room).await?;
         let need = guard.followed.start(head);
-        core.serve(&guard.followed, need);
+        core.serve(&guard.followed, need.ok_or_else(|| BusError::unavailable("the room was followed anew"))?);
         Ok(Following { _guard: Box::new(guard) })
     }
 

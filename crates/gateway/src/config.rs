@@ -122,8 +122,8 @@ settings! {
         /// Connections from one address (of IPv6, from one /64). An office behind one address is several
         /// hundred people.
         connections_per_address: usize = 1_000, 1..=10_000_000;
-        /// New connections a second, so that everybody's return after an outage does not become the next one.
-        accepts_per_second: u32 = 2_000, 1..=1_000_000;
+        /// New connections a second: about what one core can take in, so that everybody's return after an outage does not become the next one.
+        accepts_per_second: u32 = 10_000, 1..=1_000_000;
         /// Bytes of replies that may wait for a connection that does not take them. One page of history has
         /// up to 256 KiB.
         outbox_bytes: usize = 1024 * 1024, 16_384..=67_108_864;

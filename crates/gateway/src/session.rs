@@ -4,6 +4,9 @@
 //! the room's flushers could not (the socket was blocked, or the tail did not reach back far enough), and it
 //! watches the clock. Whichever finds a reason to end notes it at the [`Connection`]; all three stop then, and the
 //! session says goodbye.
+//!
+//! A node holds ten thousands of sessions that wait for their next frame, so everything that a session does but
+//! rarely is boxed: its task is as large as its waiting, not as its largest command.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -106,7 +109,7 @@ impl Session {
             () = session.write_on() => {}
             () = session.watch() => {}
         }
-        session.say_goodbye(&mut reader.decoder).await;
+        Box::pin(session.say_goodbye(&mut reader.decoder)).await;
         drop(opening.place);
     }
 
@@ -166,8 +169,8 @@ impl Session {
             return;
         }
         if let Some(credential) = &opening.credential {
-            match auth::identify(&self.app.auth, &*self.app.bus, credential).await {
-                Ok(identity) => self.welcome(identity, &opening.rooms).await,
+            match Box::pin(auth::identify(&self.app.auth, &*self.app.bus, credential)).await {
+                Ok(identity) => Box::pin(self.welcome(identity, &opening.rooms)).await,
                 Err(error) => return self.connection.end(End::Close(error.close(), None)),
             }
         }
@@ -235,7 +238,7 @@ impl Session {
             return match request {
                 Ok(Request { frame: ClientFrame::Auth(auth), .. }) => match self.app.auth.verify(&auth.token)
                 {
-                    Ok(identity) => self.welcome(identity, &opening.rooms).await,
+                    Ok(identity) => Box::pin(self.welcome(identity, &opening.rooms)).await,
                     Err(error) => self.connection.end(End::Close(error.close(), None)),
                 },
                 _ => self.connection.end(End::Close(Close::AuthRequired, None)),
@@ -257,7 +260,6 @@ impl Session {
         match request {
             Ok(request) => {
                 *pace.malformed = 0;
-                // Boxed: a session that waits for its next frame must not hold room for every command's state.
                 Box::pin(command::run(self, &identity, request)).await;
             }
             Err(error) => {
@@ -292,7 +294,7 @@ impl Session {
         self.identify(identity);
         let Some(identity) = self.identity() else { return };
         for room in rooms {
-            Box::pin(command::join_from_query(self, &identity, room)).await;
+            command::join_from_query(self, &identity, room).await;
         }
     }
 

@@ -40,7 +40,8 @@ impl GatewayOptions {
     /// A gateway without any configuration: development mode.
     pub fn bare(binary: impl AsRef<Path>) -> Self {
         Self {
-            binary: binary.as_ref().to_owned(),
+            // It is started in a directory of its own.
+            binary: fs::canonicalize(&binary).unwrap_or_else(|_| binary.as_ref().to_owned()),
             node: "node".to_owned(),
             listen: "127.0.0.1:0".to_owned(),
             environment: Vec::new(),

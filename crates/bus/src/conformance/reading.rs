@@ -29,7 +29,7 @@ async fn four_ways(nodes: &Nodes) {
         (ReadFrom::AfterSeq(7), 100, 8..=10),
         (ReadFrom::BeforeSeq(5), 2, 3..=4),
         (ReadFrom::BeforeSeq(3), 100, 1..=2),
-        (ReadFrom::BeforeSeq(u64::from(u32::MAX)), 2, 9..=10),
+        (ReadFrom::BeforeSeq(u64::MAX), 2, 9..=10),
         (ReadFrom::Newest, 3, 8..=10),
         (ReadFrom::Newest, 100, 1..=10),
     ];
@@ -46,6 +46,7 @@ async fn four_ways(nodes: &Nodes) {
         (ReadFrom::After(head.clone()), 100),
         (ReadFrom::AfterSeq(10), 100),
         (ReadFrom::AfterSeq(1 << 52), 100),
+        (ReadFrom::AfterSeq(u64::MAX), 100),
         (ReadFrom::BeforeSeq(1), 100),
         (ReadFrom::BeforeSeq(0), 100),
         (ReadFrom::Newest, 0),
@@ -61,7 +62,9 @@ async fn nothing_is_made_by_reading(nodes: &Nodes) {
     let room = room("unused");
     let head = nodes.one.head(&room).await.expect("a head");
     assert_eq!(head.seq, 0);
-    for from in [ReadFrom::AfterSeq(0), ReadFrom::BeforeSeq(9), ReadFrom::Newest, ReadFrom::After(head.clone())] {
+    for from in
+        [ReadFrom::AfterSeq(0), ReadFrom::BeforeSeq(9), ReadFrom::Newest, ReadFrom::After(head.clone())]
+    {
         let page = read(&*nodes.one, &room, from, 10).await;
         assert_eq!((page.events.len(), page.first, page.head), (0, 1, head.clone()));
         assert_eq!(page.verdict, Verdict::Holds);

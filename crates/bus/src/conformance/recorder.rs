@@ -55,7 +55,8 @@ impl Recorder {
 
     /// Waits until an event with this body is the last.
     pub async fn until_last(&self, body: &str) {
-        self.until(&format!("the event {body:?}"), |bodies| bodies.last().is_some_and(|last| last == body)).await;
+        self.until(&format!("the event {body:?}"), |bodies| bodies.last().is_some_and(|last| last == body))
+            .await;
     }
 
     /// Waits until the bodies are as they should be.
@@ -69,7 +70,8 @@ impl Recorder {
 
     /// Waits until there was a reset, and gives the last.
     pub async fn until_reset(&self) -> (Position, ResetReason) {
-        super::until("a reset", async || self.resets().pop().ok_or_else(|| format!("{:?}", self.bodies()))).await
+        super::until("a reset", async || self.resets().pop().ok_or_else(|| format!("{:?}", self.bodies())))
+            .await
     }
 
     fn look<T>(&self, look: impl FnOnce(&View) -> T) -> T {

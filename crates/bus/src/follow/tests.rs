@@ -166,9 +166,12 @@ fn a_generation_that_is_known_needs_no_question() {
     let mut told = Told { tracker: Tracker::new(), out: Outcome::default() };
     told.tracker.started(head("0-a:1 1-c:6", 4), &mut told.out);
     assert_eq!(told.event("b.0-a", 5), ["b.0-a/5"]);
+    assert_eq!(told.out.stale, 0);
+    assert!(told.event("b.0-a", 6).is_empty(), "its server has no more to say");
+    assert!(told.event("b.1-c", 5).is_empty(), "and the next begins behind that");
+    assert_eq!(told.out.stale, 2);
     assert_eq!(told.event("b.1-c", 6), ["b.1-c/6"]);
     assert_eq!(told.event("b.1-c", 7), ["b.1-c/7"]);
-    assert_eq!(told.out.stale, 0);
 }
 
 #[test]

@@ -116,7 +116,8 @@ impl Room {
     pub(super) fn read(&self, from: &ReadFrom, limit: u32) -> Page {
         let mut state = self.state.lock();
         state.expire(self.retention, Instant::now());
-        let head = Head { base: Arc::clone(&self.base), seq: state.seq, lineage: Lineage::single(GENERATION) };
+        let head =
+            Head { base: Arc::clone(&self.base), seq: state.seq, lineage: Lineage::single(GENERATION) };
         let first = state.seq + 1 - state.log.len() as u64;
         let verdict = match from {
             ReadFrom::After(position) => epoch::judge(position, &head, first),
@@ -148,9 +149,10 @@ impl Room {
         Page { verdict, events: Vec::new(), first: 1, head: head.position() }
     }
 
-    /// When it was used last, if nobody follows it.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
-        let state = self.state.lock();
+    /// Lets go of a log that has expired. Returns when the room was used last, if nobody follows it.
+    pub(super) fn tidy(&self) -> Option<Instant> {
+        let mut state = self.state.lock();
+        state.expire(self.retention, Instant::now());
         state.followers.is_empty().then_some(state.last_use)
     }
 
@@ -165,5 +167,27 @@ impl State {
         if now.duration_since(self.last_append) > Duration::from_millis(retention.age_ms) {
             self.log = VecDeque::new();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Key;
+
+    #[test]
+    fn an_expired_log_keeps_its_numbers() {
+        let room = Room::new(Retention { length: 10, age_ms: 0 });
+        let append = |key: &'static str| {
+            let key = Key::from_bytes(Bytes::from_static(key.as_bytes()));
+            room.append(Append { body: Bytes::new(), key })
+        };
+        let old = append("a").position;
+        std::thread::sleep(Duration::from_millis(2));
+        let page = room.read(&ReadFrom::AfterSeq(0), 10);
+        assert_eq!((page.events.len(), page.first, page.head), (0, 2, old.clone()));
+        assert_eq!(room.read(&ReadFrom::After(old), 10).verdict, Verdict::Holds);
+        assert_eq!(append("b").position.seq, 2);
+        assert!(append("a").duplicate, "keys have a life of their own");
     }
 }

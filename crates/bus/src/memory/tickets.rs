@@ -52,7 +52,7 @@ mod tests {
         for number in 0..MOST {
             tickets.put(&number.to_string(), Bytes::new(), Duration::ZERO).unwrap();
         }
-        tickets.put("kept", Bytes::from_static(b"v"), Duration::from_secs(60)).unwrap();
+        tickets.put("kept", Bytes::from_static(b"v"), Duration::from_mins(1)).unwrap();
         assert_eq!(tickets.0.lock().len(), 1);
         assert_eq!(tickets.take("1"), None);
         assert_eq!(tickets.take("kept").as_deref(), Some(&b"v"[..]));

@@ -119,8 +119,15 @@ mod tests {
         for good in ["redis://localhost", "redis://:secret@[::1]:7000/3", "redis://u:p@redis.example:6379/"] {
             assert!(parse(&config(good)).is_ok(), "{good}");
         }
-        for bad in ["", "localhost:6379", "rediss://h", "redis-cluster://h", "redis://", "redis://h:secret", "redis://:secret@h/x"]
-        {
+        for bad in [
+            "",
+            "localhost:6379",
+            "rediss://h",
+            "redis-cluster://h",
+            "redis://",
+            "redis://h:secret",
+            "redis://:secret@h/x",
+        ] {
             let Err(error) = parse(&config(bad)) else { panic!("{bad} was taken") };
             assert!(error.to_string().contains("redis://[[user]:password@]host"), "{bad}: {error}");
             assert!(!error.to_string().contains("secret"), "{bad}: {error}");

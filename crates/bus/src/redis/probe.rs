@@ -2,6 +2,7 @@
 //! they seem.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -30,14 +31,17 @@ const HEADS_PER_SECOND: usize = 500;
 /// Probes without an answer after which a path is down.
 const PATIENCE: u32 = 4;
 
+/// Nonces that are remembered: more than can be under way before the path is down.
+const NONCES: usize = 2 * PATIENCE as usize;
+
 /// How long a followed room's head goes without being renewed; far less than its life.
-const RENEW_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+const RENEW_AFTER: Duration = Duration::from_hours(24);
 
 /// What the probes have seen.
 pub(super) struct Pulse {
     health: Mutex<Health>,
-    /// The newest nonce, and when it was published.
-    sent: Mutex<(u64, Instant)>,
+    /// The newest nonces, and when each was published.
+    sent: Mutex<VecDeque<(u64, Instant)>>,
     /// When the last nonce that came back had been published.
     returned: Mutex<Option<Instant>>,
     /// Whether events may have been lost in every room.
@@ -58,7 +62,7 @@ impl Pulse {
         Self {
             health: Mutex::new(Health { up: false, detail: "redis was not reached yet".to_owned() }),
             returned: Mutex::new(None),
-            sent: Mutex::new((0, Instant::now())),
+            sent: Mutex::default(),
             compare: AtomicBool::new(false),
             wake: Notify::new(),
             probe: Notify::new(),
@@ -72,10 +76,11 @@ impl Pulse {
 
     /// A nonce came back.
     pub(super) fn returned(&self, number: u64) {
-        let (last, at) = *self.sent.lock();
-        // Older ones prove an older path; numbers that were never sent prove nothing.
-        if number == last {
-            *self.returned.lock() = Some(at);
+        // A number that was not sent lately proves nothing.
+        let sent = self.sent.lock().iter().find(|(known, _)| *known == number).map(|(_, at)| *at);
+        if let Some(at) = sent {
+            let mut returned = self.returned.lock();
+            *returned = (*returned).max(Some(at));
             self.wake.notify_one();
         }
     }
@@ -111,6 +116,8 @@ pub(super) async fn run(core: Arc<Core>) {
 
 struct Probe {
     core: Arc<Core>,
+    /// The number that was published last.
+    nonce: u64,
     /// What remains of this round through the followed rooms.
     round: Vec<RoomName>,
     commands: Commands,
@@ -126,7 +133,7 @@ enum Commands {
 impl Probe {
     fn new(core: Arc<Core>) -> Self {
         let now = Instant::now();
-        Self { core, round: Vec::new(), commands: Commands::Failed(now), last_reconnect: now }
+        Self { core, nonce: 0, round: Vec::new(), commands: Commands::Failed(now), last_reconnect: now }
     }
 
     async fn keep(&mut self) {
@@ -157,11 +164,15 @@ impl Probe {
 
     /// Publishes a nonce on this node's own channel.
     async fn send(&mut self) {
-        let number = {
+        self.nonce += 1;
+        let number = self.nonce;
+        {
             let mut sent = self.core.pulse.sent.lock();
-            *sent = (sent.0 + 1, Instant::now());
-            sent.0
-        };
+            sent.push_back((number, Instant::now()));
+            if sent.len() > NONCES {
+                sent.pop_front();
+            }
+        }
         let publish = self.core.link.probe(keys::node_channel(&self.core.node), wire::probe(number));
         let answer = timeout(self.patience(), publish).await;
         let answer = answer.unwrap_or_else(|_| Err(BusError::unavailable("no answer in time")));
@@ -247,7 +258,7 @@ impl Probe {
         for name in names {
             // Before it is looked at: what becomes unsettled meanwhile is put back.
             self.core.unsettled.remove(&name);
-            if let Some(followed) = self.core.rooms.get(&name) {
+            if let Some(followed) = self.core.rooms.get(name.as_str()) {
                 let need = followed.tick();
                 self.core.serve(&followed, need);
             }
@@ -261,7 +272,7 @@ impl Probe {
         }
         for names in self.core.rooms.names().chunks(BATCH) {
             let tails = names.iter().filter_map(|name| {
-                let followed = self.core.rooms.get(name)?;
+                let followed = self.core.rooms.get(name.as_str())?;
                 let tail = followed.tail();
                 Some((followed, tail))
             });
@@ -285,7 +296,7 @@ impl Probe {
         let some = self.round.split_off(self.round.len().saturating_sub(share.clamp(1, BATCH)));
         let mut quiet = Vec::new();
         for name in &some {
-            let Some(followed) = self.core.rooms.get(name) else { continue };
+            let Some(followed) = self.core.rooms.get(name.as_str()) else { continue };
             if followed.opened().elapsed() > RENEW_AFTER && self.core.link.open(name).await.is_ok() {
                 followed.renewed();
             }

@@ -151,12 +151,7 @@ fn plain(slice: Option<Slice>, cut: fn(Vec<LogEvent>) -> Vec<LogEvent>) -> Page 
         Some(Slice { head, first, events, .. }) => {
             Page { verdict: Verdict::Holds, events: cut(events), first, head: head.position() }
         }
-        None => Page {
-            verdict: Verdict::Holds,
-            events: Vec::new(),
-            first: 1,
-            head: Head::none().position(),
-        },
+        None => Page { verdict: Verdict::Holds, events: Vec::new(), first: 1, head: Head::none().position() },
     }
 }
 

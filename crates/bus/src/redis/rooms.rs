@@ -21,10 +21,10 @@ use crate::{
     follow::{Observation, Outcome, Slice, Step, Tracker},
 };
 
-/// Every followed room by its name.
+/// Every followed room by its name, as text: that is how channels name it, for every event.
 #[derive(Default)]
 pub(super) struct Rooms {
-    map: DashMap<RoomName, Arc<Followed>>,
+    map: DashMap<Box<str>, Arc<Followed>>,
     next: AtomicU64,
 }
 
@@ -73,7 +73,7 @@ impl Rooms {
                 opened: Instant::now(),
             }),
         });
-        if let Some(before) = self.map.insert(name.clone(), Arc::clone(&followed)) {
+        if let Some(before) = self.map.insert(name.as_str().into(), Arc::clone(&followed)) {
             before.end();
         }
         followed
@@ -82,7 +82,7 @@ impl Rooms {
     /// Ends a following; whether the room is now followed by nobody on this node.
     pub(super) fn remove(&self, followed: &Followed) -> bool {
         followed.end();
-        match self.map.entry(followed.name.clone()) {
+        match self.map.entry(followed.name.as_str().into()) {
             Entry::Occupied(entry) if entry.get().id == followed.id => {
                 entry.remove();
                 true
@@ -92,29 +92,31 @@ impl Rooms {
         }
     }
 
-    pub(super) fn get(&self, name: &RoomName) -> Option<Arc<Followed>> {
+    pub(super) fn get(&self, name: &str) -> Option<Arc<Followed>> {
         self.map.get(name).map(|followed| Arc::clone(&followed))
     }
 
     pub(super) fn contains(&self, name: &RoomName) -> bool {
-        self.map.contains_key(name)
+        self.map.contains_key(name.as_str())
     }
 
     pub(super) fn names(&self) -> Vec<RoomName> {
-        self.map.iter().map(|entry| entry.key().clone()).collect()
+        self.map.iter().map(|entry| entry.name.clone()).collect()
     }
 }
 
 impl Followed {
-    /// The room is followed from `head` on.
-    pub(super) fn start(&self, head: Head) -> Need {
-        self.with(|state| {
-            if let Some(follower) = &state.follower {
-                follower.start(head.position());
-            }
+    /// The room is followed from `head` on. None when another following has taken its place meanwhile.
+    pub(super) fn start(&self, head: Head) -> Option<Need> {
+        let mut started = false;
+        let need = self.with(|state| {
+            let Some(follower) = &state.follower else { return };
+            follower.start(head.position());
             state.opened = Instant::now();
             state.tracker.started(head, &mut state.outcome);
-        })
+            started = true;
+        });
+        started.then_some(need)
     }
 
     /// A payload came over the room's channel.

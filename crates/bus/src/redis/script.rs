@@ -26,7 +26,12 @@ impl Script {
 
     /// Calls it. Redis has forgotten its scripts after a restart, a failover or a flush of them: then they are
     /// loaded and the call is made again, which is safe, for the first one did nothing.
-    pub(super) async fn call(&self, client: &Client, keys: Vec<Key>, args: Vec<Value>) -> Result<Value, Error> {
+    pub(super) async fn call(
+        &self,
+        client: &Client,
+        keys: Vec<Key>,
+        args: Vec<Value>,
+    ) -> Result<Value, Error> {
         if let Some(hash) = self.hash.get() {
             match client.evalsha(hash.clone(), keys.clone(), args.clone()).await {
                 Err(error) if error.details().starts_with("NOSCRIPT") => {}

@@ -69,12 +69,20 @@ struct Subscriber {
     level: bool,
     reconnects: broadcast::Receiver<Server>,
     was_connected: bool,
+    /// What was wrong the last time, so that it is said once and not at every attempt.
+    trouble: Option<String>,
 }
 
 /// Keeps the subscriptions until the bus is closed. `reconnects` must be older than the connection.
 pub(super) async fn run(core: Arc<Core>, reconnects: broadcast::Receiver<Server>) {
-    let mut subscriber =
-        Subscriber { core: Arc::clone(&core), have: HashSet::new(), level: false, reconnects, was_connected: false };
+    let mut subscriber = Subscriber {
+        core: Arc::clone(&core),
+        have: HashSet::new(),
+        level: false,
+        reconnects,
+        was_connected: false,
+        trouble: None,
+    };
     core.closing.run_until_cancelled(subscriber.keep()).await;
 }
 
@@ -117,6 +125,7 @@ impl Subscriber {
             Err(error) => self.failed(&error),
         };
         if self.level {
+            self.trouble = None;
             self.core.pulse.compare_soon();
             self.core.pulse.probe_now();
         }
@@ -161,7 +170,11 @@ impl Subscriber {
     }
 
     fn failed(&mut self, error: &Error) -> bool {
-        tracing::warn!(%error, "redis could not be subscribed to");
+        let error = error.to_string();
+        if self.trouble.as_ref() != Some(&error) {
+            tracing::warn!(error, "redis could not be subscribed to");
+        }
+        self.trouble = Some(error);
         self.have.clear();
         false
     }

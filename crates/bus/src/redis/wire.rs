@@ -19,11 +19,7 @@ const VERSION: u8 = 1;
 /// What a payload says it is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Payload<'a> {
-    Event {
-        epoch: &'a str,
-        seq: u64,
-        entry: &'a [u8],
-    },
+    Event { epoch: &'a str, seq: u64, entry: &'a [u8] },
     Ephemeral(&'a [u8]),
     Signal(&'a [u8]),
     Probe(u64),

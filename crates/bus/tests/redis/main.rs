@@ -1,4 +1,5 @@
 //! The Redis bus keeps the contract, and keeps it when Redis forgets, dies, freezes or comes back older.
+#![allow(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail by panicking too")]
 
 use std::{sync::Arc, time::Duration};
 

@@ -215,6 +215,28 @@ async fn a_node_may_start_before_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_told_without_it() {
+    let redis = Redis::start().await;
+    redis.command(&["CONFIG", "SET", "requirepass", "correct"]);
+    let connect = async |password: &str| {
+        let url = format!("redis://:{password}@127.0.0.1:{}", redis.port());
+        let timeout = Duration::from_millis(500);
+        let config = RedisConfig { connect_timeout: timeout, ..RedisConfig::new(&url, "test", RETENTION) };
+        RedisBus::connect(config).await.expect("a right configuration")
+    };
+    let wrong = connect("mistaken").await;
+    until("the cause", async || {
+        let health = wrong.health();
+        assert!(!health.up && !health.detail.contains("mistaken"), "{health:?}");
+        if health.detail.contains("WRONGPASS") { Ok(()) } else { Err(health.detail) }
+    })
+    .await;
+    let right = connect("correct").await;
+    until_up(&right, true).await;
+    append(&right, &room("password"), "a").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_memory_refuses_and_recovers() {
     let redis = Redis::start().await;
     let bus = node(&redis.url()).await;

@@ -27,9 +27,9 @@ impl Session {
         let mut replayed = Bucket::new(replay_rate, replay_rate, Instant::now());
         while self.connection.ending().is_none() {
             if self.connection.is_blocked() {
-                self.wait_for_socket(Instant::now() + patience).await;
+                Box::pin(self.wait_for_socket(Instant::now() + patience)).await;
             } else if let Some(read) = self.connection.read_on() {
-                self.read_on(read, &mut replayed).await;
+                Box::pin(self.read_on(read, &mut replayed)).await;
             } else {
                 self.connection.wait_for_work().await;
             }

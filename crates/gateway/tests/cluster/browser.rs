@@ -12,7 +12,7 @@ use crate::tools;
 
 /// A gateway in development mode, on an address that it has again after a restart.
 async fn start(addr: SocketAddr) -> Gateway {
-    GatewayOptions::bare(chorus()).listen(&addr.to_string()).start().await
+    GatewayOptions::bare(chorus()).listen(&addr.to_string()).env("CHORUS_LOG", "debug").start().await
 }
 
 /// The script says when the server is to stop and to start (its contract stands at its top). The first time it is

@@ -41,7 +41,8 @@ async fn start_time(binary: &Path) {
 }
 
 async fn memory(binary: &Path) {
-    let gateway = GatewayOptions::new(binary).start().await;
+    // Opened faster than a node takes connections by default.
+    let gateway = GatewayOptions::new(binary).config("[limits]\naccepts_per_second = 1000000").start().await;
     let before = gateway.rss();
     let began = Instant::now();
     let mut clients = Vec::with_capacity(CONNECTIONS);
