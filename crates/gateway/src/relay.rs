@@ -23,33 +23,41 @@ impl Relay {
     pub fn new(room: &Arc<Room>) -> Self {
         Self(Arc::downgrade(room))
     }
+
+    fn with_room(&self, act: impl FnOnce(&Arc<Room>)) {
+        let Some(room) = self.0.upgrade() else { return };
+        act(&room);
+        // If everybody else let go of the room meanwhile, it ends here, and with it the subscription; but that may
+        // not end inside a call of its own.
+        if let Some(last) = Arc::into_inner(room) {
+            tokio::spawn(async move { drop(last) });
+        }
+    }
 }
 
 impl Follower for Relay {
     fn start(&self, head: Position) {
-        if let Some(room) = self.0.upgrade() {
-            room.start(head);
-        }
+        self.with_room(|room| room.start(head));
     }
 
     fn event(&self, event: LogEvent) {
-        if let Some(room) = self.0.upgrade() {
-            room.echoes.arrives(&room, &event);
+        self.with_room(|room| {
+            room.echoes.arrives(room, &event);
             room.push(frame_of(&event));
-        }
+        });
     }
 
     fn ephemeral(&self, text: Bytes) {
-        if let Some(room) = self.0.upgrade() {
+        self.with_room(|room| {
             room.push(Frame { bytes: frame::text(&text), mark: Mark::Ephemeral, sent_at: None });
-        }
+        });
     }
 
     fn reset(&self, to: Position, reason: ResetReason) {
-        if let Some(room) = self.0.upgrade() {
-            room.push(frame_of_reset(&room, to, reason));
+        self.with_room(|room| {
+            room.push(frame_of_reset(room, to, reason));
             room.echoes.reset();
-        }
+        });
     }
 }
 
