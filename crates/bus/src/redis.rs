@@ -267,7 +267,8 @@ impl Bus for RedisBus {
 
     async fn head(&self, room: &RoomName) -> Result<Position, BusError> {
         let heads = self.0.link.heads(std::slice::from_ref(room)).await?;
-        Ok(heads.into_iter().next().flatten().unwrap_or_else(|| epoch::Head::none().position()))
+        let head = heads.into_iter().next().transpose()?.flatten();
+        Ok(head.unwrap_or_else(|| epoch::Head::none().position()))
     }
 
     async fn publish(&self, room: &RoomName, frame: Bytes) -> Result<(), BusError> {

@@ -56,8 +56,6 @@ pub struct Opening {
     pub rooms: Vec<String>,
     /// The place that the connection takes, or just the right to be told that there is none.
     pub place: Result<Permit, Farewell>,
-    /// What the socket gave behind the handshake.
-    pub early: Bytes,
 }
 
 /// One client's session.
@@ -75,6 +73,8 @@ pub struct Session {
 struct Who {
     identity: Option<Arc<Identity>>,
     gauge: ConnectionGauge,
+    /// The rooms to join as soon as there is an identity.
+    rooms: Vec<String>,
 }
 
 /// What the reader keeps between frames.
@@ -88,8 +88,10 @@ struct Reader {
 }
 
 impl Session {
-    /// Serves a client until either side ends it.
-    pub async fn run(app: Arc<App>, io: TcpStream, opening: Opening) {
+    /// Serves a client until either side ends it. `early` is what the socket gave behind the handshake; it is
+    /// copied, for it pins the whole buffer that the handshake was read into.
+    pub async fn run(app: Arc<App>, io: TcpStream, early: Bytes, opening: Opening) {
+        let Opening { credential, rooms, place } = opening;
         let connection = app.connections.open(io);
         let limits = &app.config.limits;
         let mut reader = Reader {
@@ -98,19 +100,20 @@ impl Session {
             malformed: 0,
             hasty: 0,
         };
-        reader.decoder.feed(&opening.early);
-        let who = Mutex::new(Who { identity: None, gauge: app.metrics.connection() });
+        reader.decoder.feed(&early);
+        drop(early);
+        let who = Mutex::new(Who { identity: None, gauge: app.metrics.connection(), rooms });
         let session = Self { app, connection, who, identified: Notify::new() };
-        if opening.place.is_err() {
+        if place.is_err() {
             session.connection.end(End::Close(Close::Overloaded, Some(crate::drain::retry_after(1))));
         }
         tokio::select! {
-            () = session.converse(&opening, &mut reader) => {}
+            () = session.converse(credential, &mut reader) => {}
             () = session.write_on() => {}
             () = session.watch() => {}
         }
         Box::pin(session.say_goodbye(&mut reader.decoder)).await;
-        drop(opening.place);
+        drop(place);
     }
 
     /// Who the client is, once it said so.
@@ -164,21 +167,21 @@ impl Session {
     // ---- reading ----
 
     /// Authenticates by what the handshake brought, then reads frames and does what they ask.
-    async fn converse(&self, opening: &Opening, reader: &mut Reader) {
+    async fn converse(&self, credential: Option<Credential>, reader: &mut Reader) {
         if self.connection.ending().is_some() {
             return;
         }
-        if let Some(credential) = &opening.credential {
-            match Box::pin(auth::identify(&self.app.auth, &*self.app.bus, credential)).await {
-                Ok(identity) => Box::pin(self.welcome(identity, &opening.rooms)).await,
+        if let Some(credential) = credential {
+            match Box::pin(auth::identify(&self.app.auth, &*self.app.bus, &credential)).await {
+                Ok(identity) => Box::pin(self.welcome(identity)).await,
                 Err(error) => return self.connection.end(End::Close(error.close(), None)),
             }
         }
-        let end = self.read(opening, reader).await;
+        let end = self.read(reader).await;
         self.connection.end(end);
     }
 
-    async fn read(&self, opening: &Opening, reader: &mut Reader) -> End {
+    async fn read(&self, reader: &mut Reader) -> End {
         loop {
             loop {
                 let incoming = match reader.decoder.next_message() {
@@ -194,7 +197,7 @@ impl Session {
                             malformed: &mut reader.malformed,
                             hasty: &mut reader.hasty,
                         };
-                        self.take(text, pace, opening).await;
+                        self.take(text, pace).await;
                     }
                     Incoming::Ping(payload) => self.connection.send(frame::pong(&payload)),
                     Incoming::Pong => {}
@@ -230,7 +233,7 @@ impl Session {
     }
 
     /// Does what one text frame asks.
-    async fn take(&self, text: &str, pace: Pace<'_>, opening: &Opening) {
+    async fn take(&self, text: &str, pace: Pace<'_>) {
         let limits = &self.app.config.limits;
         let bounds = DecodeLimits { data_bytes: limits.data_bytes, json_depth: limits.json_depth };
         let request = Request::decode(text, bounds);
@@ -238,7 +241,7 @@ impl Session {
             return match request {
                 Ok(Request { frame: ClientFrame::Auth(auth), .. }) => match self.app.auth.verify(&auth.token)
                 {
-                    Ok(identity) => Box::pin(self.welcome(identity, &opening.rooms)).await,
+                    Ok(identity) => Box::pin(self.welcome(identity)).await,
                     Err(error) => self.connection.end(End::Close(error.close(), None)),
                 },
                 _ => self.connection.end(End::Close(Close::AuthRequired, None)),
@@ -272,7 +275,7 @@ impl Session {
         }
     }
 
-    async fn welcome(&self, identity: Identity, rooms: &[String]) {
+    async fn welcome(&self, identity: Identity) {
         let limits = &self.app.config.limits;
         self.send(&Welcome {
             session: self.app.session_name(self.connection.id),
@@ -293,8 +296,9 @@ impl Session {
         });
         self.identify(identity);
         let Some(identity) = self.identity() else { return };
+        let rooms = std::mem::take(&mut self.who.lock().rooms);
         for room in rooms {
-            command::join_from_query(self, &identity, room).await;
+            command::join_from_query(self, &identity, &room).await;
         }
     }
 

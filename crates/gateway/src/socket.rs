@@ -94,7 +94,7 @@ fn prepare(app: &App, request: &mut Request) -> Result<(Opening, Response, OnUpg
         let selected = HeaderValue::from_static(proto::SUBPROTOCOL);
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, selected);
     }
-    Ok((Opening { credential, rooms, place, early: bytes::Bytes::new() }, response, upgrade))
+    Ok((Opening { credential, rooms, place }, response, upgrade))
 }
 
 /// The place for the connection. Without one it is upgraded all the same, for a browser can't read a 503, and told
@@ -122,15 +122,14 @@ fn admit(app: &App, request: &Request) -> Result<Result<Permit, Farewell>, NotUp
 }
 
 /// Waits for the socket behind the handshake, and serves its session.
-async fn serve(app: Arc<App>, upgrade: OnUpgrade, mut opening: Opening) {
+async fn serve(app: Arc<App>, upgrade: OnUpgrade, opening: Opening) {
     // The client may be gone before it saw our answer.
     let Ok(upgraded) = upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
         tracing::error!("an upgraded connection is no TCP socket");
         return;
     };
-    opening.early = parts.read_buf;
-    Session::run(app, parts.io.into_inner(), opening).await;
+    Session::run(app, parts.io.into_inner(), parts.read_buf, opening).await;
 }
 
 /// The answer to the client's key, if the request is a handshake as RFC 6455, 4.2.1, has it.

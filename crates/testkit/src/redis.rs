@@ -120,9 +120,14 @@ impl Redis {
         redis::cmd(name).arg(rest).query(&mut connection)
     }
 
-    /// Copies the data files as they stand. Redis writes each command to its append-only file before it answers, so
-    /// the copy holds all that was acknowledged until now.
+    /// Copies the data files, with all that was acknowledged until now.
     pub fn snapshot(&self) -> Snapshot {
+        // Redis writes a command to its append-only file before it answers, but not while a sync of each second is
+        // under way: then it may take two seconds. Set to sync always, it writes at once, before it answers.
+        let mode: Vec<String> = redis::from_redis_value(self.command(&["CONFIG", "GET", "appendfsync"]))
+            .expect("a setting is its name and its value");
+        self.command(&["CONFIG", "SET", "appendfsync", "always"]);
+        self.command(&["CONFIG", "SET", "appendfsync", &mode[1]]);
         let copy =
             tempfile::Builder::new().prefix("chorus-snapshot-").tempdir().expect("a temporary directory");
         copy_tree(&self.dir.path().join("data"), copy.path());

@@ -57,19 +57,25 @@ for i = FIRST_EVENT, #ARGV, 2 do
 end
 
 if #fresh > 0 or ids_turn then
+  -- Most of the time only the number has changed.
+  local only_seq = server == known[6] and not ids_turn
   if now - log_renewed >= log_life / 2 then
     renew(log, log_life)
-    log_renewed = now
+    log_renewed, only_seq = now, false
   end
   if before == 0 or ids_turn then
     renew(ids, 2 * id_life)
   end
   if now - head_renewed >= head_life / 2 then
     renew(head, head_life)
-    head_renewed = now
+    head_renewed, only_seq = now, false
   end
-  redis.call('HSET', head, 's', digits(seq), 'g', generation, 'l', lineage, 'r', server, 'i', digits(young),
-    't', digits(young_since), 'e', digits(log_renewed), 'x', digits(head_renewed))
+  if only_seq then
+    redis.call('HSET', head, 's', digits(seq))
+  else
+    redis.call('HSET', head, 's', digits(seq), 'g', generation, 'l', lineage, 'r', server, 'i', digits(young),
+      't', digits(young_since), 'e', digits(log_renewed), 'x', digits(head_renewed))
+  end
 end
 
 for _, event in ipairs(fresh) do

@@ -37,6 +37,9 @@ pub(super) enum Part {
     Before(u64),
 }
 
+/// What was found where a room's head should be.
+pub(super) type SeenHead = Result<Option<Position>, BusError>;
+
 pub(super) struct Link {
     pub(super) commands: Client,
     pub(super) subscriber: Client,
@@ -131,8 +134,9 @@ impl Link {
         answer::slice(answer, after)
     }
 
-    /// The heads of many rooms, in one go; none for a room that has no head.
-    pub(super) async fn heads(&self, rooms: &[RoomName]) -> Result<Vec<Option<Position>>, BusError> {
+    /// The heads of many rooms, in one go; none for a room that has no head. What strangers did to one room is an
+    /// error for that one alone.
+    pub(super) async fn heads(&self, rooms: &[RoomName]) -> Result<Vec<SeenHead>, BusError> {
         self.gate()?;
         if rooms.is_empty() {
             return Ok(Vec::new());
@@ -144,7 +148,12 @@ impl Link {
                 pipeline.hmget(keys::head(room), vec!["s", "b", "g"]).await.map_err(unavailable)?;
         }
         let answers: Vec<Result<Value, Error>> = pipeline.try_all().await;
-        answers.into_iter().map(|answer| answer::position(answer.map_err(unavailable)?)).collect()
+        if answers.len() != rooms.len() {
+            // One error for all of them.
+            let error = answers.into_iter().find_map(Result::err);
+            return Err(error.map_or_else(|| BusError::unavailable("redis left out answers"), unavailable));
+        }
+        Ok(answers.into_iter().map(|answer| answer::position(answer.map_err(unavailable)?)).collect())
     }
 
     pub(super) async fn publish(&self, channel: String, payload: Bytes) -> Result<(), BusError> {

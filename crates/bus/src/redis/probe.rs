@@ -310,9 +310,13 @@ impl Probe {
     /// Asks for the heads of rooms, whose tails were taken before; whether there was an answer.
     async fn compare(&self, rooms: &[(Arc<Followed>, u64)], eager: bool) -> bool {
         let names: Vec<RoomName> = rooms.iter().map(|(followed, _)| followed.name.clone()).collect();
-        match self.core.link.heads(&names).await {
+        // The next nonce must not wait long for this.
+        let heads = timeout(self.patience(), self.core.link.heads(&names)).await;
+        let heads = heads.unwrap_or_else(|_| Err(BusError::unavailable("no answer in time")));
+        match heads {
             Ok(heads) => {
                 for ((followed, tail), head) in rooms.iter().zip(&heads) {
+                    let Ok(head) = head else { continue };
                     let observation = Observation { head: head.as_ref(), least: *tail, eager };
                     self.core.observe(followed, &observation);
                 }

@@ -148,6 +148,25 @@ async fn what_strangers_do_to_a_log_is_survived() {
     assert_eq!(recorder.until_reset().await.1, ResetReason::New);
 }
 
+/// The heads of all rooms are compared in one go, and one that could not be read must not hide the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_room_harms_no_other() {
+    let redis = Redis::start().await;
+    let bus = node(&redis.url()).await;
+    let (broken, sound) = (room("broken"), room("sound"));
+    let (_recorder, _broken) = follow(&bus, &broken).await;
+    let (recorder, _sound) = follow(&bus, &sound).await;
+    append(&bus, &sound, "before").await;
+    let head = format!("{{chat:{broken}}}:head");
+    redis.command(&["DEL", &head]);
+    redis.command(&["SET", &head, "nonsense"]);
+    for turn in 0..3 {
+        redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        append_in_silence(&redis, &sound, &format!("silent{turn}-"), 2);
+        recorder.until_last(&format!("silent{turn}-2")).await;
+    }
+}
+
 /// A reader that is too slow for Redis is cut off, and what it missed is gone from the channel.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_that_is_cut_off_reads_on_from_the_log() {
