@@ -1,4 +1,5 @@
 //! Whatever is encoded decodes to the same, and whatever bytes come in, decoding answers.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test fail as the test does")]
 
 use proptest::prelude::*;
 use proto::{DecodeLimits, Epoch, Event, Position, Ref, Request, RoomName, ServerFrame, UserId, event};

@@ -1,4 +1,5 @@
 //! Snapshots of the wire text: a change here is a change of the protocol, and clients are written against it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test fail as the test does")]
 
 use insta::assert_snapshot;
 use proto::{

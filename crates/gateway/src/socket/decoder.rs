@@ -172,7 +172,7 @@ mod tests {
         match payload.len() {
             length @ 0..126 => out.push(0x80 | length as u8),
             length => {
-                out.push(0x80 | 126);
+                out.push(0xfe);
                 out.extend_from_slice(&(length as u16).to_be_bytes());
             }
         }

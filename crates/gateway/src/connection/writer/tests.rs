@@ -134,7 +134,7 @@ proptest! {
             while bench.write(None, usize::MAX) != Outcome::Level {
                 bench.read_on(head, page);
             }
-            let events: String = (1..=head).map(|seq| format!("<{seq}>")).collect();
+            let events = (1..=head).map(|seq| format!("<{seq}>")).collect::<Vec<_>>().concat();
             prop_assert_eq!(bench.text().replace("(r)", ""), events);
             prop_assert_eq!(bench.text().matches("(r)").count(), replies);
             Ok(())
