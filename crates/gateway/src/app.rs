@@ -79,6 +79,9 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let (metrics, rendering) = metrics::install().map_err(|error| StartError::Metrics(error.to_string()))?;
     let app = App::new(config, metrics).await?;
     let config = &app.config;
+    if let Some(key) = config.weak_secret() {
+        tracing::warn!(key, "this secret is short enough to be guessed: good for a try on this machine only");
+    }
     let send_buffer = config.limits.send_buffer_bytes;
     let listener = serve::listen(config.listen, send_buffer).map_err(|cause| StartError::Listen {
         address: config.listen,

@@ -78,7 +78,7 @@ settings! {
         /// The key that tokens are signed with (HS256, HS384 or HS512). Without it and without a Redis the
         /// node is in development mode: it makes a key, and gives guests a token.
         jwt_secret: Option<Secret> = None,
-            "at least 32 random bytes, as HS256 needs (RFC 7518, section 3.2): try `openssl rand -base64 32`";
+            "a secret; where others than this machine can connect at least 32 random bytes, as HS256 needs (RFC 7518, section 3.2): try `openssl rand -base64 32`";
         /// The `aud` that every token must name. When it is not set, `aud` is not looked at.
         audience: Option<String> = None, "a text that is not empty";
         /// The `iss` that every token must name. When it is not set, `iss` is not looked at.
@@ -201,6 +201,11 @@ impl Config {
     /// guest tokens to whoever asks, so it listens on loopback only.
     pub fn development(&self) -> bool {
         self.auth.jwt_secret.is_none() && self.redis_url.is_none()
+    }
+
+    /// The key of a secret that could be guessed, if there is one: only on loopback does a node start with it.
+    pub fn weak_secret(&self) -> Option<&'static str> {
+        check::weak_secret(self)
     }
 
     /// The configuration as a TOML file, with secrets hidden.

@@ -21,14 +21,13 @@ pub(super) fn check(config: &Config) -> Result<(), Complaint> {
 
 /// Settings by themselves.
 fn each(config: &Config) -> Result<(), Complaint> {
-    let long = |secret: &Secret, bytes| secret.expose().len() >= bytes;
     let auth = &config.auth;
     let wrong = [
         (name(&config.node), "node"),
         (config.allowed_origins.iter().all(|text| origin::is_origin(text)), "allowed_origins"),
-        (config.api_keys.iter().all(|key| long(key, 16)), "api_keys"),
+        (config.api_keys.iter().all(|key| !key.expose().is_empty()), "api_keys"),
         (EnvFilter::try_new(&config.log).is_ok(), "log"),
-        (auth.jwt_secret.as_ref().is_none_or(|secret| long(secret, 32)), "auth.jwt_secret"),
+        (auth.jwt_secret.as_ref().is_none_or(|secret| !secret.expose().is_empty()), "auth.jwt_secret"),
         (auth.audience.as_ref().is_none_or(|text| !text.is_empty()), "auth.audience"),
         (auth.issuer.as_ref().is_none_or(|text| !text.is_empty()), "auth.issuer"),
         (cookie(&auth.cookie), "auth.cookie"),
@@ -41,6 +40,7 @@ fn each(config: &Config) -> Result<(), Complaint> {
 /// Settings that must agree with others.
 fn together(config: &Config) -> Result<(), Complaint> {
     let loopback = config.listen.ip().to_canonical().is_loopback();
+    let weak = if loopback { None } else { weak_secret(config) };
     let wrong = [
         (
             config.redis_url.is_none() || config.auth.jwt_secret.is_some(),
@@ -64,10 +64,26 @@ fn together(config: &Config) -> Result<(), Complaint> {
             "at least limits.data_bytes and 1024 more, for what stands around a message's data",
         ),
         (config.tail.node_bytes >= config.tail.bytes, "tail.node_bytes", "at least tail.bytes"),
+        (weak != Some("auth.jwt_secret"), "auth.jwt_secret", LONG_SECRET),
+        (weak != Some("api_keys"), "api_keys", LONG_KEY),
     ]
     .into_iter()
     .find(|(right, ..)| !right);
     wrong.map_or(Ok(()), |(_, key, instead)| Err(Complaint { key, instead: Some(instead) }))
+}
+
+const LONG_SECRET: &str = "at least 32 random bytes where others than this machine can connect, as HS256 needs \
+     (RFC 7518, section 3.2): try `openssl rand -base64 32`";
+const LONG_KEY: &str = "keys of at least 16 bytes each, as from `openssl rand -hex 32`";
+
+/// The key of a secret that could be guessed, if there is one. On loopback that is worth a warning: it is somebody's
+/// first try, or a test.
+pub(super) fn weak_secret(config: &Config) -> Option<&'static str> {
+    let short = |secret: &Secret, bytes| secret.expose().len() < bytes;
+    if config.auth.jwt_secret.as_ref().is_some_and(|secret| short(secret, 32)) {
+        return Some("auth.jwt_secret");
+    }
+    config.api_keys.iter().any(|key| short(key, 16)).then_some("api_keys")
 }
 
 fn name(text: &str) -> bool {

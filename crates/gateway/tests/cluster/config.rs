@@ -77,7 +77,7 @@ async fn what_cannot_be_together_is_refused() {
     assert_refused(&output, &["/nowhere/chorus.toml"]);
     let output = options().args(&["--lisen", "127.0.0.1:0"]).run().await;
     assert_misused(&output, "--lisen");
-    let output = options().env("CHORUS_JWT_SECRET", "short").run().await;
+    let output = options().listen("0.0.0.0:0").env("CHORUS_JWT_SECRET", "short").run().await;
     assert_refused(&output, &["jwt_secret"]);
     assert!(!text(&output.stderr).contains("\"short\""), "a secret is not repeated, not even a bad one");
 }
