@@ -14,13 +14,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use proto::{
     ClientFrame, Close, DecodeLimits, ErrorCode, Ref, Request,
-    server::{self, Closing, Expiring, Failure, Success, Welcome},
+    server::{self, Failure, Success, Welcome},
 };
-use tokio::{
-    net::TcpStream,
-    sync::Notify,
-    time::{self, Instant},
-};
+use tokio::{net::TcpStream, sync::Notify, time::Instant};
 
 use crate::{
     app::App,
@@ -30,7 +26,6 @@ use crate::{
     connections::Farewell,
     limits::{Bucket, Permit},
     metrics::{ConnectionGauge, ConnectionState},
-    room::unix_ms,
     socket::{
         decoder::{Decoder, Incoming},
         frame,
@@ -38,15 +33,8 @@ use crate::{
 };
 
 mod catch_up;
-
-/// How long before its end a client is told that its token expires.
-const EXPIRING_NOTICE: Duration = Duration::from_secs(30);
-
-/// How long a connection that ends waits for the log's answers to what its client sent.
-const ANSWERS_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// How long the server waits for the answer to its close frame.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+mod clock;
+mod goodbye;
 
 /// What a handshake brought along.
 pub struct Opening {
@@ -299,116 +287,6 @@ impl Session {
         let rooms = std::mem::take(&mut self.who.lock().rooms);
         for room in rooms {
             command::join_from_query(self, &identity, &room).await;
-        }
-    }
-
-    // ---- the clock ----
-
-    /// Pings, notices silence, and holds the client to its deadlines.
-    async fn watch(&self) {
-        let interval = Duration::from_millis(self.app.config.heartbeat.interval_ms);
-        let auth_deadline = Instant::now() + Duration::from_millis(self.app.config.auth.deadline_ms);
-        let mut ping_at = Instant::now() + interval;
-        // The expiry that the client was told of.
-        let mut told = None;
-        loop {
-            let identity = self.identity();
-            let expires = identity.map(|identity| identity.expires_at_ms);
-            let left = expires.map(|at| Duration::from_millis(at.saturating_sub(unix_ms())));
-            if let Some(left) = left
-                && left <= EXPIRING_NOTICE
-                && told != expires
-            {
-                told = expires;
-                self.send(&Expiring { in_ms: left.as_millis() as u64 });
-            }
-            let deadline = match left {
-                None => auth_deadline,
-                // Half a year on: past what timers are made for, and long past the next heartbeat.
-                Some(left) if left > Duration::from_hours(4_000) => ping_at + interval,
-                Some(left) if told == expires => Instant::now() + left,
-                Some(left) => Instant::now() + left.saturating_sub(EXPIRING_NOTICE),
-            };
-            tokio::select! {
-                () = time::sleep_until(deadline.min(ping_at)) => {}
-                () = self.identified.notified() => continue,
-            }
-            let now = Instant::now();
-            if left.is_none() && now >= auth_deadline {
-                return self.connection.end(End::Close(Close::AuthTimeout, None));
-            }
-            if expires.is_some_and(|at| at <= unix_ms()) {
-                return self.connection.end(End::Close(Close::TokenExpired, None));
-            }
-            if now >= ping_at {
-                if self.connection.silence() >= interval * 2 {
-                    return self.connection.end(End::Close(Close::HeartbeatTimeout, None));
-                }
-                self.connection.send(frame::ping());
-                ping_at = now + interval;
-            }
-        }
-    }
-
-    // ---- the end ----
-
-    /// Leaves the rooms, says why the connection ends, and waits a little for the client's last word.
-    async fn say_goodbye(&self, decoder: &mut Decoder) {
-        let end = self.connection.ending().unwrap_or(End::Lost);
-        self.who.lock().gauge.set(ConnectionState::Closing);
-        match end {
-            End::Close(close, retry_after) => {
-                let closing = retry_after.map(|wait| {
-                    let closing = Closing::of(close, Some(wait.as_millis() as u64));
-                    frame::text(&server::encode(&closing))
-                });
-                let _ = time::timeout(ANSWERS_TIMEOUT, self.connection.wait_for_room(1)).await;
-                self.connection.finish(closing, frame::close(close));
-                let _ = time::timeout(CLOSE_TIMEOUT, self.drain(decoder)).await;
-            }
-            End::Client(code) => {
-                self.connection.finish(None, frame::close_reply(code));
-                let _ = time::timeout(CLOSE_TIMEOUT, self.flush_all()).await;
-            }
-            End::Lost => self.connection.leave_all(),
-        }
-        match end {
-            End::Close(close, _) => self.app.metrics.closed(close),
-            End::Client(_) => self.app.metrics.closed(Close::Bye),
-            End::Lost => self.app.metrics.lost(),
-        }
-        self.app.connections.closed(&self.connection);
-        let user = self.identity().map(|identity| identity.user.clone());
-        tracing::debug!(
-            session = self.connection.id,
-            user = user.as_ref().map(proto::UserId::as_str),
-            ?end,
-            seconds = self.connection.age().as_secs(),
-            "connection ended"
-        );
-    }
-
-    async fn flush_all(&self) -> io::Result<()> {
-        while self.connection.has_unsent() {
-            self.connection.unblock().await?;
-        }
-        Ok(())
-    }
-
-    /// Writes what is left and reads until the client answered the close frame or is gone.
-    async fn drain(&self, decoder: &mut Decoder) -> io::Result<()> {
-        self.flush_all().await?;
-        loop {
-            loop {
-                match decoder.next_message() {
-                    Ok(Some(Incoming::Close(_))) | Err(_) => return Ok(()),
-                    Ok(Some(_)) => {}
-                    Ok(None) => break,
-                }
-            }
-            if self.fill(decoder).await? == 0 {
-                return Ok(());
-            }
         }
     }
 }

@@ -13,6 +13,9 @@
 //! | [`server`] | everything else that gateways send |
 //! | [`error`], [`close`] | two vocabularies of failure: for a request, and for a connection |
 
+#[macro_use]
+mod text;
+
 pub mod client;
 pub mod close;
 pub mod depth;

@@ -1,8 +1,8 @@
 //! Room names.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::Serialize;
 
 use crate::user::UserId;
 
@@ -38,11 +38,6 @@ impl RoomName {
         Self(format!("@{user}").into())
     }
 
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Whether this is some user's own room.
     pub fn is_personal(&self) -> bool {
         self.0.starts_with('@')
@@ -57,18 +52,7 @@ impl RoomName {
     }
 }
 
-impl fmt::Display for RoomName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for RoomName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(de::Error::custom)
-    }
-}
+text_type!(RoomName);
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,8 @@
 //! User ids.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::Serialize;
 
 /// A user's id, the `sub` of its token: 1 to 120 bytes of `A-Z a-z 0-9 _ . - : # @ | + = /`.
 ///
@@ -29,25 +29,9 @@ impl UserId {
         (1..=Self::MAX_BYTES).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-:#@|+=/".contains(&byte))
     }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for UserId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(de::Error::custom)
-    }
-}
+text_type!(UserId);
 
 #[cfg(test)]
 mod tests {
