@@ -9,7 +9,7 @@ use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use proto::{Close, ErrorCode, server::ResetReason};
 
 use crate::limits::Refusal;
@@ -62,11 +62,22 @@ pub struct Metrics {
 ///
 /// It can be done once in a process.
 pub fn install() -> Result<(Arc<Metrics>, PrometheusHandle), BuildError> {
-    let handle = PrometheusBuilder::new().set_buckets(&SECONDS)?.install_recorder()?;
+    let recorder = recorder()?;
+    let handle = recorder.handle();
+    ::metrics::set_global_recorder(recorder).map_err(BuildError::FailedToSetGlobalRecorder)?;
+    Ok((Arc::new(register()), handle))
+}
+
+fn recorder() -> Result<PrometheusRecorder, BuildError> {
+    Ok(PrometheusBuilder::new().set_buckets(&SECONDS)?.build_recorder())
+}
+
+/// Describes and registers everything with the recorder in force.
+fn register() -> Metrics {
     describe();
     register_bus();
     gauge!("chorus_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    Ok((Arc::new(Metrics::new()), handle))
+    Metrics::new()
 }
 
 /// Folds what histograms have gathered. Without it they grow until somebody scrapes.
