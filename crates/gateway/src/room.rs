@@ -20,10 +20,13 @@ use crate::{config::TailConfig, connection::Connection, metrics::Metrics};
 
 mod echo;
 mod members;
+mod reach;
 mod tail;
 
 pub use echo::Echo;
 pub use members::Members;
+pub use reach::Reach;
+use tail::FIRST_INDEX;
 pub use tail::{Batch, Frame, Mark, Tail};
 
 /// A segment of a room's members.
@@ -56,6 +59,8 @@ pub struct Room {
     /// The index behind what the flusher has taken.
     flushed: AtomicU64,
     flushing: AtomicBool,
+    /// Whoever reads back from the log: one at a time, and the others find what it brought.
+    reaching: tokio::sync::Mutex<()>,
     shared: Arc<Shared>,
 }
 
@@ -90,9 +95,10 @@ impl Room {
             claims: AtomicUsize::new(0),
             following: OnceCell::new(),
             tail: Mutex::new(Tail::new(nowhere)),
-            end: AtomicU64::new(0),
-            flushed: AtomicU64::new(0),
+            end: AtomicU64::new(FIRST_INDEX),
+            flushed: AtomicU64::new(FIRST_INDEX),
             flushing: AtomicBool::new(false),
+            reaching: tokio::sync::Mutex::new(()),
             shared,
         }
     }

@@ -8,7 +8,12 @@ use proto::{
 };
 
 use super::{MAY_NOT_READ, UNAVAILABLE, resolve, rights};
-use crate::{auth::Identity, room::Room, session::Session, socket::frame};
+use crate::{
+    auth::Identity,
+    room::{Reach, Room},
+    session::Session,
+    socket::frame,
+};
 
 /// Where a join puts a client.
 #[derive(Debug)]
@@ -96,28 +101,30 @@ async fn find_place(
     if let Some(place) = from_tail {
         return Ok(place);
     }
-    // Only the ends of the log are asked for: the events themselves come by the cursor.
+    // Only the ends of the log are asked for; the events themselves come by the tail, or by the cursor.
     let page = bus.read(&room.name, ReadFrom::Newest, 1).await?;
     let seq = page.head.seq.saturating_sub(recent).max(page.first.saturating_sub(1));
     let position = Position { epoch: page.head.epoch, seq };
+    room.reach_back(bus, &position).await?;
     Ok(Place { position, head: page.head.seq, recovered: false })
 }
 
 /// The place at `since`, if that still holds: by the tail if it reaches back so far, else by the log.
 async fn recover(bus: &dyn Bus, room: &Room, since: Position) -> Result<Option<Place>, BusError> {
-    let known = room.with_tail(|tail| {
-        let ahead = since.seq > tail.head().seq;
-        (!ahead && tail.find(&since).is_some()).then(|| tail.head().seq)
-    });
-    let head = match known {
-        Some(head) => head,
-        None => {
-            let page = bus.read(&room.name, ReadFrom::After(since.clone()), 1).await?;
-            if page.verdict != Verdict::Holds {
-                return Ok(None);
-            }
-            page.head.seq
+    // A tail takes whoever is ahead of it for somebody who read on in the log; what a client says it has seen beyond
+    // must be checked.
+    let ahead = room.with_tail(|tail| since.seq > tail.head().seq);
+    let head = if ahead {
+        let page = bus.read(&room.name, ReadFrom::After(since.clone()), 1).await?;
+        if page.verdict != Verdict::Holds {
+            return Ok(None);
         }
+        page.head.seq
+    } else {
+        if room.reach_back(bus, &since).await? == Reach::Gone {
+            return Ok(None);
+        }
+        room.with_tail(|tail| tail.head().seq)
     };
     Ok(Some(Place { position: since, head, recovered: true }))
 }

@@ -11,6 +11,9 @@ use std::{
 use bytes::Bytes;
 use proto::Position;
 
+/// The index of a tail's first frame; those below are for what is read back from the log.
+pub(super) const FIRST_INDEX: u64 = 1 << 40;
+
 /// What a frame of the run means for its readers' position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
@@ -70,7 +73,7 @@ pub struct Batch {
 impl Tail {
     /// An empty tail that begins at `head`.
     pub fn new(head: Position) -> Self {
-        Self::starting(head, 0)
+        Self::starting(head, FIRST_INDEX)
     }
 
     /// The same, with a first index.
@@ -115,6 +118,28 @@ impl Tail {
         }
         self.bytes += frame.bytes.len();
         self.frames.push_back((frame, now));
+    }
+
+    /// Puts events in front of the oldest frame, for readers who stand at `from`. False, and nothing is done, unless
+    /// the last of them is what the tail so far follows on.
+    pub fn reach_back(&mut self, from: Position, mut events: Vec<Frame>, now: Instant) -> bool {
+        // The tail may have been trimmed, and may have moved on, while they were read.
+        let seq_of = |frame: &Frame| match &frame.mark {
+            Mark::Event(position) => position.seq,
+            Mark::Reset(_) | Mark::Ephemeral => u64::MAX,
+        };
+        events.retain(|frame| seq_of(frame) <= self.before.seq);
+        let joins = events.last().is_some_and(|frame| frame.mark == Mark::Event(self.before.clone()));
+        if !joins || self.front < events.len() as u64 {
+            return false;
+        }
+        self.before = from;
+        self.front -= events.len() as u64;
+        for frame in events.into_iter().rev() {
+            self.bytes += frame.bytes.len();
+            self.frames.push_front((frame, now));
+        }
+        true
     }
 
     /// Drops the oldest frames until at most `max_bytes` are left and none is older than `max_age`.
@@ -267,7 +292,7 @@ mod tests {
 
     /// A tail that began at 2 and got 3, a typing frame, 4, 5.
     fn tail() -> Tail {
-        let mut tail = Tail::new(at("e", 2));
+        let mut tail = Tail::starting(at("e", 2), 10);
         for mark in
             [Mark::Event(at("e", 3)), Mark::Ephemeral, Mark::Event(at("e", 4)), Mark::Event(at("e", 5))]
         {
@@ -279,10 +304,10 @@ mod tests {
     #[test]
     fn a_position_is_found_by_epoch_and_seq() {
         let tail = tail();
-        assert_eq!(tail.find(&at("e", 2)), Some(0));
-        assert_eq!(tail.find(&at("e", 3)), Some(1));
-        assert_eq!(tail.find(&at("e", 5)), Some(4));
-        assert_eq!(tail.find(&at("e", 9)), Some(4), "ahead: read from the log what has yet to come here");
+        assert_eq!(tail.find(&at("e", 2)), Some(10));
+        assert_eq!(tail.find(&at("e", 3)), Some(11));
+        assert_eq!(tail.find(&at("e", 5)), Some(14));
+        assert_eq!(tail.find(&at("e", 9)), Some(14), "ahead: read from the log what has yet to come here");
         assert_eq!(tail.find(&at("e", 1)), None);
         assert_eq!(tail.find(&at("f", 4)), None);
     }
@@ -291,13 +316,30 @@ mod tests {
     fn trimming_moves_the_front_and_the_place_before_it() {
         let mut tail = tail();
         tail.trim(20, Duration::MAX, Instant::now());
-        assert_eq!((tail.front(), tail.end(), tail.bytes()), (2, 4, 20));
-        assert_eq!(tail.find(&at("e", 3)), Some(2));
+        assert_eq!((tail.front(), tail.end(), tail.bytes()), (12, 14, 20));
+        assert_eq!(tail.find(&at("e", 3)), Some(12));
         assert_eq!(tail.find(&at("e", 2)), None);
-        assert!(tail.since(1).is_none());
+        assert!(tail.since(11).is_none());
         tail.trim(usize::MAX, Duration::ZERO, Instant::now() + Duration::from_secs(1));
-        assert_eq!((tail.front(), tail.end(), tail.bytes()), (4, 4, 0));
-        assert_eq!(tail.find(&at("e", 5)), Some(4));
+        assert_eq!((tail.front(), tail.end(), tail.bytes()), (14, 14, 0));
+        assert_eq!(tail.find(&at("e", 5)), Some(14));
+    }
+
+    #[test]
+    fn it_reaches_back_to_what_it_follows_on_and_to_nothing_else() {
+        let mut tail = tail();
+        let events = |epoch, seqs: std::ops::RangeInclusive<u64>| {
+            seqs.map(|seq| frame(Mark::Event(at(epoch, seq)))).collect::<Vec<_>>()
+        };
+        assert!(!tail.reach_back(at("e", 0), events("e", 1..=1), Instant::now()), "2 is missing");
+        assert!(!tail.reach_back(at("f", 0), events("f", 1..=2), Instant::now()), "another branch");
+        assert!(!tail.reach_back(at("e", 2), Vec::new(), Instant::now()), "nothing");
+        assert!(tail.reach_back(at("e", 0), events("e", 1..=4), Instant::now()));
+        assert_eq!((tail.front(), tail.end(), tail.bytes()), (8, 14, 60));
+        assert_eq!(tail.find(&at("e", 0)), Some(8));
+        assert_eq!(tail.find(&at("e", 1)), Some(9));
+        assert_eq!(tail.find(&at("e", 2)), Some(10));
+        assert_eq!(tail.find(&at("e", 5)), Some(14));
     }
 
     #[test]
@@ -314,15 +356,15 @@ mod tests {
     #[test]
     fn a_batch_is_one_piece_and_remembers_its_cuts() {
         let tail = tail();
-        let batch = tail.batch(1, 1000).unwrap();
-        assert_eq!((batch.from, batch.to, batch.events), (1, 4, 2));
+        let batch = tail.batch(11, 1000).unwrap();
+        assert_eq!((batch.from, batch.to, batch.events), (11, 14, 2));
         assert_eq!(batch.bytes.len(), 30);
         assert_eq!(batch.cuts[2], (30, Mark::Event(at("e", 5))));
         assert_eq!(batch.position, Some(at("e", 5)));
-        assert!(batch.fits(1, 3));
-        assert!(!batch.fits(1, 4), "somebody ahead must not get 4 again");
-        assert_eq!(tail.batch(0, 15).unwrap().to, 1, "bounded, but one frame at least");
-        assert!(tail.batch(4, 1000).is_none());
+        assert!(batch.fits(11, 3));
+        assert!(!batch.fits(11, 4), "somebody ahead must not get 4 again");
+        assert_eq!(tail.batch(10, 15).unwrap().to, 11, "bounded, but one frame at least");
+        assert!(tail.batch(14, 1000).is_none());
     }
 
     #[test]
@@ -330,8 +372,8 @@ mod tests {
         let mut tail = tail();
         tail.push(frame(Mark::Reset(at("e", 4))), Instant::now());
         tail.push(frame(Mark::Event(at("f", 5))), Instant::now());
-        assert!(!tail.batch(0, 1000).unwrap().fits(0, 2));
-        assert_eq!(tail.find(&at("e", 4)), Some(5), "behind the reset, not in the branch that is gone");
+        assert!(!tail.batch(10, 1000).unwrap().fits(10, 2));
+        assert_eq!(tail.find(&at("e", 4)), Some(15), "behind the reset, not in the branch that is gone");
         assert_eq!(tail.recent(2), None);
     }
 }

@@ -136,3 +136,65 @@ async fn rooms_in_the_query_are_joined_at_once() {
     alice.until_events("a", 1).await;
     alice.until_events("b", 1).await;
 }
+
+#[tokio::test]
+async fn a_storm_of_resumes_reads_the_log_by_room_and_not_by_client() {
+    const ROOMS: [&str; 3] = ["red", "green", "blue"];
+    const CLIENTS: usize = 60;
+    let mut cluster = cluster(1).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    let mut crowd = Vec::new();
+    for number in 0..CLIENTS {
+        crowd.push(Client::connect(cluster.addr(0), &format!("user-{number}")).await);
+    }
+    for room in ROOMS {
+        alice.join(room).await;
+        for client in &mut crowd {
+            client.join(room).await;
+        }
+        say_many(&mut alice, room, 0..5).await;
+    }
+    let mut cut = Vec::new();
+    for mut client in crowd {
+        for room in ROOMS {
+            client.until_events(room, 5).await;
+        }
+        cut.push(client.cut());
+    }
+    for room in ROOMS {
+        say_many(&mut alice, room, 5..40).await;
+        alice.until_events(room, 40).await;
+    }
+
+    // A node that holds nothing of the rooms in memory.
+    cluster.add().await;
+    let before = log_reads(&cluster.redis);
+    let returning = cut.into_iter().enumerate().map(|(number, rooms)| {
+        let addr = cluster.addr(1);
+        tokio::spawn(async move {
+            let mut client = Client::connect(addr, &format!("user-{number}")).await;
+            for reply in client.resume(rooms).await.values() {
+                assert_eq!((&reply["recovered"], &reply["count"]), (&json!(true), &json!(35)));
+            }
+            for room in ROOMS {
+                client.until_events(room, 40).await;
+            }
+            client
+        })
+    });
+    for client in returning.collect::<Vec<_>>() {
+        let client = client.await.expect("a client that resumed");
+        ROOMS.iter().for_each(|room| drop(agreed([&alice, &client], room)));
+    }
+    let reads = log_reads(&cluster.redis) - before;
+    println!("{} resumes cost Redis {reads} reads of the log", CLIENTS * ROOMS.len());
+    assert!(reads <= 2 * ROOMS.len() as i64, "{reads} reads for {} resumes", CLIENTS * ROOMS.len());
+}
+
+/// How often a log was read since Redis started: the read script looks for the oldest event with one XRANGE, and for
+/// those asked for with another.
+fn log_reads(redis: &Redis) -> i64 {
+    let calls =
+        "return tonumber(redis.call('INFO', 'commandstats'):match('cmdstat_xrange:calls=(%d+)') or 0)";
+    redis.number(&["EVAL", calls, "0"]) / 2
+}

@@ -1,0 +1,66 @@
+//! Reading back from the log into the tail, once for everybody who comes back.
+//!
+//! After a restart every client resumes within a second or two, most of them from about the same place, and the tail
+//! of a room that was not followed a moment ago is empty. So the first who asks for what the tail does not hold reads
+//! it into the tail, and the others find it there: the log is read by room and not by client.
+
+use std::{sync::atomic::Ordering, time::Instant};
+
+use bus::{Bus, BusError, ReadFrom, Verdict};
+use proto::Position;
+
+use super::Room;
+use crate::relay::frame_of;
+
+/// Events that are asked of the log at once.
+const PAGE: u32 = 500;
+
+/// Whether a position can be read on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The tail holds what follows.
+    Tail,
+    /// The log does, but it is too much for the tail.
+    Log,
+    /// It does not hold any more.
+    Gone,
+}
+
+impl Room {
+    /// Makes the tail reach back to a position, if that holds and is near enough.
+    pub async fn reach_back(&self, bus: &dyn Bus, to: &Position) -> Result<Reach, BusError> {
+        if self.find(to).is_some() {
+            return Ok(Reach::Tail);
+        }
+        let _turn = self.reaching.lock().await;
+        if self.find(to).is_some() {
+            return Ok(Reach::Tail);
+        }
+        let (mut frames, mut bytes, mut at) = (Vec::new(), 0, to.clone());
+        loop {
+            let page = bus.read(&self.name, ReadFrom::After(at.clone()), PAGE).await?;
+            if page.verdict != Verdict::Holds {
+                return Ok(Reach::Gone);
+            }
+            let Some(last) = page.events.last() else { break };
+            at = last.position.clone();
+            for event in &page.events {
+                let frame = frame_of(event);
+                bytes += frame.bytes.len();
+                frames.push(frame);
+            }
+            // Half of the tail: the other half is for what comes now.
+            if bytes > self.shared.limits.bytes / 2 {
+                return Ok(Reach::Log);
+            }
+            if at.seq >= self.with_tail(|tail| tail.before().seq) {
+                break;
+            }
+        }
+        let mut tail = self.tail.lock();
+        let before = tail.bytes();
+        let joined = tail.reach_back(to.clone(), frames, Instant::now());
+        self.shared.tail_bytes.fetch_add(tail.bytes() - before, Ordering::Relaxed);
+        Ok(if joined { Reach::Tail } else { Reach::Log })
+    }
+}
