@@ -9,8 +9,12 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What the proxy's own sockets hold at most, in bytes: a throttled stream must be felt at its source.
-const BUFFER: u32 = 32 * 1024;
+/// What the proxy's own sockets hold at most, in bytes: a throttled stream must be felt at its source. Not less than
+/// a few segments of the loopback (64 KiB each), or the kernel itself stalls the stream for seconds.
+const BUFFER: u32 = 256 * 1024;
+
+/// What is passed on at once.
+const CHUNK: usize = 32 * 1024;
 
 /// What becomes of the bytes that go one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,7 +126,7 @@ async fn pump(
     mut rules: watch::Receiver<Rules>,
     fate: impl Fn(&Rules) -> Fate,
 ) -> std::io::Result<()> {
-    let mut buffer = vec![0; BUFFER as usize];
+    let mut buffer = vec![0; CHUNK];
     loop {
         let read = from.read(&mut buffer).await?;
         if read == 0 {

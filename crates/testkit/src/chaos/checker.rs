@@ -98,6 +98,9 @@ type Spot<'a> = (&'a str, &'a str, u64);
 /// Who sent an event, and under which id.
 type Name<'a> = (&'a str, &'a str);
 
+/// What a log holds.
+type Names<'a> = HashMap<&'a Place, Name<'a>>;
+
 /// What must be looked up.
 struct Facts<'a> {
     /// What was sent, to which room.
@@ -138,7 +141,7 @@ struct Checker<'a> {
     violations: Vec<Violation>,
 }
 
-impl<'a> Checker<'a> {
+impl Checker<'_> {
     fn found(&mut self, kind: Kind, at: u64, who: &str, what: String) {
         self.violations.push(Violation { kind, at, who: who.into(), what });
     }
@@ -201,7 +204,7 @@ impl<'a> Checker<'a> {
 
     /// Every `ok` is in the next log that was read, unless Redis was made to lose it before.
     fn acknowledgements(&mut self) {
-        let mut logs: HashMap<&str, Vec<(&Log, HashMap<&Place, Name<'_>>)>> = HashMap::new();
+        let mut logs: HashMap<&str, Vec<(&Log, Names<'_>)>> = HashMap::new();
         for log in self.evidence.logs {
             let names = log.events.iter().map(|it| (&it.place, (&*it.from, &*it.id))).collect();
             logs.entry(&log.room).or_default().push((log, names));

@@ -13,8 +13,8 @@ use super::history::{History, What};
 /// The probe's time, two seconds, one probe's interval, and as much again for a busy machine, in milliseconds.
 pub const LIMIT_MS: u64 = 4000;
 
-/// A shorter pause in the deliveries is none.
-const PAUSE_MS: u64 = 250;
+/// A shorter pause in the deliveries, or in the `ok`s, is none.
+const PAUSE_MS: u64 = 350;
 
 /// A shorter alarm is none.
 const ALARM_MS: u64 = 1000;
@@ -29,7 +29,7 @@ pub struct Sample {
     /// Whether `chorus_bus_up` was 1.
     pub up: bool,
     /// `chorus_bus_holes_filled_total`.
-    pub filled: f64,
+    pub filled: u64,
 }
 
 /// A node, and what it said.
@@ -50,8 +50,11 @@ pub struct Expectation {
     pub up: Vec<Arc<str>>,
 }
 
+/// Something that a node says of itself, and whether that is good.
+type Sign = (&'static str, fn(&Sample) -> bool);
+
 /// Both ways in which a node says how it is.
-const SIGNS: [(&str, fn(&Sample) -> bool); 2] = [("/readyz", |it| it.ready), ("chorus_bus_up", |it| it.up)];
+const SIGNS: [Sign; 2] = [("/readyz", |it| it.ready), ("chorus_bus_up", |it| it.up)];
 
 /// What is wrong with what was said while a fault lasted, from `from` to `until`.
 pub fn during(expected: &Expectation, from: u64, until: u64, watched: &[Watched]) -> Vec<Violation> {
@@ -84,14 +87,15 @@ pub fn always(histories: &[History], watched: &[Watched]) -> Vec<Violation> {
     let stays: Vec<Stay<'_>> = histories.iter().flat_map(stays).collect();
     deaf(histories, &stays, watched, &mut found);
     for node in watched {
-        let mut arrivals: Vec<u64> = stays
-            .iter()
-            .filter(|stay| *stay.node == *node.node)
-            .flat_map(|stay| stay.events.values().copied())
-            .collect();
+        let (mut arrivals, mut acks) = (Vec::new(), Vec::new());
+        for stay in stays.iter().filter(|stay| *stay.node == *node.node) {
+            arrivals.extend(stay.events.values().copied());
+            acks.extend(&stay.acks);
+        }
         arrivals.sort_unstable();
+        acks.sort_unstable();
         for (sign, good) in SIGNS {
-            false_alarms(node, sign, good, &arrivals, &mut found);
+            false_alarms(node, sign, good, [&arrivals, &acks], &mut found);
         }
     }
     found
@@ -106,6 +110,8 @@ struct Stay<'a> {
     until: u64,
     /// When each event came, by sender and id.
     events: HashMap<(&'a str, &'a str), u64>,
+    /// When something that it said was acknowledged.
+    acks: Vec<u64>,
 }
 
 fn stays(history: &History) -> Vec<Stay<'_>> {
@@ -113,12 +119,13 @@ fn stays(history: &History) -> Vec<Stay<'_>> {
     let (mut open, mut done): (HashMap<&str, Stay<'_>>, Vec<Stay<'_>>) = (HashMap::new(), Vec::new());
     for entry in &history.entries {
         let begun = |room, node| Stay {
-            user: &*history.user,
+            user: &history.user,
             node,
             room,
             from: entry.at,
             until: entry.at,
             events: HashMap::new(),
+            acks: Vec::new(),
         };
         let mut ended: Vec<&str> = Vec::new();
         match &entry.what {
@@ -136,6 +143,11 @@ fn stays(history: &History) -> Vec<Stay<'_>> {
                 // What was acknowledged before may be gone, so what counts begins here.
                 if let Some(stay) = open.insert(room, begun(room, node)) {
                     done.push(Stay { until: entry.at, ..stay });
+                }
+            }
+            What::Acked { room, .. } => {
+                if let Some(stay) = open.get_mut(&**room) {
+                    stay.acks.push(entry.at);
                 }
             }
             What::Event { room, from, id, .. } => {
@@ -186,12 +198,12 @@ fn deaf(histories: &[History], stays: &[Stay<'_>], watched: &[Watched], found: &
     }
 }
 
-/// A node said for a while that it was not ready, and all that time deliveries came without a pause.
+/// A node said for a while that it was not ready, and all that time appends and deliveries went on without a pause.
 fn false_alarms(
     node: &Watched,
     sign: &str,
     good: fn(&Sample) -> bool,
-    arrivals: &[u64],
+    both_ways: [&[u64]; 2],
     found: &mut Vec<Violation>,
 ) {
     for alarm in node.samples.chunk_by(|one, next| good(one) == good(next) && next.at - one.at < ALARM_MS) {
@@ -199,10 +211,13 @@ fn false_alarms(
         if good(&alarm[0]) || until - from < ALARM_MS {
             continue;
         }
-        let inside = arrivals.iter().copied().filter(|at| (from..until).contains(at));
-        let times: Vec<u64> = std::iter::once(from).chain(inside).chain([until]).collect();
-        if times.windows(2).all(|pair| pair[1] - pair[0] <= PAUSE_MS) {
-            let what = format!("{sign} was bad until {until} ms, while {} deliveries came", times.len() - 2);
+        let pauses = |times: &&[u64]| {
+            let inside = times.iter().copied().filter(|at| (from..until).contains(at));
+            let times: Vec<u64> = std::iter::once(from).chain(inside).chain([until]).collect();
+            times.windows(2).any(|pair| pair[1] - pair[0] > PAUSE_MS)
+        };
+        if !both_ways.iter().any(pauses) {
+            let what = format!("{sign} was bad until {until} ms, while appends and deliveries went on");
             found.push(Violation { kind: Kind::FalseAlarm, at: from, who: Arc::clone(&node.node), what });
         }
     }

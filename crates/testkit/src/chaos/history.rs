@@ -131,7 +131,8 @@ pub struct History {
 impl History {
     /// The history as JSON lines.
     pub fn lines(&self) -> String {
-        self.entries.iter().map(|entry| format!("{}\n", entry.json(&self.user))).collect()
+        let lines: Vec<String> = self.entries.iter().map(|it| it.json(&self.user).to_string()).collect();
+        lines.join("\n")
     }
 }
 

@@ -16,6 +16,7 @@ use crate::Fate;
 /// Pub/sub buffers are cut beyond this; messages are padded to fill them.
 const SMALL_BUFFER: &str = "pubsub 64kb 32kb 1";
 const PADDING: usize = 4000;
+const LARGE_PADDING: usize = 14_000;
 /// As Redis has it by default.
 const USUAL_BUFFER: &str = "pubsub 32mb 8mb 60";
 
@@ -198,7 +199,7 @@ impl Nemesis {
             _ => {
                 redis.command(&["CONFIG", "SET", "client-output-buffer-limit", SMALL_BUFFER]);
                 arena.seats.iter().for_each(|seat| seat.proxy.treat(Fate::Pass, Fate::Throttle(40_000)));
-                crowd.pad(PADDING);
+                crowd.pad(LARGE_PADDING);
                 self.last(3000, 5000).await;
                 crowd.pad(0);
                 arena.seats.iter().for_each(|seat| seat.proxy.treat(Fate::Pass, Fate::Pass));

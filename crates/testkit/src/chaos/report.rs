@@ -70,8 +70,8 @@ impl Table {
         for node in watched {
             for pair in node.samples.windows(2) {
                 // A counter that fell belongs to a gateway that was started anew.
-                let before = if pair[1].filled < pair[0].filled { 0.0 } else { pair[0].filled };
-                rows[index(pair[1].at)].filled += (pair[1].filled - before) as u64;
+                let before = if pair[1].filled < pair[0].filled { 0 } else { pair[0].filled };
+                rows[index(pair[1].at)].filled += pair[1].filled - before;
             }
         }
         for violation in violations {

@@ -141,8 +141,9 @@ fn write(options: &Options, arena: &Arena, histories: &[History], done: &[Done],
     for (index, (node, log)) in arena.gateway_logs().into_iter().enumerate() {
         put(&format!("{node}-{index}.log"), log);
     }
-    put("faults.txt", done.iter().map(|it| format!("{it:?}\n")).collect());
-    put("violations.txt", violations.iter().map(|it| format!("{it}\n")).collect());
+    let lines = |lines: Vec<String>| lines.join("\n");
+    put("faults.txt", lines(done.iter().map(|it| format!("{it:?}")).collect()));
+    put("violations.txt", lines(violations.iter().map(ToString::to_string).collect()));
 }
 
 fn write_file(directory: &Path, name: &str, text: &str) {

@@ -71,5 +71,7 @@ async fn look(at: u64, addr: SocketAddr) -> Option<Sample> {
     let ready = Request::get("/readyz").try_send(addr).await.ok()?.status == 200;
     let metrics = Metrics::parse(&Request::get("/metrics").try_send(addr).await.ok()?.body);
     let up = metrics.sum("chorus_bus_up") > 0.5;
-    Some(Sample { at, ready, up, filled: metrics.sum("chorus_bus_holes_filled_total") })
+    // A counter is never negative.
+    let filled = metrics.sum("chorus_bus_holes_filled_total").to_string().parse().unwrap_or(0);
+    Some(Sample { at, ready, up, filled })
 }

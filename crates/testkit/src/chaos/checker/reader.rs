@@ -199,8 +199,8 @@ impl<'a> Reader<'a> {
         self.told = at;
     }
 
-    fn found(&self, kind: Kind, at: u64, what: String, out: &mut Vec<Violation>) {
-        let what = format!("{}: {what}", self.room);
+    fn found(&self, kind: Kind, at: u64, mut what: String, out: &mut Vec<Violation>) {
+        what.insert_str(0, &format!("{}: ", self.room));
         out.push(Violation { kind, at, who: self.user.into(), what });
     }
 }

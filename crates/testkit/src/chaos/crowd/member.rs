@@ -273,7 +273,7 @@ impl Member {
             });
             send(socket, &frame).await?;
         }
-        if self.number % WANDERERS == 0 && self.joins.is_empty() && self.random.below(100) == 0 {
+        if self.number.is_multiple_of(WANDERERS) && self.joins.is_empty() && self.random.below(100) == 0 {
             let room = &self.seats[self.random.below(self.seats.len())].room;
             send(socket, &json!({ "type": "leave", "room": **room, "ref": format!("leave {room}") })).await?;
         }

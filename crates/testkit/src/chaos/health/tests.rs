@@ -5,7 +5,7 @@ use crate::chaos::history::{Entry, Place};
 
 /// What a node says every 200 ms for ten seconds.
 fn saying(bad: impl Fn(u64) -> bool) -> Watched {
-    let sample = |at| Sample { at, ready: !bad(at), up: !bad(at), filled: 0.0 };
+    let sample = |at| Sample { at, ready: !bad(at), up: !bad(at), filled: 0 };
     Watched { node: "node-0".into(), samples: (0..50).map(|number| sample(number * 200)).collect() }
 }
 
