@@ -1,5 +1,5 @@
 //! Faults against a cluster of its own, and whether anything was lost. Run by `cargo xtask chaos`.
-#![allow(clippy::expect_used, reason = "arguments come from xtask")]
+#![allow(clippy::expect_used, clippy::panic, reason = "arguments come from xtask")]
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -141,8 +141,9 @@ fn stays(history: &History) -> Vec<Stay<'_>> {
             }
             What::Reset { room, .. } => {
                 // What was acknowledged before may be gone, so what counts begins here.
-                if let Some(stay) = open.insert(room, begun(room, node)) {
-                    done.push(Stay { until: entry.at, ..stay });
+                if let Some(stay) = open.get_mut(&**room) {
+                    let before = std::mem::replace(stay, begun(room, node));
+                    done.push(Stay { until: entry.at, ..before });
                 }
             }
             What::Acked { room, .. } => {
