@@ -16,9 +16,11 @@ async fn main() -> ExitCode {
     let binary = PathBuf::from(next("binary"));
     let artifacts = PathBuf::from(next("directory for artifacts"));
     let shape = Shape::parse(&next("shape")).expect("a shape");
-    let count = next("number of faults").parse().expect("a number of faults");
+    let count: usize = next("number of faults").parse().expect("a number of faults");
     let seed = next("seed").parse().expect("a seed, which is a number");
-    let faults = deck(shape, count, &mut Random::new(seed));
+    let only = next("part of a fault's name");
+    let faults = deck(shape, &only, count, &mut Random::new(seed));
+    assert!(!faults.is_empty(), "no fault is called {only:?}");
     let options = Options { binary, shape, faults, seed, gateways: 3, members: 18, artifacts };
     let outcome = run(&options).await;
     println!("\nseed {seed}, {count} faults\n\n{}", outcome.table);

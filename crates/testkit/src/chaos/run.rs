@@ -72,7 +72,9 @@ pub async fn run(options: &Options) -> Outcome {
         let until = clock.now();
         violations.extend(recovered(&crowd, clock, fault.name()).await.err());
         let recovered = clock.now();
-        arena.ready().await;
+        if violations.is_empty() {
+            arena.ready().await;
+        }
         eprintln!(
             "{:>8} ms  {}: {} ms, recovered after {} ms",
             from,

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::rooms::Seat;
+use super::rooms::{Seat, stray};
 use super::{Clock, Doors, Live, Orders, Pace, ROOMS, ROOMS_EACH};
 use crate::chaos::history::{Entry, History, What};
 use crate::chaos::random::Random;
@@ -225,7 +225,9 @@ impl Member {
     ) -> Result<bool, (u16, String)> {
         match frame {
             Some(Ok(Message::Text(text))) => {
-                self.take(&text, pause);
+                let frame =
+                    serde_json::from_str(&text).map_err(|error| (1007, format!("{error}: {text}")))?;
+                self.take(&frame, pause);
                 Ok(false)
             }
             Some(Ok(Message::Close(None))) => Err((1005, String::new())),
@@ -280,19 +282,18 @@ impl Member {
         Ok(())
     }
 
-    fn take(&mut self, text: &str, pause: &mut Option<Duration>) {
-        let Ok(frame) = serde_json::from_str::<Value>(text) else { return };
+    fn take(&mut self, frame: &Value, pause: &mut Option<Duration>) {
         let retry_after = frame["retry_after_ms"].as_u64().map(Duration::from_millis);
         let index = self.seats.iter().position(|seat| frame["room"].as_str() == Some(&*seat.room));
         let reference = frame["ref"].as_str().unwrap_or_default();
         match (frame["type"].as_str().unwrap_or_default(), index) {
             ("closing", _) => *pause = retry_after,
             ("ok" | "error", _) if reference.starts_with("say ") => {
-                self.answered(reference, &frame, retry_after);
+                self.answered(reference, frame, retry_after);
             }
             ("ok", Some(index)) if reference.starts_with("join ") => {
                 self.joins.remove(&index);
-                let what = self.seats[index].joined(&frame);
+                let what = self.seats[index].joined(frame);
                 self.record(what);
                 self.show(index, 0);
             }
@@ -308,12 +309,13 @@ impl Member {
                 self.joins.extend(index.map(|index| (index, again)));
             }
             ("message", Some(index)) => {
-                let (what, sent) = self.seats[index].event(&frame);
+                let (what, sent) = self.seats[index].event(frame);
                 self.record(what);
                 self.show(index, sent);
             }
+            ("message", None) => self.record(stray(frame)),
             ("reset", Some(index)) => {
-                let what = self.seats[index].reset(&frame);
+                let what = self.seats[index].reset(frame);
                 self.record(what);
                 self.show(index, 0);
             }

@@ -59,11 +59,18 @@ impl Seat {
         What::Reset { room: Arc::clone(&self.room), place, reason }
     }
 
-    /// The position in a frame. Epochs hardly ever change, so the one it has is used again.
+    /// The position in a frame of this room. Epochs hardly ever change, so the one it has is used again.
     pub(super) fn place(&self, frame: &Value) -> Place {
         let epoch = frame["epoch"].as_str().unwrap_or_default();
         let known = self.stand.as_ref().filter(|stand| *stand.epoch == *epoch);
         let epoch = known.map_or_else(|| epoch.into(), |stand| Arc::clone(&stand.epoch));
         Place { epoch, seq: frame["seq"].as_u64().unwrap_or(0) }
     }
+}
+
+/// An event of a room that the member is not in, for the checker to complain of.
+pub(super) fn stray(frame: &Value) -> What {
+    let text = |name: &str| frame[name].as_str().unwrap_or_default().into();
+    let place = Place { epoch: text("epoch"), seq: frame["seq"].as_u64().unwrap_or(0) };
+    What::Event { room: text("room"), place, from: text("from"), id: text("id") }
 }
