@@ -89,7 +89,7 @@ pub fn always(histories: &[History], watched: &[Watched]) -> Vec<Violation> {
     for node in watched {
         let (mut arrivals, mut acks) = (Vec::new(), Vec::new());
         for stay in stays.iter().filter(|stay| *stay.node == *node.node) {
-            arrivals.extend(stay.events.values().copied());
+            arrivals.extend(&stay.events);
             acks.extend(&stay.acks);
         }
         arrivals.sort_unstable();
@@ -108,8 +108,8 @@ struct Stay<'a> {
     room: &'a str,
     from: u64,
     until: u64,
-    /// When each event came, by sender and id.
-    events: HashMap<(&'a str, &'a str), u64>,
+    /// When events came.
+    events: Vec<u64>,
     /// When something that it said was acknowledged.
     acks: Vec<u64>,
 }
@@ -124,7 +124,7 @@ fn stays(history: &History) -> Vec<Stay<'_>> {
             room,
             from: entry.at,
             until: entry.at,
-            events: HashMap::new(),
+            events: Vec::new(),
             acks: Vec::new(),
         };
         let mut ended: Vec<&str> = Vec::new();
@@ -151,9 +151,9 @@ fn stays(history: &History) -> Vec<Stay<'_>> {
                     stay.acks.push(entry.at);
                 }
             }
-            What::Event { room, from, id, .. } => {
+            What::Event { room, .. } => {
                 if let Some(stay) = open.get_mut(&**room) {
-                    stay.events.insert((from, id), entry.at);
+                    stay.events.push(entry.at);
                 }
             }
             _ => {}
@@ -167,15 +167,30 @@ fn stays(history: &History) -> Vec<Stay<'_>> {
     done
 }
 
+/// When each client first saw an event, by the client, the room, the sender and the id.
+fn first_seen(histories: &[History]) -> HashMap<(&str, &str, &str, &str), u64> {
+    let mut seen = HashMap::new();
+    for history in histories {
+        for entry in &history.entries {
+            if let What::Event { room, from, id, .. } = &entry.what {
+                seen.entry((&*history.user, &**room, &**from, &**id)).or_insert(entry.at);
+            }
+        }
+    }
+    seen
+}
+
 /// Something was acknowledged, and for the probe's time and longer did not reach a client that was there, whose node
 /// said that all was well.
 fn deaf(histories: &[History], stays: &[Stay<'_>], watched: &[Watched], found: &mut Vec<Violation>) {
+    let seen = first_seen(histories);
     for history in histories {
         for entry in &history.entries {
             let What::Acked { room, id, .. } = &entry.what else { continue };
             let (at, end) = (entry.at, entry.at + LIMIT_MS);
             for stay in stays.iter().filter(|it| *it.room == **room && it.from < at && it.until > end) {
-                if stay.events.get(&(&*history.user, &**id)).is_some_and(|came| *came <= end) {
+                let event = (stay.user, &**room, &*history.user, &**id);
+                if seen.get(&event).is_some_and(|came| *came <= end) {
                     continue;
                 }
                 let Some(node) = watched.iter().find(|it| *it.node == *stay.node) else { continue };

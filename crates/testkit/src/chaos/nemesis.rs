@@ -49,8 +49,9 @@ impl Nemesis {
             | Fault::RedisFrozen
             | Fault::RedisPaused => self.redis(fault, arena).await,
             Fault::RedisCrashed | Fault::RedisRestored | Fault::RedisFlushed => {
-                self.logs.extend(arena.room_logs());
+                // Before the logs are read: what is acknowledged in the same millisecond may be in neither.
                 let from = self.clock.now();
+                self.logs.extend(arena.room_logs());
                 self.lose(fault, arena).await;
                 self.losses.push(Loss { from, until: self.clock.now() });
                 Expectation::default()
