@@ -133,7 +133,12 @@ impl Connection {
                 }
                 self.wake.notify_one();
             }
-            Outcome::Broken => self.end(End::Lost),
+            Outcome::Broken => {
+                // Whoever waits until everything is written would wait for ever, and without a pause: a broken socket
+                // is always writable.
+                writer.abandon();
+                self.end(End::Lost);
+            }
         }
         if writer.outbox_bytes() < waiting {
             self.relieved.notify_one();
@@ -302,3 +307,6 @@ impl Drop for Connection {
         self.set_unblocked();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,9 +135,10 @@ impl Room {
     fn trim_locked(&self, tail: &mut Tail, now: Instant) {
         let limits = &self.shared.limits;
         let before = tail.bytes();
-        // When the node's tails are full, each room keeps just the frame that it is about to flush.
+        // Whatever the bounds, a room keeps the frame that it is about to flush: one may be larger than a small tail,
+        // and when the node's tails are full it is all that is kept.
         let full = self.shared.tail_bytes.load(Ordering::Relaxed) > limits.node_bytes;
-        let max_bytes = if full { limits.bytes.min(tail.newest_bytes()) } else { limits.bytes };
+        let max_bytes = if full { tail.newest_bytes() } else { limits.bytes.max(tail.newest_bytes()) };
         tail.trim(max_bytes, Duration::from_secs(limits.age_seconds), now);
         self.uncount(before - tail.bytes());
     }
@@ -164,11 +165,21 @@ impl Room {
     /// Writes to every member what came since the last round, round after round, until nothing came.
     async fn flush(self: Arc<Self>) {
         loop {
-            let batch = self.tail.lock().batch(self.flushed.load(Ordering::Relaxed), BATCH_BYTES);
+            let (batch, end) = {
+                let tail = self.tail.lock();
+                (tail.batch(self.flushed.load(Ordering::Relaxed), BATCH_BYTES), tail.end())
+            };
             if let Some(batch) = batch {
                 self.flushed.store(batch.to, Ordering::Relaxed);
-                self.deliver(&batch).await;
+                self.deliver(Some(&batch)).await;
                 self.observe(&batch);
+                continue;
+            }
+            if self.flushed.load(Ordering::Relaxed) < end {
+                // It grew too old before it was flushed, in a process that was stopped for a while: its members
+                // read it from the log. Left as it is, this loop would never end.
+                self.flushed.store(end, Ordering::Relaxed);
+                self.deliver(None).await;
                 continue;
             }
             self.flushing.store(false, Ordering::SeqCst);
@@ -180,12 +191,13 @@ impl Room {
         }
     }
 
-    async fn deliver(self: &Arc<Self>, batch: &Batch) {
+    /// Has every member write what waits for it; `batch` is that for those who are level.
+    async fn deliver(self: &Arc<Self>, batch: Option<&Batch>) {
         let mut sends = 0;
         let mut turn = Instant::now();
         for segment in self.members.segments().iter() {
             for member in segment.members().iter() {
-                member.flush(Some((self, batch)));
+                member.flush(batch.map(|batch| (self, batch)));
                 sends += 1;
                 if sends % SENDS_PER_TURN == 0 || turn.elapsed() > TURN {
                     tokio::task::yield_now().await;

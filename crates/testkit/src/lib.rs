@@ -15,6 +15,7 @@
     reason = "the helpers of a test fail by panicking"
 )]
 
+pub mod chaos;
 mod client;
 mod cluster;
 mod gateway;
@@ -23,6 +24,7 @@ mod metrics;
 mod nginx;
 mod ports;
 mod process;
+mod proxy;
 mod raw;
 mod redis;
 mod token;
@@ -36,8 +38,9 @@ pub use metrics::Metrics;
 pub use nginx::Nginx;
 pub use ports::free_port;
 pub use process::{Process, find_program};
+pub use proxy::{Fate, Proxy};
 pub use raw::{RawFrame, RawSocket};
-pub use redis::{Redis, Snapshot};
+pub use redis::{Redis, Snapshot, Synced};
 pub use rustix::process::Signal;
 pub use token::{SECRET, expiring, sign, sign_with, token};
 pub use wait::{PATIENCE, until, within};

@@ -1,7 +1,7 @@
 //! A real `redis-server` of a test's own.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -27,6 +27,10 @@ pub struct Redis {
 /// A copy of a Redis' data files.
 #[derive(Debug)]
 pub struct Snapshot(TempDir);
+
+/// How long each append-only file was at one time.
+#[derive(Debug)]
+pub struct Synced(Vec<(PathBuf, u64)>);
 
 impl Redis {
     /// Starts one with the default configuration and waits until it answers.
@@ -145,6 +149,25 @@ impl Redis {
         copy_tree(snapshot.0.path(), &data);
     }
 
+    /// How much of the append-only file is there by now, to be called on disk: see [`Redis::lose_since`].
+    pub fn synced(&self) -> Synced {
+        Synced(append_only_files(self.dir.path()))
+    }
+
+    /// Cuts off what was appended to the file since, as a machine does that ends before it was synced.
+    ///
+    /// # Panics
+    /// When Redis is running.
+    pub fn lose_since(&mut self, synced: &Synced) {
+        assert!(self.process.is_none(), "stop Redis before its data is cut");
+        for (path, length) in append_only_files(self.dir.path()) {
+            let kept = synced.0.iter().find(|(known, _)| *known == path).map_or(length, |(_, kept)| *kept);
+            let file =
+                fs::File::options().write(true).open(&path).expect("the append-only file can be opened");
+            file.set_len(kept.min(length)).expect("a file can be cut");
+        }
+    }
+
     async fn end(&mut self, signal: Signal) {
         let mut process = self.process.take().expect("this Redis is running");
         process.signal(signal);
@@ -154,6 +177,18 @@ impl Redis {
     fn running(&self) -> &Process {
         self.process.as_ref().expect("this Redis is running")
     }
+}
+
+/// The files that commands are appended to, and their lengths.
+fn append_only_files(dir: &Path) -> Vec<(PathBuf, u64)> {
+    let files = fs::read_dir(dir.join("data/appendonlydir")).expect("the append-only files can be listed");
+    let paths = files.map(|file| file.expect("the append-only files can be listed").path());
+    let grown = |path: &PathBuf| path.to_string_lossy().ends_with(".incr.aof");
+    let measured = |path: PathBuf| {
+        let length = path.metadata().expect("an append-only file has a length").len();
+        (path, length)
+    };
+    paths.filter(grown).map(measured).collect()
 }
 
 fn copy_tree(from: &Path, to: &Path) {

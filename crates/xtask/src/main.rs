@@ -3,6 +3,7 @@
 //! They use nothing but the standard library, so that the first of them runs seconds after a clone: it is the one
 //! that installs what all others need.
 
+mod chaos;
 mod clients;
 mod figures;
 mod step;
@@ -18,6 +19,8 @@ cargo xtask test [-- ARGS]   install what is missing, lint, build, run every tes
 cargo xtask install          install what the tests need: Debian packages (as root) and client tools (in target/)
 cargo xtask lint             rustfmt and clippy, warnings are errors
 cargo xtask figures          size, start time, memory per idle connection, lines of code
+cargo xtask chaos [--faults N] [--seed S] [--shape single] [--only PART-OF-A-NAME]
+                             faults against a cluster of its own, one after the other, and whether anything was lost
 cargo xtask help             this
 ";
 
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         ("install", []) => install(),
         ("lint", []) => lint(),
         ("figures", []) => figures::print(),
+        ("chaos", _) => chaos::judge(rest),
         ("help" | "--help" | "-h", _) => {
             print!("{HELP}");
             Ok(())

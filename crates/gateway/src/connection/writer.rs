@@ -119,6 +119,14 @@ impl Writer {
         self.finished = true;
     }
 
+    /// Drops what waits, and what comes later: the socket is gone.
+    pub fn abandon(&mut self) {
+        self.rest = Bytes::new();
+        self.outbox = VecDeque::new();
+        self.outbox_bytes = 0;
+        self.finished = true;
+    }
+
     /// The bytes in the outbox.
     pub fn outbox_bytes(&self) -> usize {
         self.outbox_bytes

@@ -41,6 +41,23 @@ async fn a_slow_reader_delays_nobody_and_catches_up_from_the_log() {
 }
 
 #[tokio::test]
+async fn an_event_larger_than_the_tail_reaches_everyone() {
+    // It was trimmed before it was flushed, and the flusher looked for it for ever, a thread of the node with it.
+    let config = format!("{FAST}[tail]\nbytes = 1024\n");
+    let cluster = Cluster::start_with(Redis::start().await, 1, options().config(&config)).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    let mut bob = Client::connect(cluster.addr(0), "bob").await;
+    for client in [&mut alice, &mut bob] {
+        client.join("lobby").await;
+    }
+    flood(&mut alice, 5, 16_000).await;
+    for client in [&mut alice, &mut bob] {
+        client.until_events("lobby", 5).await;
+    }
+    cluster.nodes[0].ready().await;
+}
+
+#[tokio::test]
 async fn many_slow_readers_do_not_grow_the_memory() {
     let cluster = cluster(1).await;
     let mut fast = Client::connect(cluster.addr(0), "fast").await;

@@ -1,0 +1,24 @@
+//! Faults against a cluster of real processes, and whether anything was lost: a minute of what `cargo xtask chaos`
+//! does at length.
+#![allow(clippy::panic, missing_docs, reason = "this is a test from the first line to the last")]
+
+use std::path::{Path, PathBuf};
+
+use testkit::chaos::{Options, SHORT, Shape, run};
+
+#[tokio::test]
+async fn nothing_is_lost_whatever_fails() {
+    let built = || env!("CARGO_BIN_EXE_chorus").into();
+    let options = Options {
+        binary: std::env::var_os("CHORUS_BIN").map_or_else(built, PathBuf::from),
+        shape: Shape::Single,
+        faults: SHORT.to_vec(),
+        seed: 3,
+        gateways: 3,
+        members: 12,
+        artifacts: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../artifacts/chaos"),
+    };
+    let outcome = run(&options).await;
+    println!("{}", outcome.table);
+    assert!(outcome.violations.is_empty(), "{:#?}", outcome.violations);
+}

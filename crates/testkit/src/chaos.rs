@@ -1,0 +1,33 @@
+//! Nothing lost: a cluster under faults, a crowd that talks meanwhile, and a checker that compares what everyone
+//! saw with what was promised. `cargo xtask chaos` runs it.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | `run` | faults one after the other, and then the judgement |
+//! | `arena` | what the faults happen to: Redis, the gateways, a proxy between |
+//! | `fault`, `nemesis` | what can go wrong, and whoever does it |
+//! | `crowd` | the clients |
+//! | `watch` | asks the nodes how they are |
+//! | `history` | what is recorded |
+//! | `checker`, `health` | what is wrong with it; pure |
+//! | `report` | the table |
+//! | `random` | the seed |
+
+pub mod arena;
+pub mod checker;
+pub mod crowd;
+pub mod fault;
+pub mod health;
+pub mod history;
+pub mod nemesis;
+pub mod random;
+pub mod report;
+pub mod run;
+pub mod watch;
+
+pub use arena::Shape;
+pub use checker::{Kind, Violation};
+pub use fault::{Fault, SHORT, deck};
+pub use random::Random;
+pub use report::{Row, Table};
+pub use run::{Options, Outcome, run};

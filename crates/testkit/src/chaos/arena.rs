@@ -1,0 +1,213 @@
+//! What the faults happen to: a Redis, and gateways that reach it through a proxy each.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::Signal;
+
+use super::crowd::{Clock, Doors, ROOMS, room};
+use super::history::{Log, Logged, Place};
+use super::watch::Watch;
+use crate::{Gateway, GatewayOptions, PATIENCE, Proxy, Redis, free_port};
+
+/// What stands behind the gateways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// One Redis that syncs its append-only file always.
+    #[default]
+    Single,
+}
+
+impl Shape {
+    /// By its name on the command line.
+    pub fn parse(name: &str) -> Option<Self> {
+        (name == "single").then_some(Self::Single)
+    }
+}
+
+/// How a gateway is configured, so that one can come back with another configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// As all begin.
+    Usual,
+    /// Tails so small that whoever comes back reads from the log; another heartbeat, another linger.
+    Lean,
+}
+
+impl Variant {
+    fn config(self) -> String {
+        let (tail, heartbeat, linger) = match self {
+            Self::Usual => (262_144, 1000, 2000),
+            Self::Lean => (4096, 700, 100),
+        };
+        format!(
+            "drain_seconds = 2\n[limits]\nframes_per_second = 10000\nframe_burst = 10000\n\
+             [history]\nlength = 1000000\n[tail]\nbytes = {tail}\n\
+             [heartbeat]\ninterval_ms = {heartbeat}\n[rooms]\nlinger_ms = {linger}\n"
+        )
+    }
+}
+
+/// A gateway's place: its name, its port and its way to Redis stay the same, whoever sits there.
+#[derive(Debug)]
+pub struct Seat {
+    /// The node's name.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Its way to Redis.
+    pub proxy: Proxy,
+    gateway: Option<Gateway>,
+    /// Whether its health is worth asking for.
+    awake: Arc<AtomicBool>,
+}
+
+/// The whole cluster.
+#[derive(Debug)]
+pub struct Arena {
+    /// What carries the rooms.
+    pub redis: Redis,
+    /// The gateways.
+    pub seats: Vec<Seat>,
+    /// What its nodes say of themselves.
+    pub watch: Watch,
+    doors: Doors,
+    binary: PathBuf,
+    clock: Clock,
+    /// What gateways that are gone had logged.
+    logs: Vec<(Arc<str>, String)>,
+}
+
+impl Arena {
+    /// Starts everything, and waits until it is ready.
+    pub async fn start(shape: Shape, binary: &Path, gateways: usize, clock: Clock) -> Self {
+        let Shape::Single = shape;
+        let mut arena = Self {
+            redis: Redis::start_with(&["appendfsync always"]).await,
+            seats: Vec::new(),
+            watch: Watch::new(clock),
+            doors: Doors::default(),
+            binary: binary.to_owned(),
+            clock,
+            logs: Vec::new(),
+        };
+        for _ in 0..gateways {
+            arena.add().await;
+        }
+        arena
+    }
+
+    /// Where the gateways listen.
+    pub fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
+    /// One more gateway.
+    pub async fn add(&mut self) {
+        let name: Arc<str> = format!("node-{}", self.seats.len()).into();
+        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], self.redis.port()))).await;
+        let awake = Arc::new(AtomicBool::new(false));
+        self.watch.look_at(&name, addr, Arc::clone(&awake));
+        self.seats.push(Seat { name, addr, proxy, gateway: None, awake });
+        self.open(self.seats.len() - 1, Variant::Usual).await;
+        self.doors.write().expect("nobody panics with the doors").push(addr);
+    }
+
+    /// Takes the last gateway away, with a drain.
+    pub async fn remove(&mut self) {
+        self.doors.write().expect("nobody panics with the doors").pop();
+        self.close(self.seats.len() - 1, Signal::TERM).await;
+        self.seats.pop();
+    }
+
+    /// Starts a gateway in its place and waits until it is ready.
+    pub async fn open(&mut self, index: usize, variant: Variant) {
+        let seat = &mut self.seats[index];
+        let options = GatewayOptions::new(&self.binary)
+            .config(&variant.config())
+            .env("CHORUS_REDIS_URL", format!("redis://{}", seat.proxy.addr()))
+            .listen(&seat.addr.to_string())
+            .node(&seat.name);
+        let gateway = options.start().await;
+        gateway.ready().await;
+        seat.gateway = Some(gateway);
+        seat.awake.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends a gateway with a signal, and waits until it has gone.
+    pub async fn close(&mut self, index: usize, signal: Signal) {
+        let seat = &mut self.seats[index];
+        seat.awake.store(false, Ordering::Relaxed);
+        let mut gateway = seat.gateway.take().expect("somebody sits there");
+        gateway.signal(signal);
+        gateway.exited(PATIENCE).await;
+        self.logs.push((Arc::clone(&seat.name), gateway.log()));
+    }
+
+    /// Stops a gateway in its tracks.
+    pub fn freeze(&self, index: usize) {
+        let seat = &self.seats[index];
+        seat.awake.store(false, Ordering::Relaxed);
+        seat.gateway.as_ref().expect("somebody sits there").signal(Signal::STOP);
+    }
+
+    /// Lets a stopped one go on, and waits until it is ready.
+    pub async fn thaw(&self, index: usize) {
+        let seat = &self.seats[index];
+        let gateway = seat.gateway.as_ref().expect("somebody sits there");
+        gateway.signal(Signal::CONT);
+        gateway.ready().await;
+        seat.awake.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until every gateway is ready.
+    pub async fn ready(&self) {
+        for gateway in self.seats.iter().filter_map(|seat| seat.gateway.as_ref()) {
+            gateway.ready().await;
+        }
+    }
+
+    /// All that the gateways have logged, by node.
+    pub fn gateway_logs(&self) -> Vec<(Arc<str>, String)> {
+        let running = self.seats.iter().filter_map(|seat| {
+            let log = seat.gateway.as_ref()?.log();
+            Some((Arc::clone(&seat.name), log))
+        });
+        self.logs.iter().cloned().chain(running).collect()
+    }
+
+    /// Every room's log, from Redis itself; none for a room that has no head.
+    pub fn room_logs(&self) -> Vec<Log> {
+        // Taken before: what is acknowledged meanwhile need not be in it.
+        let at = self.clock.now();
+        (0..ROOMS).filter_map(|number| self.room_log(at, room(number))).collect()
+    }
+
+    fn room_log(&self, at: u64, room: Arc<str>) -> Option<Log> {
+        let head = self.redis.command(&["HMGET", &format!("{{chat:{room}}}:head"), "s", "b", "g"]);
+        let head: Vec<Option<String>> = redis::from_redis_value(head).expect("a head has three fields");
+        let [Some(seq), Some(base), Some(generation)] = &head[..] else { return None };
+        let place = |generation: &str, seq: &str| Place {
+            epoch: format!("{base}.{generation}").into(),
+            seq: seq.parse().expect("a seq is a number"),
+        };
+        let log = self.redis.command(&["XRANGE", &format!("{{chat:{room}}}:log"), "-", "+"]);
+        let log: Vec<(String, Vec<Vec<u8>>)> = redis::from_redis_value(log).expect("a log is a stream");
+        let logged = |(id, fields): &(String, Vec<Vec<u8>>)| {
+            let (seq, _) = id.split_once('-').expect("an entry's id has two parts");
+            let (from, name) = key(&fields[1]);
+            Logged { place: place(&String::from_utf8_lossy(&fields[0]), seq), from, id: name }
+        };
+        Some(Log { at, room, events: log.iter().map(logged).collect(), head: place(generation, seq) })
+    }
+}
+
+/// Who sent an entry, and under which id: `1 <length> <user> NUL <id> <body>`.
+fn key(entry: &[u8]) -> (Arc<str>, Arc<str>) {
+    let key = String::from_utf8_lossy(&entry[2..2 + usize::from(entry[1])]).into_owned();
+    let (user, id) = key.split_once('\0').expect("the crowd gives every message an id");
+    (user.into(), id.into())
+}

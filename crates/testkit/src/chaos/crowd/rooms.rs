@@ -1,0 +1,76 @@
+//! A member's rooms and the frames that speak of them.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::room;
+use crate::chaos::history::{Place, What};
+
+/// A room as its member knows it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) room: Arc<str>,
+    pub(super) number: usize,
+    pub(super) stand: Option<Place>,
+    pub(super) joined: bool,
+    /// What the join that is under way asked to go on from.
+    since: Option<Place>,
+}
+
+impl Seat {
+    pub(super) fn new(number: usize) -> Self {
+        Self { room: room(number), number, stand: None, joined: false, since: None }
+    }
+
+    /// The request to join it, from where the member stands.
+    pub(super) fn join(&mut self) -> Value {
+        self.since = self.stand.clone();
+        let mut join = json!({ "type": "join", "room": *self.room, "ref": format!("join {}", self.room) });
+        if let Some(since) = &self.since {
+            join["since"] = json!({ "epoch": *since.epoch, "seq": since.seq });
+        }
+        join
+    }
+
+    /// The `ok` of a join.
+    pub(super) fn joined(&mut self, ok: &Value) -> What {
+        let place = self.place(ok);
+        self.joined = true;
+        self.stand = Some(place.clone());
+        let recovered = ok["recovered"] == true;
+        What::Joined { room: Arc::clone(&self.room), place, since: self.since.take(), recovered }
+    }
+
+    /// A logged event; and when it was sent.
+    pub(super) fn event(&mut self, frame: &Value) -> (What, u64) {
+        let place = self.place(frame);
+        self.stand = Some(place.clone());
+        let text = |name: &str| frame[name].as_str().unwrap_or_default().into();
+        let what = What::Event { room: Arc::clone(&self.room), place, from: text("from"), id: text("id") };
+        (what, frame["data"]["sent"].as_u64().unwrap_or(0))
+    }
+
+    /// A `reset`.
+    pub(super) fn reset(&mut self, frame: &Value) -> What {
+        let place = self.place(frame);
+        self.stand = Some(place.clone());
+        let reason = frame["reason"].as_str().unwrap_or_default().to_owned();
+        What::Reset { room: Arc::clone(&self.room), place, reason }
+    }
+
+    /// The position in a frame of this room. Epochs hardly ever change, so the one it has is used again.
+    pub(super) fn place(&self, frame: &Value) -> Place {
+        let epoch = frame["epoch"].as_str().unwrap_or_default();
+        let known = self.stand.as_ref().filter(|stand| *stand.epoch == *epoch);
+        let epoch = known.map_or_else(|| epoch.into(), |stand| Arc::clone(&stand.epoch));
+        Place { epoch, seq: frame["seq"].as_u64().unwrap_or(0) }
+    }
+}
+
+/// An event of a room that the member is not in, for the checker to complain of.
+pub(super) fn stray(frame: &Value) -> What {
+    let text = |name: &str| frame[name].as_str().unwrap_or_default().into();
+    let place = Place { epoch: text("epoch"), seq: frame["seq"].as_u64().unwrap_or(0) };
+    What::Event { room: text("room"), place, from: text("from"), id: text("id") }
+}

@@ -1,0 +1,117 @@
+//! What can go wrong.
+
+use super::arena::Shape;
+use super::random::Random;
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $fault:ident = $name:literal;)*) => {
+        /// A fault, by what it is done to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Fault {
+            $($(#[$doc])* $fault,)*
+        }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$fault,)*];
+
+            /// What it is called in a table.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$fault => $name,)*
+                }
+            }
+        }
+    };
+}
+
+faults! {
+    /// SIGKILL, and a start some time later.
+    GatewayKilled = "gateway: SIGKILL";
+    /// SIGTERM, a drain, and a start.
+    GatewayDrained = "gateway: SIGTERM";
+    /// SIGSTOP for longer than a heartbeat.
+    GatewayFrozen = "gateway: SIGSTOP";
+    /// All of them drained and started, one after the other.
+    RollingRestart = "gateways: rolling restart";
+    /// Drained, and started with another configuration.
+    GatewayReconfigured = "gateway: another configuration";
+    /// One more, under load, and away again.
+    GatewayJoins = "gateway: joins and leaves";
+    /// SIGTERM and a start, with its append-only file.
+    RedisRestarted = "redis: restart";
+    /// SIGKILL and a start; nothing acknowledged may be lost.
+    RedisKilled = "redis: SIGKILL";
+    /// Gone for 3, 12 or 45 seconds.
+    RedisGone = "redis: gone for long";
+    /// `appendfsync everysec`, and the machine ends before the last second was on disk.
+    RedisCrashed = "redis: machine crash, everysec";
+    /// Comes back with what it held some time ago.
+    RedisRestored = "redis: older snapshot";
+    /// FLUSHALL.
+    RedisFlushed = "redis: FLUSHALL";
+    /// SIGSTOP for 1 to 10 seconds.
+    RedisFrozen = "redis: SIGSTOP";
+    /// CLIENT PAUSE.
+    RedisPaused = "redis: CLIENT PAUSE";
+    /// CLIENT KILL of all subscribers.
+    SubscribersCut = "redis: CLIENT KILL pubsub";
+    /// CLIENT KILL of all others.
+    PublishersCut = "redis: CLIENT KILL normal";
+    /// SCRIPT FLUSH.
+    ScriptsFlushed = "redis: SCRIPT FLUSH";
+    /// The output buffer's limit shrunk, while large messages go to subscribers behind a slow network.
+    OutputBufferShrunk = "redis: output buffer cut";
+    /// `maxmemory` below what is used, under `noeviction`.
+    OutOfMemory = "redis: out of memory";
+    /// No connection between some gateways and Redis.
+    NetworkCut = "network: cut";
+    /// What a gateway sends does not arrive.
+    NetworkDeafUp = "network: half-open to redis";
+    /// What Redis sends does not arrive.
+    NetworkDeafDown = "network: half-open from redis";
+    /// Everything takes longer.
+    NetworkDelayed = "network: delayed";
+    /// Little goes through.
+    NetworkThrottled = "network: throttled";
+    /// Commands arrive, their replies do not, and the connection is cut.
+    RepliesLost = "network: replies lost";
+    /// Clients cut without a close.
+    ClientsCut = "clients: cut";
+    /// All clients cut at once.
+    EveryoneReconnects = "clients: all reconnect";
+    /// Clients that read a frame now and then.
+    SlowReaders = "clients: slow readers";
+    /// Clients that do not read.
+    SilentReaders = "clients: silent readers";
+}
+
+/// Some that differ much, for a run of less than a minute.
+pub const SHORT: &[Fault] = &[
+    Fault::GatewayKilled,
+    Fault::SubscribersCut,
+    Fault::RedisKilled,
+    Fault::RepliesLost,
+    Fault::GatewayJoins,
+    Fault::RedisFlushed,
+    Fault::NetworkDeafDown,
+    Fault::EveryoneReconnects,
+    Fault::RedisRestored,
+    Fault::OutOfMemory,
+    Fault::GatewayDrained,
+];
+
+/// So many faults in an order that the seed decides: all of a shape's once, then all again. Only those whose names
+/// hold `only`; none when there is no such fault.
+pub fn deck(shape: Shape, only: &str, count: usize, random: &mut Random) -> Vec<Fault> {
+    let Shape::Single = shape;
+    let faults: Vec<Fault> = Fault::ALL.iter().copied().filter(|fault| fault.name().contains(only)).collect();
+    let mut deck = Vec::new();
+    while deck.len() < count && !faults.is_empty() {
+        let mut round = faults.clone();
+        random.shuffle(&mut round);
+        deck.extend(round);
+    }
+    deck.truncate(count);
+    deck
+}

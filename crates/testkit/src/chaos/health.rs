@@ -1,0 +1,240 @@
+//! Whether the nodes' health says what is so: not ready while deliveries do not come through, and ready while they
+//! do. Pure: samples and histories in, violations out.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::checker::{Kind, Violation};
+use super::history::{History, What};
+
+/// The probe's time, two seconds, one probe's interval, and as much again for a busy machine, in milliseconds.
+pub const LIMIT_MS: u64 = 4000;
+
+/// A shorter pause in the deliveries, or in the `ok`s, is none.
+const PAUSE_MS: u64 = 350;
+
+/// A shorter alarm is none.
+const ALARM_MS: u64 = 1000;
+
+/// What a node said of itself at one time. A node is not asked while it is stopped, drains or starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Milliseconds since the run began.
+    pub at: u64,
+    /// Whether `/readyz` answered 200.
+    pub ready: bool,
+    /// Whether `chorus_bus_up` was 1.
+    pub up: bool,
+    /// `chorus_bus_holes_filled_total`.
+    pub filled: u64,
+}
+
+/// A node, and what it said.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// Its name.
+    pub node: Arc<str>,
+    /// In the order of time.
+    pub samples: Vec<Sample>,
+}
+
+/// What health must say during a fault.
+#[derive(Clone, Debug, Default)]
+pub struct Expectation {
+    /// Nodes that must say that they are not ready, if it lasts long enough.
+    pub down: Vec<Arc<str>>,
+    /// Nodes that must never say so.
+    pub up: Vec<Arc<str>>,
+}
+
+/// Something that a node says of itself, and whether that is good.
+type Sign = (&'static str, fn(&Sample) -> bool);
+
+/// Both ways in which a node says how it is.
+const SIGNS: [Sign; 2] = [("/readyz", |it| it.ready), ("chorus_bus_up", |it| it.up)];
+
+/// What is wrong with what was said while a fault lasted, from `from` to `until`.
+pub fn during(expected: &Expectation, from: u64, until: u64, watched: &[Watched]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for node in watched {
+        for (sign, good) in SIGNS {
+            let bad = |from, until| node.samples.iter().any(|it| (from..until).contains(&it.at) && !good(it));
+            let mut complain = |kind, what| {
+                found.push(Violation {
+                    kind,
+                    at: from,
+                    who: Arc::clone(&node.node),
+                    what: format!("{sign} {what}"),
+                });
+            };
+            if expected.down.contains(&node.node) && until - from > LIMIT_MS && !bad(from, from + LIMIT_MS) {
+                complain(Kind::Deaf, format!("was good for {LIMIT_MS} ms of a fault of {} ms", until - from));
+            }
+            if expected.up.contains(&node.node) && bad(from, until) {
+                complain(Kind::FalseAlarm, "was bad, though deliveries must go on".to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// What is wrong in the light of what came through, whatever the fault was.
+pub fn always(histories: &[History], watched: &[Watched]) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let stays: Vec<Stay<'_>> = histories.iter().flat_map(stays).collect();
+    deaf(histories, &stays, watched, &mut found);
+    for node in watched {
+        let (mut arrivals, mut acks) = (Vec::new(), Vec::new());
+        for stay in stays.iter().filter(|stay| *stay.node == *node.node) {
+            arrivals.extend(&stay.events);
+            acks.extend(&stay.acks);
+        }
+        arrivals.sort_unstable();
+        acks.sort_unstable();
+        for (sign, good) in SIGNS {
+            false_alarms(node, sign, good, [&arrivals, &acks], &mut found);
+        }
+    }
+    found
+}
+
+/// A client in a room over one connection, reading at once.
+struct Stay<'a> {
+    user: &'a str,
+    node: &'a str,
+    room: &'a str,
+    from: u64,
+    until: u64,
+    /// When events came.
+    events: Vec<u64>,
+    /// When something that it said was acknowledged.
+    acks: Vec<u64>,
+}
+
+fn stays(history: &History) -> Vec<Stay<'_>> {
+    let (mut node, mut prompt) = ("", true);
+    let (mut open, mut done): (HashMap<&str, Stay<'_>>, Vec<Stay<'_>>) = (HashMap::new(), Vec::new());
+    for entry in &history.entries {
+        let begun = |room, node| Stay {
+            user: &history.user,
+            node,
+            room,
+            from: entry.at,
+            until: entry.at,
+            events: Vec::new(),
+            acks: Vec::new(),
+        };
+        let mut ended: Vec<&str> = Vec::new();
+        match &entry.what {
+            What::Connected { node: name } => node = name,
+            What::Disconnected { .. } => ended = open.keys().copied().collect(),
+            What::Pace { prompt: now } => {
+                prompt = *now;
+                ended = open.keys().copied().collect();
+            }
+            What::Left { room } => ended.push(room),
+            What::Joined { room, .. } if prompt => {
+                open.insert(room, begun(room, node));
+            }
+            What::Reset { room, .. } => {
+                // What was acknowledged before may be gone, so what counts begins here.
+                if let Some(stay) = open.get_mut(&**room) {
+                    let before = std::mem::replace(stay, begun(room, node));
+                    done.push(Stay { until: entry.at, ..before });
+                }
+            }
+            What::Acked { room, .. } => {
+                if let Some(stay) = open.get_mut(&**room) {
+                    stay.acks.push(entry.at);
+                }
+            }
+            What::Event { room, .. } => {
+                if let Some(stay) = open.get_mut(&**room) {
+                    stay.events.push(entry.at);
+                }
+            }
+            _ => {}
+        }
+        for room in ended {
+            done.extend(open.remove(room).map(|stay| Stay { until: entry.at, ..stay }));
+        }
+    }
+    let end = history.entries.last().map_or(0, |entry| entry.at);
+    done.extend(open.into_values().map(|stay| Stay { until: end, ..stay }));
+    done
+}
+
+/// When each client first saw an event, by the client, the room, the sender and the id.
+fn first_seen(histories: &[History]) -> HashMap<(&str, &str, &str, &str), u64> {
+    let mut seen = HashMap::new();
+    for history in histories {
+        for entry in &history.entries {
+            if let What::Event { room, from, id, .. } = &entry.what {
+                seen.entry((&*history.user, &**room, &**from, &**id)).or_insert(entry.at);
+            }
+        }
+    }
+    seen
+}
+
+/// Something was acknowledged, and for the probe's time and longer did not reach a client that was there, whose node
+/// said that all was well.
+fn deaf(histories: &[History], stays: &[Stay<'_>], watched: &[Watched], found: &mut Vec<Violation>) {
+    let seen = first_seen(histories);
+    for history in histories {
+        for entry in &history.entries {
+            let What::Acked { room, id, .. } = &entry.what else { continue };
+            let (at, end) = (entry.at, entry.at + LIMIT_MS);
+            for stay in stays.iter().filter(|it| *it.room == **room && it.from < at && it.until > end) {
+                let event = (stay.user, &**room, &*history.user, &**id);
+                if seen.get(&event).is_some_and(|came| *came <= end) {
+                    continue;
+                }
+                let Some(node) = watched.iter().find(|it| *it.node == *stay.node) else { continue };
+                let told = |good: fn(&Sample) -> bool| {
+                    node.samples
+                        .iter()
+                        .any(|it| (at.saturating_sub(LIMIT_MS)..=end).contains(&it.at) && !good(it))
+                };
+                let asked = node.samples.iter().any(|it| (at..=end).contains(&it.at));
+                for (sign, good) in SIGNS {
+                    if asked && !told(good) {
+                        let what = format!(
+                            "{room}: {id}, ok at {at} ms, had not reached {} when {sign} was good",
+                            stay.user
+                        );
+                        found.push(Violation { kind: Kind::Deaf, at, who: Arc::clone(&node.node), what });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A node said for a while that it was not ready, and all that time appends and deliveries went on without a pause.
+fn false_alarms(
+    node: &Watched,
+    sign: &str,
+    good: fn(&Sample) -> bool,
+    both_ways: [&[u64]; 2],
+    found: &mut Vec<Violation>,
+) {
+    for alarm in node.samples.chunk_by(|one, next| good(one) == good(next) && next.at - one.at < ALARM_MS) {
+        let (from, until) = (alarm[0].at, alarm[alarm.len() - 1].at);
+        if good(&alarm[0]) || until - from < ALARM_MS {
+            continue;
+        }
+        let pauses = |times: &&[u64]| {
+            let inside = times.iter().copied().filter(|at| (from..until).contains(at));
+            let times: Vec<u64> = std::iter::once(from).chain(inside).chain([until]).collect();
+            times.windows(2).any(|pair| pair[1] - pair[0] > PAUSE_MS)
+        };
+        if !both_ways.iter().any(pauses) {
+            let what = format!("{sign} was bad until {until} ms, while appends and deliveries went on");
+            found.push(Violation { kind: Kind::FalseAlarm, at: from, who: Arc::clone(&node.node), what });
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! One run: faults one after the other, and then the judgement.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::arena::{Arena, Shape};
+use super::checker::{self, Evidence, Kind, Violation};
+use super::crowd::{Clock, Crowd};
+use super::fault::Fault;
+use super::health;
+use super::history::History;
+use super::nemesis::Nemesis;
+use super::random::Random;
+use super::report::{Done, Table};
+
+/// How long a cluster may take to deliver again after a fault is over.
+const RECOVERY: Duration = Duration::from_secs(30);
+/// Between two looks at whether it does.
+const LOOK: Duration = Duration::from_millis(10);
+/// Quiet time between a recovery and the next fault.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The `chorus` to run.
+    pub binary: PathBuf,
+    /// What stands behind the gateways.
+    pub shape: Shape,
+    /// The faults, in their order.
+    pub faults: Vec<Fault>,
+    /// Of every choice that is made.
+    pub seed: u64,
+    /// Gateways.
+    pub gateways: usize,
+    /// Clients.
+    pub members: usize,
+    /// Where the histories of a failure go, in a directory named after the seed.
+    pub artifacts: PathBuf,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Fault by fault.
+    pub table: Table,
+    /// What was broken.
+    pub violations: Vec<Violation>,
+}
+
+/// Runs the faults against a cluster of its own and judges what came of it.
+pub async fn run(options: &Options) -> Outcome {
+    let clock = Clock::start();
+    let mut arena = Arena::start(options.shape, &options.binary, options.gateways, clock).await;
+    let crowd = Crowd::start(options.members, arena.doors(), clock, options.seed);
+    let mut nemesis =
+        Nemesis { random: Random::new(options.seed), clock, losses: Vec::new(), logs: Vec::new() };
+    let (mut done, mut violations) = (Vec::new(), Vec::new());
+
+    violations.extend(recovered(&crowd, clock, "the start").await.err());
+    for &fault in &options.faults {
+        if !violations.is_empty() {
+            // What follows would only say the same again.
+            break;
+        }
+        sleep(PAUSE).await;
+        let from = clock.now();
+        let expected = nemesis.inject(fault, &mut arena, &crowd).await;
+        let until = clock.now();
+        violations.extend(recovered(&crowd, clock, fault.name()).await.err());
+        let recovered = clock.now();
+        if violations.is_empty() {
+            arena.ready().await;
+        }
+        eprintln!(
+            "{:>8} ms  {}: {} ms, recovered after {} ms",
+            from,
+            fault.name(),
+            until - from,
+            recovered - until
+        );
+        violations.extend(health::during(&expected, from, until, &arena.watch.seen()));
+        done.push(Done { fault, from, until, recovered });
+    }
+
+    crowd.talk(false);
+    violations.extend(settled(&crowd, &arena, clock).await.err());
+    nemesis.logs.extend(arena.room_logs());
+    let histories = crowd.end().await;
+    let evidence = Evidence { histories: &histories, logs: &nemesis.logs, losses: &nemesis.losses };
+    violations.extend(checker::check(&evidence));
+    let watched = arena.watch.seen();
+    violations.extend(health::always(&histories, &watched));
+    violations.sort_by_key(|violation| violation.at);
+    if !violations.is_empty() {
+        write(options, &arena, &histories, &done, &violations);
+    }
+    Outcome { table: Table::of(&done, &histories, &watched, &violations), violations }
+}
+
+/// Waits until everyone has got, in every room, something that was sent from now on.
+async fn recovered(crowd: &Crowd, clock: Clock, what: &str) -> Result<(), Violation> {
+    let since = clock.now();
+    awaited(clock, &format!("live delivery after {what}"), || crowd.stale(since)).await
+}
+
+/// Waits until every message has its `ok`, and everyone stands where the logs end.
+async fn settled(crowd: &Crowd, arena: &Arena, clock: Clock) -> Result<(), Violation> {
+    awaited(clock, "the last ok", || crowd.unsettled()).await?;
+    let logs = arena.room_logs();
+    awaited(clock, "the end of the logs", || crowd.behind(&logs)).await
+}
+
+/// Looks until nothing is in the way any more.
+async fn awaited(clock: Clock, what: &str, in_the_way: impl Fn() -> Option<String>) -> Result<(), Violation> {
+    let began = clock.now();
+    let look = async {
+        while in_the_way().is_some() {
+            sleep(LOOK).await;
+        }
+    };
+    timeout(RECOVERY, look).await.map_err(|_| Violation {
+        kind: Kind::NotRecovered,
+        at: began,
+        who: in_the_way().unwrap_or_default().into(),
+        what: format!("{what} was not seen within {RECOVERY:?}"),
+    })
+}
+
+/// Writes everything down that helps to see why.
+fn write(options: &Options, arena: &Arena, histories: &[History], done: &[Done], violations: &[Violation]) {
+    let directory = options.artifacts.join(options.seed.to_string());
+    // What an earlier run with this seed left would be taken for this one's.
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("the artifacts can be written");
+    let put = |name: &str, text: String| write_file(&directory, name, &text);
+    for history in histories {
+        put(&format!("{}.jsonl", history.user), history.lines());
+    }
+    for (index, (node, log)) in arena.gateway_logs().into_iter().enumerate() {
+        put(&format!("{node}-{index}.log"), log);
+    }
+    let lines = |lines: Vec<String>| lines.join("\n");
+    put("faults.txt", lines(done.iter().map(|it| format!("{it:?}")).collect()));
+    put("violations.txt", lines(violations.iter().map(ToString::to_string).collect()));
+}
+
+fn write_file(directory: &Path, name: &str, text: &str) {
+    fs::write(directory.join(name), text).expect("the artifacts can be written");
+}

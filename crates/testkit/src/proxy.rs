@@ -1,0 +1,163 @@
+//! A TCP proxy that plays a bad network.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What the proxy's own sockets hold at most, in bytes: a throttled stream must be felt at its source. Not less than
+/// a few segments of the loopback (64 KiB each), or the kernel itself stalls the stream for seconds.
+const BUFFER: u32 = 256 * 1024;
+
+/// What is passed on at once.
+const CHUNK: usize = 32 * 1024;
+
+/// What becomes of the bytes that go one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// They go on.
+    #[default]
+    Pass,
+    /// They wait, as with a path that is broken one way: what was sent arrives when it heals.
+    Stall,
+    /// They vanish. The stream is broken then: it must be [cut](Proxy::cut) before it passes again.
+    Swallow,
+    /// They go on so much later.
+    Delay(Duration),
+    /// So many of them go on in a second.
+    Throttle(u32),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Rules {
+    up: Fate,
+    down: Fate,
+    refusing: bool,
+    /// How often everything was cut.
+    cuts: u64,
+}
+
+/// A listener that passes everything on to one address, until it is told to do worse. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    addr: SocketAddr,
+    rules: watch::Sender<Rules>,
+    task: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Listens on a free loopback port, for connections to `to`.
+    pub async fn start(to: SocketAddr) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", crate::free_port())).await.expect("a free port");
+        let addr = listener.local_addr().expect("a listener has an address");
+        let rules = watch::Sender::new(Rules::default());
+        let task = tokio::spawn(accept(listener, to, rules.subscribe()));
+        Self { addr, rules, task }
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Says what becomes of bytes to the server, and of those from it, from now on.
+    pub fn treat(&self, up: Fate, down: Fate) {
+        self.rules.send_modify(|rules| (rules.up, rules.down) = (up, down));
+    }
+
+    /// Cuts every connection.
+    pub fn cut(&self) {
+        self.rules.send_modify(|rules| rules.cuts += 1);
+    }
+
+    /// Cuts every connection and lets no other one live, or lets them again.
+    pub fn refuse(&self, refusing: bool) {
+        self.rules.send_modify(|rules| {
+            rules.refusing = refusing;
+            rules.cuts += u64::from(refusing);
+        });
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.cut();
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, to: SocketAddr, rules: watch::Receiver<Rules>) {
+    loop {
+        let Ok((client, _)) = listener.accept().await else { continue };
+        let rules = rules.clone();
+        let now = *rules.borrow();
+        if !now.refusing {
+            tokio::spawn(async move {
+                let mut cut = rules.clone();
+                tokio::select! {
+                    _ = cut.wait_for(|rules| rules.cuts != now.cuts) => {}
+                    _ = serve(client, to, rules) => {}
+                }
+            });
+        }
+    }
+}
+
+async fn serve(client: TcpStream, to: SocketAddr, rules: watch::Receiver<Rules>) -> std::io::Result<()> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(BUFFER)?;
+    let server = socket.connect(to).await?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    tokio::select! {
+        ended = pump(from_client, to_server, rules.clone(), |rules| rules.up) => ended,
+        ended = pump(from_server, to_client, rules, |rules| rules.down) => ended,
+    }
+}
+
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut rules: watch::Receiver<Rules>,
+    fate: impl Fn(&Rules) -> Fate,
+) -> std::io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        let mut rest = &buffer[..read];
+        while !rest.is_empty() {
+            let now = fate(&rules.borrow_and_update());
+            match now {
+                Fate::Pass => {
+                    to.write_all(rest).await?;
+                    rest = &[];
+                }
+                Fate::Stall => {
+                    // It fails only when the proxy is gone.
+                    let _ = rules.changed().await;
+                }
+                Fate::Swallow => rest = &[],
+                Fate::Delay(time) => {
+                    tokio::time::sleep(time).await;
+                    to.write_all(rest).await?;
+                    rest = &[];
+                }
+                Fate::Throttle(bytes) => {
+                    // A tenth of a second's share at a time.
+                    let (share, later) = rest.split_at(rest.len().min(bytes as usize / 10 + 1));
+                    to.write_all(share).await?;
+                    rest = later;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
