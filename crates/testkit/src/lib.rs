@@ -37,7 +37,7 @@ pub use nginx::Nginx;
 pub use ports::free_port;
 pub use process::{Process, find_program};
 pub use raw::{RawFrame, RawSocket};
-pub use redis::{Redis, Snapshot};
+pub use redis::{Redis, RedisCluster, RedisSentinel, Snapshot};
 pub use rustix::process::Signal;
 pub use token::{SECRET, expiring, sign, sign_with, token};
 pub use wait::{PATIENCE, until, within};
