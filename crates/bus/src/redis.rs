@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `config`, `shard` | how Redis is reached, and the connections to one primary |
 //! | `map`, `topology` | which primary of a cluster has what, and how that is learnt |
+//! | `sentinels` | whether the primary was replaced |
 //! | `link`, `call` | commands, and where they go |
 //! | `keys`, `wire`, `script`, `answer` | names, payloads, scripts and what they answer |
 //! | `lane` | appends: one batch under way per room |
@@ -59,6 +60,7 @@ mod probe;
 mod reads;
 mod rooms;
 mod script;
+mod sentinels;
 mod shard;
 mod subscriber;
 mod topology;
@@ -131,6 +133,7 @@ impl RedisBus {
             let shard = core.new_shard(None, &core.reach);
             core.link.set_map(Map::one(Arc::clone(&shard)));
             core.start(&shard);
+            core.tasks.spawn(sentinels::run(Arc::clone(&core), shard));
         } else {
             core.tasks.spawn(topology::run(Arc::clone(&core), place.seeds));
         }

@@ -22,7 +22,8 @@ pub enum Ack {
     /// When the primary has it. A failover may lose what the replicas did not get yet; whoever saw it is told.
     Local,
     /// When so many replicas have it, too. One that could not be confirmed is answered
-    /// [`BusError::Unavailable`], and the same key again is safe.
+    /// [`BusError::Unavailable`], and the same key again is safe. With fewer than all replicas of a primary, one
+    /// that lacks it may be promoted.
     Replicated(u32),
 }
 

@@ -99,8 +99,11 @@ impl Shard {
         self.reachable.store(reachable, Ordering::Relaxed);
     }
 
-    /// The server has become a replica, and the sentinels name another one: all connections must go there. Those of
-    /// the subscriptions, too, for a replica repeats what its primary publishes only while it hears of it.
+    /// The server is, or is about to become, a replica, and the sentinels name another one: all connections must go
+    /// there.
+    ///
+    /// Tried: when every room that was told READONLY had the connections opened anew, each ended what the others had
+    /// under way on the new ones, and it did not end.
     pub(super) fn demoted(&self) {
         const PAUSE: Duration = Duration::from_secs(1);
         let mut before = self.demoted.lock();
