@@ -261,6 +261,10 @@ impl Probe {
             self.core.unsettled.remove(&name);
             if let Some(followed) = self.core.rooms.get(name.as_str()) {
                 let need = followed.tick();
+                if need.fill && self.core.link.is_sharded() {
+                    // It did not hear what the log has.
+                    self.shard.changes.anew(&name);
+                }
                 self.core.serve(&followed, need);
             }
         }

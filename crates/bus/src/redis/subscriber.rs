@@ -44,17 +44,25 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Rooms that began or ceased to be followed, for the task to look at.
 #[derive(Default)]
 pub(super) struct Changes {
-    rooms: Mutex<HashMap<RoomName, Vec<oneshot::Sender<()>>>>,
+    rooms: Mutex<HashMap<RoomName, Change>>,
     /// Whether everything must be asked for again.
     all: AtomicBool,
     notify: Notify,
+}
+
+#[derive(Default)]
+struct Change {
+    /// Who is told when the room is as it should be.
+    waiting: Vec<oneshot::Sender<()>>,
+    /// Whether to subscribe even if that was done.
+    anew: bool,
 }
 
 impl Changes {
     /// Waits until the room, which is in the map of followed rooms, is subscribed to.
     pub(super) async fn subscribed(&self, room: &RoomName) -> Result<(), BusError> {
         let (sender, receiver) = oneshot::channel();
-        self.rooms.lock().entry(room.clone()).or_default().push(sender);
+        self.rooms.lock().entry(room.clone()).or_default().waiting.push(sender);
         self.notify.notify_one();
         receiver.await.map_err(|_| BusError::unavailable("redis can't be subscribed to"))
     }
@@ -65,13 +73,19 @@ impl Changes {
         self.notify.notify_one();
     }
 
+    /// The room may have lost its subscription without anybody being told: its slot went away and came back.
+    pub(super) fn anew(&self, room: &RoomName) {
+        self.rooms.lock().entry(room.clone()).or_default().anew = true;
+        self.notify.notify_one();
+    }
+
     /// The map of the cluster has changed.
     pub(super) fn all_anew(&self) {
         self.all.store(true, Ordering::Relaxed);
         self.notify.notify_one();
     }
 
-    fn take(&self) -> HashMap<RoomName, Vec<oneshot::Sender<()>>> {
+    fn take(&self) -> HashMap<RoomName, Change> {
         mem::take(&mut *self.rooms.lock())
     }
 }
@@ -139,8 +153,8 @@ impl Subscriber {
         self.shard.changes.all.store(false, Ordering::Relaxed);
         self.have.clear();
         let changes = self.shard.changes.take();
-        let mut wanted: HashMap<RoomName, Vec<_>> =
-            self.core.rooms.names().into_iter().map(|room| (room, Vec::new())).collect();
+        let mut wanted: HashMap<RoomName, Change> =
+            self.core.rooms.names().into_iter().map(|room| (room, Change::default())).collect();
         wanted.extend(changes);
         self.level = match self.own().await {
             Ok(()) => self.apply(wanted).await,
@@ -174,10 +188,13 @@ impl Subscriber {
     }
 
     /// Brings the rooms in line with the map; whether that was possible. Only then those who wait are answered.
-    async fn apply(&mut self, rooms: HashMap<RoomName, Vec<oneshot::Sender<()>>>) -> bool {
+    async fn apply(&mut self, rooms: HashMap<RoomName, Change>) -> bool {
         let (mut join, mut leave) = (Vec::new(), Vec::new());
         let map = self.core.link.map();
-        for room in rooms.keys() {
+        for (room, change) in &rooms {
+            if change.anew {
+                self.have.remove(room);
+            }
             let is_here = map.as_ref().is_some_and(|map| map.has(&self.shard, &keys::channel(room)));
             if !is_here {
                 // The server has ended this subscription; to end it again would be an error.
@@ -197,7 +214,7 @@ impl Subscriber {
             self.have.remove(room);
         }
         self.have.extend(join);
-        for waiting in rooms.into_values().flatten() {
+        for waiting in rooms.into_values().flat_map(|change| change.waiting) {
             // Whoever waited may have gone.
             let _ = waiting.send(());
         }
