@@ -2,12 +2,16 @@
 //!
 //! | module | subject |
 //! | --- | --- |
-//! | `config`, `link` | the two connections, and the commands that go over them |
+//! | `config`, `shard` | how Redis is reached, and the connections to one primary |
+//! | `map`, `topology` | which primary of a cluster has what, and how that is learnt |
+//! | `sentinels` | whether the primary was replaced |
+//! | `link`, `call` | commands, and where they go |
 //! | `keys`, `wire`, `script`, `answer` | names, payloads, scripts and what they answer |
 //! | `lane` | appends: one batch under way per room |
 //! | `subscriber` | subscriptions, and what comes over them |
 //! | `rooms`, `fill` | followed rooms, and the reading that fills their holes |
 //! | `reads` | [`Bus::read`] |
+//! | `inspect` | how the given Redis is set up, and what that means |
 //! | `probe` | whether the paths are alive, and whether silence is silence |
 
 use std::{
@@ -20,11 +24,11 @@ use bytes::Bytes;
 use fred::{
     clients::Client,
     interfaces::{ClientLike, EventInterface},
-    types::config::Server,
+    types::config::{Config, Server},
 };
 use proto::{Position, RoomName};
 use tokio::{
-    sync::{Semaphore, broadcast},
+    sync::{Notify, Semaphore, broadcast},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -35,27 +39,34 @@ use crate::{
 };
 use lane::Lanes;
 use link::Link;
-use probe::{Pulse, Unsettled};
+use map::Map;
+use probe::Unsettled;
 use reads::Reads;
 use rooms::{Followed, Need, Rooms};
-use subscriber::Changes;
+use shard::Shard;
 use wire::Payload;
 
 mod answer;
+mod call;
 mod config;
 mod fill;
+mod inspect;
 mod keys;
 mod lane;
 mod link;
+mod map;
 mod metric;
 mod probe;
 mod reads;
 mod rooms;
 mod script;
+mod sentinels;
+mod shard;
 mod subscriber;
+mod topology;
 mod wire;
 
-pub use config::RedisConfig;
+pub use config::{Ack, RedisConfig};
 
 /// How many signals a slow receiver may lag behind.
 const SIGNALS: usize = 1024;
@@ -66,7 +77,7 @@ const FILLS: usize = 32;
 /// How long queued appends, and then the connections, get when the bus is closed.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// A cluster node's handle on one Redis server.
+/// A node's handle on Redis.
 pub struct RedisBus(Arc<Core>);
 
 /// What the tasks of a bus share.
@@ -76,11 +87,14 @@ struct Core {
     lanes: Lanes,
     reads: Reads,
     rooms: Rooms,
-    changes: Changes,
     fills: Semaphore,
     unsettled: Unsettled,
     signals: broadcast::Sender<Bytes>,
-    pulse: Pulse,
+    /// Tells whoever waits for good health.
+    health: Notify,
+    config: RedisConfig,
+    /// How a server is reached, whichever it is.
+    reach: Config,
     probe_interval: Duration,
     command_timeout: Duration,
     closing: CancellationToken,
@@ -93,37 +107,40 @@ impl RedisBus {
     /// runtime.
     ///
     /// # Errors
-    /// [`BusError::Config`] when the URL can't be right.
+    /// [`BusError::Config`] when the URL can't be right, or when the Redis that was reached has fewer replicas than
+    /// [`RedisConfig::ack`] asks for.
     pub async fn connect(config: RedisConfig) -> Result<Self, BusError> {
+        let place = config::parse(&config)?;
         let core = Arc::new(Core {
             node: NodeId::new(&config.node),
-            link: Link::new(&config)?,
+            link: Link::new(&config, !place.seeds.is_empty()),
             lanes: Lanes::default(),
             reads: Reads::new(),
             rooms: Rooms::default(),
-            changes: Changes::default(),
             fills: Semaphore::new(FILLS),
             unsettled: Unsettled::default(),
             signals: broadcast::Sender::new(SIGNALS),
-            pulse: Pulse::new(),
+            health: Notify::new(),
+            reach: place.config,
             probe_interval: config.probe_interval,
             command_timeout: config.command_timeout,
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            config,
         });
         metric::up(false);
-        // Whoever listens must be there before the connection is.
-        let subscribed = core.link.subscriber.reconnect_rx();
-        let connected = core.link.commands.reconnect_rx();
-        core.tasks.spawn(subscriber::receive(Arc::clone(&core)));
-        core.tasks.spawn(subscriber::run(Arc::clone(&core), subscribed));
-        core.tasks.spawn(probe::run(Arc::clone(&core)));
-        core.tasks.spawn(watch_commands(Arc::clone(&core), connected));
-        for client in [&core.link.commands, &core.link.subscriber] {
-            core.tasks.spawn(keep_connected(core.closing.clone(), client.clone()));
+        if place.seeds.is_empty() {
+            let shard = core.new_shard(None, &core.reach);
+            core.link.set_map(Map::one(Arc::clone(&shard)));
+            core.start(&shard);
+            core.tasks.spawn(sentinels::run(Arc::clone(&core), shard));
+        } else {
+            core.tasks.spawn(topology::run(Arc::clone(&core), place.seeds));
         }
         // Not being up in time is no error: see above.
-        let _ = timeout(config.connect_timeout, core.pulse.up()).await;
+        if timeout(core.config.connect_timeout, core.up()).await.is_ok() {
+            core.inspect().await?;
+        }
         Ok(Self(core))
     }
 }
@@ -135,8 +152,96 @@ impl Drop for RedisBus {
 }
 
 impl Core {
+    fn new_shard(&self, server: Option<Server>, reach: &Config) -> Arc<Shard> {
+        Arc::new(Shard::new(server, reach, &self.config, self.closing.child_token()))
+    }
+
+    /// Starts what runs for a shard, which is on the map.
+    fn start(self: &Arc<Self>, shard: &Arc<Shard>) {
+        // Whoever listens must be there before the connection is.
+        let subscribed = shard.subscriber.reconnect_rx();
+        let connected = shard.commands.reconnect_rx();
+        let both = || (Arc::clone(self), Arc::clone(shard));
+        let (core, own) = both();
+        self.tasks.spawn(subscriber::receive(core, own));
+        let (core, own) = both();
+        self.tasks.spawn(subscriber::run(core, own, subscribed));
+        let (core, own) = both();
+        self.tasks.spawn(probe::run(core, own));
+        self.tasks.spawn(watch_commands(Arc::clone(shard), connected));
+        for client in shard.clients() {
+            self.tasks.spawn(keep_connected(shard.closing.clone(), client.clone()));
+        }
+    }
+
+    /// Looks at what was given.
+    async fn inspect(&self) -> Result<(), BusError> {
+        for shard in self.link.shards() {
+            if let Some(refusal) = inspect::shard(&shard, self.config.ack).await {
+                self.closing.cancel();
+                return Err(BusError::Config(refusal));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the probes of every shard amount to.
+    fn judge(&self) -> Health {
+        let shards = self.link.shards();
+        if shards.is_empty() {
+            return Health { up: false, detail: "no node of the redis cluster was reached yet".to_owned() };
+        }
+        let mut health = Health { up: true, detail: String::new() };
+        for shard in &shards {
+            let own = shard.pulse.health();
+            if !own.up {
+                let detail = if shards.len() > 1 { format!("{shard}: {}", own.detail) } else { own.detail };
+                return Health { up: false, detail };
+            }
+            health.detail = own.detail;
+        }
+        health
+    }
+
+    /// A shard came up or went down, or there are others now.
+    fn health_changed(&self) {
+        let up = self.judge().up;
+        metric::up(up);
+        if up {
+            self.health.notify_waiters();
+        }
+    }
+
+    /// Waits until every path is alive.
+    async fn up(&self) {
+        loop {
+            let changed = self.health.notified();
+            if self.judge().up {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until a room, which is in the map of followed rooms, is subscribed to where its slot is.
+    async fn subscribed(&self, room: &RoomName) -> Result<(), BusError> {
+        const PAUSE: Duration = Duration::from_millis(50);
+        let subscribe = async {
+            loop {
+                let shard = self.link.shard(&keys::channel(room))?;
+                match shard.changes.subscribed(room).await {
+                    // The slot may be on its way to another shard.
+                    Err(_) if self.link.is_sharded() => sleep(PAUSE).await,
+                    answer => return answer,
+                }
+            }
+        };
+        let subscribed = timeout(self.command_timeout, subscribe).await;
+        subscribed.unwrap_or_else(|_| Err(BusError::unavailable("redis did not subscribe in time")))
+    }
+
     /// A payload came over a channel.
-    fn receive(self: &Arc<Self>, channel: &str, payload: &[u8]) {
+    fn receive(self: &Arc<Self>, shard: &Shard, channel: &str, payload: &[u8]) {
         if let Some(room) = keys::room_of_channel(channel) {
             // What comes after the last leave and before the unsubscription is for nobody.
             if let Some(followed) = self.rooms.get(room) {
@@ -150,7 +255,7 @@ impl Core {
                 // It fails only when nobody listens.
                 let _ = self.signals.send(Bytes::copy_from_slice(signal));
             }
-            Some(Payload::Probe(number)) => self.pulse.returned(number),
+            Some(Payload::Probe(number)) => shard.pulse.returned(number),
             _ => metric::malformed(1),
         }
     }
@@ -197,8 +302,8 @@ async fn keep_connected(closing: CancellationToken, client: Client) {
 }
 
 /// Has the path probed at once when the commands' connection is there again, and remembers why it is not.
-async fn watch_commands(core: Arc<Core>, mut connected: broadcast::Receiver<Server>) {
-    let mut errors = core.link.commands.error_rx();
+async fn watch_commands(shard: Arc<Shard>, mut connected: broadcast::Receiver<Server>) {
+    let mut errors = shard.commands.error_rx();
     let mut first = true;
     let watch = async {
         loop {
@@ -207,22 +312,22 @@ async fn watch_commands(core: Arc<Core>, mut connected: broadcast::Receiver<Serv
                 _ = connected.recv() => {
                     if !std::mem::replace(&mut first, false) {
                         metric::reconnected();
-                        tracing::info!("redis commands reconnected");
+                        tracing::info!(shard = %shard, "redis commands reconnected");
                     }
                     // The event comes a little before the client takes commands.
-                    let _ = core.link.commands.wait_for_connect().await;
-                    core.link.set_trouble(None);
-                    core.pulse.probe_now();
+                    let _ = shard.commands.wait_for_connect().await;
+                    shard.set_trouble(None);
+                    shard.pulse.probe_now();
                 }
                 error = errors.recv() => {
                     if let Ok((error, _)) = error {
-                        core.link.set_trouble(Some(error.to_string()));
+                        shard.set_trouble(Some(error.to_string()));
                     }
                 }
             }
         }
     };
-    core.closing.run_until_cancelled(watch).await;
+    shard.closing.run_until_cancelled(watch).await;
 }
 
 /// Ends a following when it is dropped, also one that never came to be.
@@ -234,7 +339,10 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if self.core.rooms.remove(&self.followed) {
-            self.core.changes.look_at(&self.followed.name);
+            let name = &self.followed.name;
+            if let Ok(shard) = self.core.link.shard(&keys::channel(name)) {
+                shard.changes.look_at(name);
+            }
         }
     }
 }
@@ -247,13 +355,10 @@ impl Bus for RedisBus {
 
     async fn follow(&self, room: &RoomName, follower: Arc<dyn Follower>) -> Result<Following, BusError> {
         let core = &self.0;
-        if !core.link.is_reachable() {
-            return Err(BusError::unavailable("redis does not answer"));
-        }
+        core.link.shard(&keys::channel(room))?.gate()?;
         let followed = core.rooms.insert(room, follower);
         let guard = Guard { core: Arc::clone(core), followed };
-        let subscribed = timeout(core.command_timeout, core.changes.subscribed(room)).await;
-        subscribed.unwrap_or_else(|_| Err(BusError::unavailable("redis did not subscribe in time")))?;
+        core.subscribed(room).await?;
         // What is published from here on arrives, so what the head holds and what arrives leave no hole.
         let head = core.link.open(room).await?;
         let need = guard.followed.start(head);
@@ -266,8 +371,7 @@ impl Bus for RedisBus {
     }
 
     async fn head(&self, room: &RoomName) -> Result<Position, BusError> {
-        let heads = self.0.link.heads(std::slice::from_ref(room)).await?;
-        let head = heads.into_iter().next().transpose()?.flatten();
+        let head = self.0.link.head(room).await?;
         Ok(head.unwrap_or_else(|| epoch::Head::none().position()))
     }
 
@@ -292,7 +396,7 @@ impl Bus for RedisBus {
     }
 
     fn health(&self) -> Health {
-        self.0.pulse.health()
+        self.0.judge()
     }
 
     fn node(&self) -> &NodeId {
@@ -307,7 +411,9 @@ impl Bus for RedisBus {
             sleep(LOOK).await;
         }
         core.closing.cancel();
-        core.link.set_reachable(false);
+        for shard in core.link.shards() {
+            shard.set_reachable(false);
+        }
         core.tasks.close();
         // What hangs is not worth waiting for.
         let _ = timeout(CLOSING, core.tasks.wait()).await;

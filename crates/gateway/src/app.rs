@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::Authenticator,
-    config::{Config, ConfigError},
+    config::{self, Config, ConfigError},
     connections::Connections,
     dev, drain,
     http::{self, HttpState},
@@ -192,7 +192,11 @@ async fn connect(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
         Retention { length: config.history.length, age_ms: config.history.age_seconds.saturating_mul(1000) };
     Ok(match &config.redis_url {
         Some(url) => {
-            let redis = RedisConfig::new(url.expose(), &config.node, retention);
+            let ack = match config.history.ack {
+                config::Ack::Local => bus::Ack::Local,
+                config::Ack::Replicated => bus::Ack::Replicated(config.history.ack_replicas),
+            };
+            let redis = RedisConfig { ack, ..RedisConfig::new(url.expose(), &config.node, retention) };
             Arc::new(RedisBus::connect(redis).await?)
         }
         None => Arc::new(MemoryBus::new(&config.node, retention)),

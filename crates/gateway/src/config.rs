@@ -38,8 +38,11 @@ settings! {
         /// This node's name in logs, in `welcome` and in Redis. Each start of a node has an incarnation of
         /// its own besides, so that two nodes of one name do no harm.
         node: String = load::host_name(), "a name of 1 to 64 printable ASCII characters";
-        /// The Redis that carries rooms between nodes. Without one a node keeps them in its own memory, and
-        /// is alone.
+        /// The Redis that carries rooms between nodes: one server (`redis://user:password@host:6379/0`), a
+        /// cluster (`redis-cluster://user:password@host:6379,host:6379`, some of its nodes or all), or what
+        /// sentinels watch (`redis-sentinel://user:password@host:26379,host:26379/service`; what the sentinels
+        /// themselves ask for is `?sentinelUsername=` and `?sentinelPassword=`). Without one a node keeps rooms
+        /// in its own memory, and is alone.
         redis_url: Option<RedisUrl> = None, "a URL such as redis://user:password@host:6379/0";
         /// The sites whose pages may connect. With none listed, a page may connect to the host that it came
         /// from.
@@ -146,6 +149,14 @@ settings! {
         /// Seconds after a room's last event at which its log is dropped. The room itself is forgotten after
         /// 30 days.
         age_seconds: u64 = 24 * 60 * 60, 1..=2_592_000;
+        /// When a message is answered `ok`. `local`: when Redis has it; a failover may lose what the replicas did
+        /// not have yet, and everybody who saw it is told. `replicated`: when replicas have it, too; otherwise
+        /// the answer is `unavailable` after a second, and the same `id` again is safe.
+        ack: Ack = Ack::Local, "local or replicated";
+        /// Replicas that must have it with `replicated`, of each primary. A node refuses to start where there are
+        /// fewer. Only with all of them does no failover lose a message, for one that lacks it may be promoted;
+        /// but then nothing is answered `ok` while one is away.
+        ack_replicas: u32 = 1, 1..=16;
     }
 }
 
@@ -189,6 +200,16 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// When a message is answered `ok`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ack {
+    /// When Redis has it.
+    Local,
+    /// When replicas of it have it, too.
+    Replicated,
 }
 
 impl Config {

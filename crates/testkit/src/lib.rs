@@ -40,7 +40,7 @@ pub use ports::free_port;
 pub use process::{Process, find_program};
 pub use proxy::{Fate, Proxy};
 pub use raw::{RawFrame, RawSocket};
-pub use redis::{Redis, Snapshot, Synced};
+pub use redis::{Redis, RedisCluster, RedisSentinel, Snapshot, Synced};
 pub use rustix::process::Signal;
 pub use token::{SECRET, expiring, sign, sign_with, token};
 pub use wait::{PATIENCE, until, within};

@@ -10,6 +10,12 @@ use tempfile::TempDir;
 
 use crate::{PATIENCE, Process, find_program, free_port, until};
 
+mod cluster;
+mod sentinel;
+
+pub use cluster::RedisCluster;
+pub use sentinel::RedisSentinel;
+
 const MISSING: &str = "redis-server is not installed: run \"cargo xtask test\" (installs it by apt when root) or \"apt-get install redis-server\"";
 
 /// What every test's Redis is configured with; a test's own lines follow and win.
@@ -40,15 +46,25 @@ impl Redis {
 
     /// Starts one with further lines of `redis.conf`.
     pub async fn start_with(lines: &[&str]) -> Self {
+        let mut redis = Self::prepare(lines);
+        redis.restart().await;
+        redis
+    }
+
+    /// One that is configured and not started.
+    fn prepare(lines: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("chorus-redis-").tempdir().expect("a temporary directory");
         let port = free_port();
         fs::create_dir(dir.path().join("data")).expect("a directory for the data");
         let data = dir.path().join("data");
         let conf = format!("port {port}\ndir \"{}\"\n{BASE}{}\n", data.display(), lines.join("\n"));
         fs::write(dir.path().join("redis.conf"), conf).expect("redis.conf can be written");
-        let mut redis = Self { process: None, port, dir };
-        redis.restart().await;
-        redis
+        Self { process: None, port, dir }
+    }
+
+    /// Whether its process is there: it was neither stopped nor killed.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
     }
 
     /// Starts it on the same port and data as before, and waits until it has loaded them.
@@ -117,11 +133,7 @@ impl Redis {
 
     /// Runs one command; the answer must come within 2 seconds.
     pub fn try_command(&self, args: &[&str]) -> redis::RedisResult<redis::Value> {
-        let client = redis::Client::open(self.url())?;
-        let mut connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
-        connection.set_read_timeout(Some(Duration::from_secs(2)))?;
-        let (name, rest) = args.split_first().expect("a command has a name");
-        redis::cmd(name).arg(rest).query(&mut connection)
+        run(self.port, args)
     }
 
     /// Copies the data files, with all that was acknowledged until now.
@@ -189,6 +201,15 @@ fn append_only_files(dir: &Path) -> Vec<(PathBuf, u64)> {
         (path, length)
     };
     paths.filter(grown).map(measured).collect()
+}
+
+/// Runs one command on a connection of its own.
+fn run(port: u16, args: &[&str]) -> redis::RedisResult<redis::Value> {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
+    let mut connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
+    connection.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let (name, rest) = args.split_first().expect("a command has a name");
+    redis::cmd(name).arg(rest).query(&mut connection)
 }
 
 fn copy_tree(from: &Path, to: &Path) {

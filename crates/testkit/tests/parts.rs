@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use testkit::{Nginx, Redis, Request, free_port};
+use testkit::{Nginx, PATIENCE, Redis, RedisCluster, RedisSentinel, Request, free_port, until};
 
 #[tokio::test]
 async fn a_redis_keeps_its_data_and_its_port_over_a_stop_and_a_crash() {
@@ -52,4 +52,38 @@ async fn the_shipped_nginx_configuration_is_accepted() {
     assert_eq!(unanswered.status, 502);
     assert_eq!(unanswered.header("content-type"), Some("application/problem+json"));
     assert!(nginx.access_log().contains("/healthz") && !nginx.access_log().contains("secret"));
+}
+
+#[tokio::test]
+async fn a_cluster_fails_over_and_moves_its_slots() {
+    let mut cluster = RedisCluster::start().await;
+    let slot = cluster.slot("{here}");
+    let primary = cluster.primary_of(slot);
+    for name in ["a", "b", "c"] {
+        cluster.nodes[primary].command(&["SET", &format!("{{here}}{name}"), name]);
+    }
+    let other = cluster.other_primary(slot);
+    cluster.move_slot(slot, other, async || {}).await;
+    assert_eq!(cluster.primary_of(slot), other);
+    let replica = cluster.replica_of(other);
+    cluster.nodes[other].command(&["WAIT", "1", "1000"]);
+    cluster.nodes[other].kill().await;
+    until(PATIENCE, "a failover", async || {
+        let moved = cluster.nodes[replica].try_command(&["GET", "{here}c"]);
+        moved.map_err(|error| error.to_string())
+    })
+    .await;
+    assert_eq!(cluster.primary_of(slot), replica);
+}
+
+#[tokio::test]
+async fn sentinels_make_another_node_the_primary() {
+    let mut redis = RedisSentinel::start().await;
+    let first = redis.primary();
+    redis.failover();
+    redis.until_primary_is_not(first).await;
+    redis.until_level(2).await;
+    let second = redis.primary();
+    redis.nodes[second].kill().await;
+    redis.until_primary_is_not(second).await;
 }

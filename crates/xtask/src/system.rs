@@ -13,8 +13,10 @@ struct Package {
     present: fn() -> bool,
 }
 
-const PACKAGES: [Package; 7] = [
+const PACKAGES: [Package; 8] = [
     Package { name: "redis-server", present: || find("redis-server").is_some() },
+    // Debian keeps the name by which a Redis becomes a sentinel in a package of its own.
+    Package { name: "redis-sentinel", present: || find("redis-sentinel").is_some() },
     Package { name: "redis-tools", present: || find("redis-cli").is_some() },
     Package { name: "nginx", present: || find("nginx").is_some() },
     Package { name: "chromium", present: || chromium().is_some() },

@@ -1,17 +1,17 @@
 -- Numbers, stores and publishes a batch of events, in this order so that nothing is half done.
 --
--- ARGV: the channel, the base of a new epoch, the log's length, the lives of the log, the head and the ids (ms),
--- and then for each event its key and its entry.
+-- ARGV: PUBLISH or SPUBLISH, the channel, the base of a new epoch, the log's length, the lives of the log, the head
+-- and the ids (ms), and then for each event its key and its entry.
 -- Returns for each event its seq, negative when its key was known; then base, generation, lineage.
-local channel, length = ARGV[1], ARGV[3]
-local log_life, head_life, id_life = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local FIRST_EVENT, GENERATIONS = 7, 32
+local publish, channel, length = ARGV[1], ARGV[2], ARGV[4]
+local log_life, head_life, id_life = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local FIRST_EVENT, GENERATIONS = 8, 32
 local now = milliseconds()
 
 local known = redis.call('HMGET', head, 'v', 's', 'b', 'g', 'l', 'r', 'i', 't', 'e', 'x')
 check_version(known[1])
 if not known[1] then
-  begin(ARGV[2], head_life, now)
+  begin(ARGV[3], head_life, now)
   known = redis.call('HMGET', head, 'v', 's', 'b', 'g', 'l', 'r', 'i', 't', 'e', 'x')
 end
 local seq, base, generation, lineage, server = tonumber(known[2]), known[3], known[4], known[5], known[6]
@@ -79,7 +79,7 @@ if #fresh > 0 or ids_turn then
 end
 
 for _, event in ipairs(fresh) do
-  redis.call('PUBLISH', channel, '\1e' .. base .. '.' .. generation .. ' ' .. event[1] .. '\n' .. event[2])
+  redis.call(publish, channel, '\1e' .. base .. '.' .. generation .. ' ' .. event[1] .. '\n' .. event[2])
 end
 reply[#reply + 1] = base
 reply[#reply + 1] = generation

@@ -28,8 +28,15 @@ pub(super) fn node_channel(node: &crate::NodeId) -> String {
     format!("{CHANNEL}{OWN}node:{node}")
 }
 
-pub(super) fn head(room: &RoomName) -> RedisKey {
-    format!("{{{CHANNEL}{room}}}:head").into()
+/// The same in a cluster, where each primary needs one in a slot of its own: the first that `is_right`.
+pub(super) fn shard_channel(node: &crate::NodeId, is_right: impl Fn(&str) -> bool) -> Option<String> {
+    // A primary with one slot of all is found after 16,384 names on average.
+    const ATTEMPTS: u32 = 200_000;
+    (0..ATTEMPTS).map(|number| format!("{CHANNEL}{OWN}node:{node}:{number}")).find(|name| is_right(name))
+}
+
+pub(super) fn head(room: &RoomName) -> String {
+    format!("{{{CHANNEL}{room}}}:head")
 }
 
 /// The keys of a room in the order that the scripts take them: the head, the log, the ids.

@@ -1,22 +1,28 @@
-//! The commands that go to Redis, and the two connections: one for commands, one that only listens.
+//! The commands that go to Redis, each to the shard that has its room.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use fred::{
-    clients::Client,
     error::Error,
-    interfaces::{ClientLike, HashesInterface, KeysInterface, PubsubInterface},
-    types::{Expiration, SetOptions, Value},
+    interfaces::HashesInterface,
+    types::{Key as RedisKey, Value},
 };
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use proto::{ID_TTL_MS, Position, RoomName, position::SEQ_LIMIT};
+use tokio::{sync::Notify, time::sleep};
 
 use super::{
     answer::{self, Batch},
-    config::{self, RedisConfig},
+    call::{Around, Call, Detour, Reply},
+    config::{Ack, RedisConfig},
     keys,
+    map::Map,
     script::Script,
+    shard::Shard,
     wire,
 };
 use crate::{Append, BusError, Retention, epoch, epoch::Head, follow::Slice};
@@ -24,9 +30,11 @@ use crate::{Append, BusError, Retention, epoch, epoch::Head, follow::Slice};
 /// How long a head is kept after its last use, at least, in milliseconds.
 const HEAD_LIFE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
-/// Messages that may wait between the connection and whoever takes them; beyond, the oldest are lost and the heads
-/// are compared.
-const MESSAGES: usize = 8192;
+/// How long to wait before a call is made again that a cluster put off.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long an append waits for replicas. They take a round trip; one that takes longer is hardly there.
+const REPLICAS: Duration = Duration::from_secs(1);
 
 /// How the log is read.
 #[derive(Clone, Copy, Debug)]
@@ -37,62 +45,150 @@ pub(super) enum Part {
     Before(u64),
 }
 
+/// What is read of a head: a number first, so that no reply begins with a word.
+const HEAD_FIELDS: [&str; 3] = ["s", "b", "g"];
+
 /// What was found where a room's head should be.
 pub(super) type SeenHead = Result<Option<Position>, BusError>;
 
 pub(super) struct Link {
-    pub(super) commands: Client,
-    pub(super) subscriber: Client,
+    /// None while a cluster has not told its slots yet.
+    map: RwLock<Option<Arc<Map>>>,
+    /// Has the map of a cluster drawn anew.
+    stale: Notify,
+    /// Whether channels have slots, too.
+    sharded: bool,
     append: Script,
     open: Script,
     read: Script,
     retention: Retention,
-    /// Whether the last probe was answered. While it was not, commands are not tried: each would take its whole
-    /// timeout to say the same.
-    reachable: AtomicBool,
-    /// Why there is no connection, as the last attempt said.
-    trouble: Mutex<Option<String>>,
+    ack: Ack,
+    /// How long a call may be sent from shard to shard.
+    patience: Duration,
 }
 
 impl Link {
-    pub(super) fn new(config: &RedisConfig) -> Result<Self, BusError> {
-        let parsed = config::parse(config)?;
-        let commands = config::client(parsed.clone(), config, 1);
-        Ok(Self {
-            commands,
-            subscriber: config::client(parsed, config, MESSAGES),
+    pub(super) fn new(config: &RedisConfig, sharded: bool) -> Self {
+        Self {
+            map: RwLock::new(None),
+            stale: Notify::new(),
+            sharded,
             append: Script::new(include_str!("append.lua")),
             open: Script::new(include_str!("open.lua")),
             read: Script::new(include_str!("read.lua")),
             retention: config.retention,
-            reachable: AtomicBool::new(false),
-            trouble: Mutex::new(None),
-        })
-    }
-
-    pub(super) fn set_reachable(&self, reachable: bool) {
-        self.reachable.store(reachable, Ordering::Relaxed);
-    }
-
-    /// Remembers why there is no connection; none when there is one again. Said once, not at every attempt.
-    pub(super) fn set_trouble(&self, error: Option<String>) {
-        let mut trouble = self.trouble.lock();
-        if let Some(error) = &error
-            && trouble.as_ref() != Some(error)
-        {
-            tracing::warn!(error, "redis connection failed");
+            ack: config.ack,
+            patience: config.command_timeout,
         }
-        *trouble = error;
     }
 
-    pub(super) fn is_reachable(&self) -> bool {
-        self.reachable.load(Ordering::Relaxed)
+    pub(super) fn map(&self) -> Option<Arc<Map>> {
+        self.map.read().clone()
+    }
+
+    pub(super) fn set_map(&self, map: Map) {
+        *self.map.write() = Some(Arc::new(map));
+    }
+
+    /// The shards there are.
+    pub(super) fn shards(&self) -> Vec<Arc<Shard>> {
+        self.map().map_or_else(Vec::new, |map| map.shards().to_vec())
+    }
+
+    /// The shard that has a channel or a key.
+    pub(super) fn shard(&self, name: &str) -> Result<Arc<Shard>, BusError> {
+        let map = self.map();
+        let shard = map.as_ref().and_then(|map| map.of(name)).cloned();
+        shard.ok_or_else(|| BusError::unavailable("no redis primary is known to have this room"))
+    }
+
+    pub(super) fn is_sharded(&self) -> bool {
+        self.sharded
+    }
+
+    /// Has the map drawn anew, for it was seen to be wrong.
+    pub(super) fn is_stale(&self) {
+        self.stale.notify_one();
+    }
+
+    pub(super) async fn stale(&self) {
+        self.stale.notified().await;
+    }
+
+    /// Sends a call to the shard that has `name`, and where that one says it should go instead, until a deadline:
+    /// slots move, and primaries are replaced. Nothing was done before the answer that is given, so the order of a
+    /// lane is kept.
+    async fn call(&self, name: &str, call: &Call<'_>, wait: Option<(u32, u32)>) -> Result<Reply, BusError> {
+        let began = Instant::now();
+        // Where the last answer said that the key is already, though the slot is not.
+        let mut ask: Option<Arc<Shard>> = None;
+        loop {
+            let asking = ask.is_some();
+            let shard = match ask.take() {
+                Some(shard) => shard,
+                None => self.shard(name)?,
+            };
+            shard.gate()?;
+            let client = if wait.is_some() { shard.appends() } else { &shard.commands };
+            let error = match call.send(client, Around { asking, wait }).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            let detour = Detour::of(&error).filter(|_| began.elapsed() < self.patience);
+            match detour {
+                None => return Err(unavailable(error)),
+                Some(Detour::Ask(server)) => {
+                    ask = self.map().and_then(|map| map.at(&server).cloned());
+                    if ask.is_some() {
+                        continue;
+                    }
+                    self.is_stale();
+                }
+                Some(Detour::Moved(slot, server)) => {
+                    if self.moved(slot, &server) {
+                        continue;
+                    }
+                }
+                Some(Detour::Demoted) if !self.sharded => shard.demoted(),
+                Some(Detour::Later | Detour::Demoted) => self.is_stale(),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// One slot is elsewhere; whether that is a shard that is known.
+    fn moved(&self, slot: u16, server: &fred::types::config::Server) -> bool {
+        let mut map = self.map.write();
+        let Some(known) = map.as_ref() else { return false };
+        if let Some(changed) = known.with(slot, server) {
+            let changed = Arc::new(changed);
+            *map = Some(Arc::clone(&changed));
+            drop(map);
+            for shard in changed.shards() {
+                shard.changes.all_anew();
+            }
+            return true;
+        }
+        let is_known = known.at(server).is_some();
+        drop(map);
+        self.is_stale();
+        is_known
+    }
+
+    async fn script(&self, room: &RoomName, script: &Script, args: Vec<Value>) -> Result<Value, BusError> {
+        let call = Call::Script(script, keys::of_room(room), args);
+        Ok(self.call(&keys::channel(room), &call, None).await?.value)
+    }
+
+    async fn command(&self, key: &str, name: &'static str, args: Vec<Value>) -> Result<Value, BusError> {
+        Ok(self.call(key, &Call::Command(name, args), None).await?.value)
     }
 
     pub(super) async fn append(&self, room: &RoomName, batch: &[Append]) -> Result<Batch, BusError> {
-        self.gate()?;
+        let channel = keys::channel(room);
         let mut args: Vec<Value> = vec![
-            keys::channel(room).into(),
+            self.publish_command().into(),
+            channel.clone().into(),
             epoch::random_id().into(),
             number(self.retention.length)?,
             number(self.retention.age_ms)?,
@@ -103,17 +199,25 @@ impl Link {
             args.push(Value::Bytes(append.key.0.clone()));
             args.push(Value::Bytes(wire::entry(&append.key, &append.body)));
         }
-        let answer =
-            self.append.call(&self.commands, keys::of_room(room), args).await.map_err(unavailable)?;
-        answer::batch(answer, batch.len())
+        let wait = match self.ack {
+            Ack::Local => None,
+            Ack::Replicated(replicas) => Some((replicas, REPLICAS.as_millis() as u32)),
+        };
+        let call = Call::Script(&self.append, keys::of_room(room), args);
+        let Reply { value, replicas } = self.call(&channel, &call, wait).await?;
+        if let Some((wanted, _)) = wait
+            && replicas < wanted
+        {
+            // It is in the log of one server, and will be known by its key if that one stays.
+            return Err(BusError::unavailable(format!("{replicas} of {wanted} replicas confirmed in time")));
+        }
+        answer::batch(value, batch.len())
     }
 
     /// The head of a room, which is made if there is none.
     pub(super) async fn open(&self, room: &RoomName) -> Result<Head, BusError> {
-        self.gate()?;
         let args = vec![epoch::random_id().into(), number(self.head_life())?];
-        let answer = self.open.call(&self.commands, keys::of_room(room), args).await.map_err(unavailable)?;
-        answer::opened(answer)
+        answer::opened(self.script(room, &self.open, args).await?)
     }
 
     /// A part of a room's log; none when the room has no head.
@@ -123,29 +227,36 @@ impl Link {
         part: Part,
         limit: u32,
     ) -> Result<Option<Slice>, BusError> {
-        self.gate()?;
         let (direction, seq, after) = match part {
             Part::After(seq) => ("after", seq, Some(seq)),
             Part::Before(seq) => ("before", seq, None),
         };
         // Beyond any number there is nothing to find, and Lua would not hold it.
         let args = vec![direction.into(), number(seq.min(SEQ_LIMIT))?, limit.into()];
-        let answer = self.read.call(&self.commands, keys::of_room(room), args).await.map_err(unavailable)?;
-        answer::slice(answer, after)
+        answer::slice(self.script(room, &self.read, args).await?, after)
     }
 
-    /// The heads of many rooms, in one go; none for a room that has no head. What strangers did to one room is an
-    /// error for that one alone.
-    pub(super) async fn heads(&self, rooms: &[RoomName]) -> Result<Vec<SeenHead>, BusError> {
-        self.gate()?;
+    /// The head of one room; none when it has none.
+    pub(super) async fn head(&self, room: &RoomName) -> SeenHead {
+        let mut args = vec![Value::from(keys::head(room))];
+        args.extend(HEAD_FIELDS.map(Value::from));
+        answer::position(self.command(&keys::channel(room), "HMGET", args).await?)
+    }
+
+    /// The heads of many rooms of one shard, in one go; none for a room that has no head. What strangers did to one
+    /// room is an error for that one alone.
+    pub(super) async fn heads(&self, shard: &Shard, rooms: &[RoomName]) -> Result<Vec<SeenHead>, BusError> {
+        shard.gate()?;
         if rooms.is_empty() {
             return Ok(Vec::new());
         }
-        let pipeline = self.commands.pipeline();
+        let pipeline = shard.commands.pipeline();
         for room in rooms {
-            // Queued, not sent; the number goes first, so that no reply begins with a word.
-            let _: Value =
-                pipeline.hmget(keys::head(room), vec!["s", "b", "g"]).await.map_err(unavailable)?;
+            // Queued, not sent.
+            let _: Value = pipeline
+                .hmget(RedisKey::from(keys::head(room)), HEAD_FIELDS.to_vec())
+                .await
+                .map_err(unavailable)?;
         }
         let answers: Vec<Result<Value, Error>> = pipeline.try_all().await;
         if answers.len() != rooms.len() {
@@ -153,64 +264,60 @@ impl Link {
             let error = answers.into_iter().find_map(Result::err);
             return Err(error.map_or_else(|| BusError::unavailable("redis left out answers"), unavailable));
         }
-        Ok(answers.into_iter().map(|answer| answer::position(answer.map_err(unavailable)?)).collect())
+        let mut heads = Vec::with_capacity(rooms.len());
+        for (room, answer) in rooms.iter().zip(answers) {
+            heads.push(match answer {
+                // It is on its way to another shard, one of the few.
+                Err(error) if Detour::of(&error).is_some() => self.head(room).await,
+                answer => answer.map_err(unavailable).and_then(answer::position),
+            });
+        }
+        Ok(heads)
     }
 
     pub(super) async fn publish(&self, channel: String, payload: Bytes) -> Result<(), BusError> {
-        self.gate()?;
-        self.probe(channel, payload).await
+        let args = vec![channel.as_str().into(), Value::Bytes(payload)];
+        self.command(&channel, self.publish_command(), args).await.map(drop)
     }
 
-    /// Publishes even when Redis was not reachable a moment ago.
-    pub(super) async fn probe(&self, channel: String, payload: Bytes) -> Result<(), BusError> {
-        self.connected()?;
-        self.commands.publish(channel, Value::Bytes(payload)).await.map_err(unavailable)
+    /// Publishes on a shard's own channel, even when it was not reachable a moment ago. A channel whose slot has
+    /// moved away is no failure: another one is chosen.
+    pub(super) async fn probe(&self, shard: &Shard, payload: Bytes) -> Result<(), BusError> {
+        shard.connected()?;
+        let channel: &str = &shard.own_channel();
+        let call = Call::Command(self.publish_command(), vec![channel.into(), Value::Bytes(payload)]);
+        match call.send(&shard.commands, Around::default()).await {
+            Err(error) if matches!(Detour::of(&error), Some(Detour::Moved(..))) => {
+                self.is_stale();
+                Ok(())
+            }
+            answer => answer.map(drop).map_err(unavailable),
+        }
     }
 
     pub(super) async fn put_ticket(&self, ticket: &str, value: Bytes, ttl_ms: u64) -> Result<(), BusError> {
-        self.gate()?;
-        let expires = Some(Expiration::PX(i64::try_from(ttl_ms).unwrap_or(i64::MAX)));
-        let set = self.commands.set(
-            keys::ticket(ticket),
-            Value::Bytes(value),
-            expires,
-            Some(SetOptions::NX),
-            false,
-        );
-        match set.await.map_err(unavailable)? {
+        let key = keys::ticket(ticket);
+        let life = i64::try_from(ttl_ms).unwrap_or(i64::MAX);
+        let args = vec![key.as_str().into(), Value::Bytes(value), "PX".into(), life.into(), "NX".into()];
+        match self.command(&key, "SET", args).await? {
             Value::Null => Err(BusError::unavailable("this ticket exists")),
             _ => Ok(()),
         }
     }
 
     pub(super) async fn take_ticket(&self, ticket: &str) -> Result<Option<Bytes>, BusError> {
-        self.gate()?;
-        let value: Value = self.commands.getdel(keys::ticket(ticket)).await.map_err(unavailable)?;
+        let key = keys::ticket(ticket);
+        let value = self.command(&key, "GETDEL", vec![key.as_str().into()]).await?;
         Ok(value.as_bytes().map(Bytes::copy_from_slice))
+    }
+
+    fn publish_command(&self) -> &'static str {
+        if self.sharded { "SPUBLISH" } else { "PUBLISH" }
     }
 
     /// A head must not lapse before the log that it stands for.
     fn head_life(&self) -> u64 {
         HEAD_LIFE_MS.max(self.retention.age_ms)
-    }
-
-    /// Without a connection fred would queue what it is given.
-    fn connected(&self) -> Result<(), BusError> {
-        if self.commands.is_connected() {
-            return Ok(());
-        }
-        let trouble = self.trouble.lock();
-        let why = trouble.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-        Err(BusError::unavailable(format!("redis is not connected{why}")))
-    }
-
-    /// Lets commands pass while there is a point.
-    fn gate(&self) -> Result<(), BusError> {
-        self.connected()?;
-        if !self.is_reachable() {
-            return Err(BusError::unavailable("redis does not answer"));
-        }
-        Ok(())
     }
 }
 

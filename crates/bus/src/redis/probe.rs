@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::{Core, keys, metric, rooms::Followed, wire};
+use super::{Core, keys, map::Map, rooms::Followed, shard::Shard, wire};
 use crate::{BusError, Health, follow::Observation};
 
 /// Heads in one pipeline.
@@ -50,8 +50,6 @@ pub(super) struct Pulse {
     wake: Notify,
     /// Has it probed before the time.
     probe: Notify,
-    /// Tells whoever waits for the first success.
-    changed: Notify,
 }
 
 /// Rooms whose trackers wait for a probe.
@@ -66,7 +64,6 @@ impl Pulse {
             compare: AtomicBool::new(false),
             wake: Notify::new(),
             probe: Notify::new(),
-            changed: Notify::new(),
         }
     }
 
@@ -95,27 +92,17 @@ impl Pulse {
     pub(super) fn probe_now(&self) {
         self.probe.notify_one();
     }
-
-    /// Waits until the paths are alive.
-    pub(super) async fn up(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.health.lock().up {
-                return;
-            }
-            changed.await;
-        }
-    }
 }
 
-/// Probes until the bus is closed.
-pub(super) async fn run(core: Arc<Core>) {
-    let mut probe = Probe::new(Arc::clone(&core));
-    core.closing.run_until_cancelled(probe.keep()).await;
+/// Probes until the shard is closed.
+pub(super) async fn run(core: Arc<Core>, shard: Arc<Shard>) {
+    let mut probe = Probe::new(core, Arc::clone(&shard));
+    shard.closing.run_until_cancelled(probe.keep()).await;
 }
 
 struct Probe {
     core: Arc<Core>,
+    shard: Arc<Shard>,
     /// The number that was published last.
     nonce: u64,
     /// What remains of this round through the followed rooms.
@@ -131,14 +118,21 @@ enum Commands {
 }
 
 impl Probe {
-    fn new(core: Arc<Core>) -> Self {
+    fn new(core: Arc<Core>, shard: Arc<Shard>) -> Self {
         let now = Instant::now();
-        Self { core, nonce: 0, round: Vec::new(), commands: Commands::Failed(now), last_reconnect: now }
+        Self {
+            core,
+            shard,
+            nonce: 0,
+            round: Vec::new(),
+            commands: Commands::Failed(now),
+            last_reconnect: now,
+        }
     }
 
     async fn keep(&mut self) {
-        let core = Arc::clone(&self.core);
-        let mut ticks = interval(core.probe_interval);
+        let shard = Arc::clone(&self.shard);
+        let mut ticks = interval(self.core.probe_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -149,12 +143,12 @@ impl Probe {
                     self.compare_if_needed().await;
                     self.compare_quiet().await;
                 }
-                () = core.pulse.probe.notified() => {
+                () = shard.pulse.probe.notified() => {
                     self.send().await;
                     self.judge();
                     self.compare_if_needed().await;
                 }
-                () = core.pulse.wake.notified() => {
+                () = shard.pulse.wake.notified() => {
                     self.judge();
                     self.compare_if_needed().await;
                 }
@@ -162,18 +156,18 @@ impl Probe {
         }
     }
 
-    /// Publishes a nonce on this node's own channel.
+    /// Publishes a nonce on this node's own channel, if it listens there already.
     async fn send(&mut self) {
         self.nonce += 1;
         let number = self.nonce;
         {
-            let mut sent = self.core.pulse.sent.lock();
+            let mut sent = self.shard.pulse.sent.lock();
             sent.push_back((number, Instant::now()));
             if sent.len() > NONCES {
                 sent.pop_front();
             }
         }
-        let publish = self.core.link.probe(keys::node_channel(&self.core.node), wire::probe(number));
+        let publish = self.core.link.probe(&self.shard, wire::probe(number));
         let answer = timeout(self.patience(), publish).await;
         let answer = answer.unwrap_or_else(|_| Err(BusError::unavailable("no answer in time")));
         match answer {
@@ -181,10 +175,10 @@ impl Probe {
                 if let Commands::Failed(_) = self.commands {
                     self.commands = Commands::Answered(Instant::now());
                 }
-                if !self.core.link.is_reachable() {
-                    self.core.link.set_reachable(true);
+                if !self.shard.is_reachable() {
+                    self.shard.set_reachable(true);
                     // Whatever happened meanwhile.
-                    self.core.pulse.compare.store(true, Ordering::Relaxed);
+                    self.shard.pulse.compare.store(true, Ordering::Relaxed);
                 }
             }
             Err(error) => self.commands_failed(&error),
@@ -192,7 +186,7 @@ impl Probe {
     }
 
     fn commands_failed(&mut self, error: &BusError) {
-        self.core.link.set_reachable(false);
+        self.shard.set_reachable(false);
         if let Commands::Answered(_) = self.commands {
             self.commands = Commands::Failed(Instant::now());
         }
@@ -201,38 +195,35 @@ impl Probe {
         if let Commands::Failed(since) = self.commands
             && since.elapsed() > 2 * self.patience()
         {
-            self.reconnect(self.core.link.commands.clone());
+            self.reconnect(self.shard.commands.clone());
         }
     }
 
     /// Says what the probes amount to.
     fn judge(&mut self) {
         let Commands::Answered(since) = self.commands else { return };
-        let returned = *self.core.pulse.returned.lock();
+        let returned = *self.shard.pulse.returned.lock();
         if returned.is_some_and(|at| at.elapsed() <= self.patience()) {
             self.set_health(true, "probes come back");
         } else if since.elapsed() > self.patience() {
             self.set_health(false, "commands are answered, but what is published does not come back");
-            self.reconnect(self.core.link.subscriber.clone());
+            self.reconnect(self.shard.subscriber.clone());
         }
     }
 
     fn set_health(&self, up: bool, detail: &str) {
-        let mut health = self.core.pulse.health.lock();
+        let mut health = self.shard.pulse.health.lock();
         if health.up != up {
             if up {
-                tracing::info!(detail, "bus is up");
+                tracing::info!(shard = %self.shard, detail, "bus is up");
             } else {
-                tracing::warn!(detail, "bus is down");
+                tracing::warn!(shard = %self.shard, detail, "bus is down");
             }
         }
         detail.clone_into(&mut health.detail);
         health.up = up;
         drop(health);
-        metric::up(up);
-        if up {
-            self.core.pulse.changed.notify_waiters();
-        }
+        self.core.health_changed();
     }
 
     fn patience(&self) -> Duration {
@@ -249,17 +240,31 @@ impl Probe {
         }
     }
 
+    /// Those of the rooms that this shard has.
+    fn own(&self, mut names: Vec<RoomName>) -> Vec<RoomName> {
+        if self.core.link.is_sharded() {
+            let map: Option<Arc<Map>> = self.core.link.map();
+            names.retain(|name| map.as_ref().is_some_and(|map| map.has(&self.shard, &keys::channel(name))));
+        }
+        names
+    }
+
     /// Comes by the rooms whose trackers wait for that.
     fn visit(&self) {
-        if !self.core.link.is_reachable() {
+        if !self.shard.is_reachable() {
             return;
         }
         let names: Vec<RoomName> = self.core.unsettled.iter().map(|name| name.clone()).collect();
+        let names = self.own(names);
         for name in names {
             // Before it is looked at: what becomes unsettled meanwhile is put back.
             self.core.unsettled.remove(&name);
             if let Some(followed) = self.core.rooms.get(name.as_str()) {
                 let need = followed.tick();
+                if need.fill && self.core.link.is_sharded() {
+                    // It did not hear what the log has.
+                    self.shard.changes.anew(&name);
+                }
                 self.core.serve(&followed, need);
             }
         }
@@ -267,10 +272,10 @@ impl Probe {
 
     /// Compares the heads of all rooms, when something may have been lost in any.
     async fn compare_if_needed(&mut self) {
-        if !self.core.link.is_reachable() || !self.core.pulse.compare.swap(false, Ordering::Relaxed) {
+        if !self.shard.is_reachable() || !self.shard.pulse.compare.swap(false, Ordering::Relaxed) {
             return;
         }
-        for names in self.core.rooms.names().chunks(BATCH) {
+        for names in self.own(self.core.rooms.names()).chunks(BATCH) {
             let tails = names.iter().filter_map(|name| {
                 let followed = self.core.rooms.get(name.as_str())?;
                 let tail = followed.tail();
@@ -278,7 +283,7 @@ impl Probe {
             });
             let tails: Vec<_> = tails.collect();
             if !self.compare(&tails, true).await {
-                self.core.pulse.compare.store(true, Ordering::Relaxed);
+                self.shard.pulse.compare.store(true, Ordering::Relaxed);
                 return;
             }
         }
@@ -286,13 +291,14 @@ impl Probe {
 
     /// Compares the heads of some rooms that have been quiet since the last round.
     async fn compare_quiet(&mut self) {
-        if !self.core.link.is_reachable() {
+        if !self.shard.is_reachable() {
             return;
         }
         if self.round.is_empty() {
-            self.round = self.core.rooms.names();
+            self.round = self.own(self.core.rooms.names());
         }
-        let share = HEADS_PER_SECOND * self.core.probe_interval.as_millis() as usize / 1000;
+        let shards = self.core.link.map().map_or(1, |map| map.shards().len().max(1));
+        let share = HEADS_PER_SECOND * self.core.probe_interval.as_millis() as usize / 1000 / shards;
         let some = self.round.split_off(self.round.len().saturating_sub(share.clamp(1, BATCH)));
         let mut quiet = Vec::new();
         for name in &some {
@@ -311,7 +317,7 @@ impl Probe {
     async fn compare(&self, rooms: &[(Arc<Followed>, u64)], eager: bool) -> bool {
         let names: Vec<RoomName> = rooms.iter().map(|(followed, _)| followed.name.clone()).collect();
         // The next nonce must not wait long for this.
-        let heads = timeout(self.patience(), self.core.link.heads(&names)).await;
+        let heads = timeout(self.patience(), self.core.link.heads(&self.shard, &names)).await;
         let heads = heads.unwrap_or_else(|_| Err(BusError::unavailable("no answer in time")));
         match heads {
             Ok(heads) => {

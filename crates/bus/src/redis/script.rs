@@ -10,6 +10,8 @@ use fred::{
     types::{Key, Value},
 };
 
+use super::call::{Around, Reply, pipelined};
+
 /// What every script begins with.
 const HEAD: &str = include_str!("head.lua");
 
@@ -24,16 +26,18 @@ impl Script {
         Self { text: format!("{HEAD}\n{body}"), hash: OnceLock::new() }
     }
 
-    /// Calls it. Redis has forgotten its scripts after a restart, a failover or a flush of them: then they are
-    /// loaded and the call is made again, which is safe, for the first one did nothing.
+    /// Calls it. Redis has forgotten its scripts after a restart, a failover or a flush of them, and no shard knows
+    /// what another was told: then they are loaded and the call is made again, which is safe, for the first one did
+    /// nothing.
     pub(super) async fn call(
         &self,
         client: &Client,
-        keys: Vec<Key>,
-        args: Vec<Value>,
-    ) -> Result<Value, Error> {
+        keys: &[Key],
+        args: &[Value],
+        around: Around,
+    ) -> Result<Reply, Error> {
         if let Some(hash) = self.hash.get() {
-            match client.evalsha(hash.clone(), keys.clone(), args.clone()).await {
+            match evaluate(client, hash, keys, args, around).await {
                 Err(error) if error.details().starts_with("NOSCRIPT") => {}
                 answer => return answer,
             }
@@ -41,6 +45,21 @@ impl Script {
         let hash: Str = client.script_load(self.text.as_str()).await?;
         // The hash of a text is always the same, so it does not matter who was first.
         let _ = self.hash.set(hash.clone());
-        client.evalsha(hash, keys, args).await
+        evaluate(client, &hash, keys, args, around).await
     }
+}
+
+async fn evaluate(
+    client: &Client,
+    hash: &Str,
+    keys: &[Key],
+    args: &[Value],
+    around: Around,
+) -> Result<Reply, Error> {
+    let mut all: Vec<Value> = Vec::with_capacity(2 + keys.len() + args.len());
+    all.push(hash.clone().into());
+    all.push(i64::try_from(keys.len()).unwrap_or(i64::MAX).into());
+    all.extend(keys.iter().cloned().map(Value::from));
+    all.extend(args.iter().cloned());
+    pipelined(client, "EVALSHA", all, around).await
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bus::{
-    Bus, BusError, ReadFrom, RedisBus, RedisConfig,
+    Ack, Bus, BusError, ReadFrom, RedisBus, RedisConfig,
     conformance::{self, append, append_many, bodies, follow, message, read, room, until},
 };
 use conformance::room as another_room;
@@ -234,6 +234,15 @@ async fn a_wrong_password_is_told_without_it() {
     let right = connect("correct").await;
     until_up(&right, true).await;
     append(&right, &room("password"), "a").await;
+}
+
+/// Every append would be refused, so it is better said at the start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promise_that_needs_replicas_is_refused_without_them() {
+    let redis = Redis::start().await;
+    let config = RedisConfig { ack: Ack::Replicated(1), ..RedisConfig::new(&redis.url(), "test", RETENTION) };
+    let Err(BusError::Config(line)) = RedisBus::connect(config).await else { panic!("it was taken") };
+    assert!(line.contains("has 0 replicas"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

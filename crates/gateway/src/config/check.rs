@@ -2,7 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, Secret};
+use super::{Ack, Config, Secret};
 use crate::auth::origin;
 
 /// A setting that is wrong.
@@ -62,6 +62,11 @@ fn together(config: &Config) -> Result<(), Complaint> {
             config.limits.frame_bytes >= config.limits.data_bytes + 1024,
             "limits.frame_bytes",
             "at least limits.data_bytes and 1024 more, for what stands around a message's data",
+        ),
+        (
+            config.history.ack == Ack::Local || config.redis_url.is_some(),
+            "history.ack",
+            "local while there is no redis_url (CHORUS_REDIS_URL): memory has no replicas",
         ),
         (config.tail.node_bytes >= config.tail.bytes, "tail.node_bytes", "at least tail.bytes"),
         (weak != Some("auth.jwt_secret"), "auth.jwt_secret", LONG_SECRET),

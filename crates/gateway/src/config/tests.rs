@@ -262,6 +262,21 @@ fn development_stays_on_this_machine() {
 }
 
 #[test]
+fn an_acknowledgement_of_replicas_needs_a_redis() {
+    let error = error_of(&[("CHORUS_HISTORY_ACK", "replicated"), ("CHORUS_JWT_SECRET", KEY)]);
+    assert!(
+        error.starts_with("history.ack = \"replicated\" (from CHORUS_HISTORY_ACK): expected local"),
+        "{error}"
+    );
+    let error = error_of(&[("CHORUS_HISTORY_ACK", "both")]);
+    assert!(error.ends_with("expected local or replicated"), "{error}");
+    let url = "redis-sentinel://u:p@a:26379,b:26379/chorus";
+    let right = [("CHORUS_HISTORY_ACK", "replicated"), ("CHORUS_JWT_SECRET", KEY), ("CHORUS_REDIS_URL", url)];
+    let config = Config::load(&environment(&right)).unwrap();
+    assert_eq!((config.history.ack, config.history.ack_replicas), (Ack::Replicated, 1));
+}
+
+#[test]
 fn what_is_printed_can_be_read_again_and_has_no_secret() {
     let config = Config::load(&environment(&[
         ("CHORUS_REDIS_URL", "redis://chat:hunter2@db:6379"),

@@ -188,7 +188,11 @@ async fn a_storm_of_resumes_reads_the_log_by_room_and_not_by_client() {
     }
     let reads = log_reads(&cluster.redis) - before;
     println!("{} resumes cost Redis {reads} reads of the log", CLIENTS * ROOMS.len());
-    assert!(reads <= 2 * ROOMS.len() as i64, "{reads} reads for {} resumes", CLIENTS * ROOMS.len());
+    assert!(
+        usize::try_from(reads).unwrap() <= 2 * ROOMS.len(),
+        "{reads} reads for {} resumes",
+        CLIENTS * ROOMS.len()
+    );
 }
 
 /// How often a log was read since Redis started: the read script looks for the oldest event with one XRANGE, and for

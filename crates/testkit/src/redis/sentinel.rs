@@ -1,0 +1,116 @@
+//! A primary and its replicas, watched by sentinels.
+
+use std::{fs, process::Command};
+
+use tempfile::TempDir;
+
+use super::{Redis, cluster::text};
+use crate::{PATIENCE, Process, find_program, free_port, until};
+
+const MISSING: &str = "redis-sentinel is not installed: run \"cargo xtask test\" (installs it by apt when root) or \"apt-get install redis-sentinel\"";
+
+/// What the sentinels call the primary.
+const SERVICE: &str = "chorus";
+
+/// One primary, two replicas and three sentinels on free loopback ports.
+#[derive(Debug)]
+pub struct RedisSentinel {
+    sentinels: Vec<(Process, u16)>,
+    /// The data nodes, in the order of their starting. Which of them is the primary changes with every failover.
+    pub nodes: Vec<Redis>,
+    _dir: TempDir,
+}
+
+impl RedisSentinel {
+    /// Starts them, and waits until every sentinel knows of all the others.
+    pub async fn start() -> Self {
+        let primary = Redis::start_with(&["repl-diskless-sync-delay 0"]).await;
+        let of = format!("replicaof 127.0.0.1 {}", primary.port());
+        let mut nodes = vec![primary];
+        for _ in 0..2 {
+            nodes.push(Redis::start_with(&["repl-diskless-sync-delay 0", &of]).await);
+        }
+        let Some(program) = find_program("redis-sentinel") else { panic!("{MISSING}") };
+        let dir = tempfile::Builder::new().prefix("chorus-sentinel-").tempdir().expect("a directory");
+        let mut sentinels = Vec::new();
+        for number in 0..3 {
+            let port = free_port();
+            let file = dir.path().join(format!("sentinel-{number}.conf"));
+            let conf = format!(
+                "port {port}\nbind 127.0.0.1\ndir \"{}\"\n\
+                 sentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
+                 sentinel down-after-milliseconds {SERVICE} 700\n\
+                 sentinel failover-timeout {SERVICE} 3000\n",
+                dir.path().display(),
+                nodes[0].port(),
+            );
+            fs::write(&file, conf).expect("sentinel.conf can be written");
+            let mut command = Command::new(&program);
+            command.arg(&file);
+            let process = Process::spawn(&format!("sentinel-{number}"), &mut command, dir.path());
+            sentinels.push((process, port));
+        }
+        let all = Self { sentinels, nodes, _dir: dir };
+        all.until_level(2).await;
+        all
+    }
+
+    /// `redis-sentinel://…/chorus`, naming every sentinel.
+    pub fn url(&self) -> String {
+        let hosts: Vec<String> = self.sentinels.iter().map(|(_, port)| format!("127.0.0.1:{port}")).collect();
+        format!("redis-sentinel://{}/{SERVICE}", hosts.join(","))
+    }
+
+    /// Which node is the primary, as the first sentinel says.
+    pub fn primary(&self) -> usize {
+        let port = self.ask(0, "port").expect("a sentinel that answers");
+        let found = self.nodes.iter().position(|node| node.port().to_string() == port);
+        found.expect("a primary of ours")
+    }
+
+    /// Has the sentinels make another node the primary, though nothing is wrong.
+    pub fn failover(&self) {
+        self.sentinel(0, &["SENTINEL", "FAILOVER", SERVICE]).expect("a failover");
+    }
+
+    /// Waits until every sentinel names another primary than this one.
+    pub async fn until_primary_is_not(&self, node: usize) {
+        let before = self.nodes[node].port().to_string();
+        for number in 0..self.sentinels.len() {
+            until(PATIENCE, "another primary", async || match self.ask(number, "port") {
+                Ok(port) if port != before => Ok(()),
+                seen => Err(format!("{seen:?}")),
+            })
+            .await;
+        }
+    }
+
+    /// Waits until the sentinels know each other and the primary has so many replicas that are level.
+    pub async fn until_level(&self, replicas: usize) {
+        for number in 0..self.sentinels.len() {
+            until(PATIENCE, "the sentinels to know everybody", async || {
+                let seen = (self.ask(number, "num-other-sentinels")?, self.ask(number, "num-slaves")?);
+                if seen == ("2".to_owned(), "2".to_owned()) { Ok(()) } else { Err(format!("{seen:?}")) }
+            })
+            .await;
+        }
+        until(PATIENCE, "level replicas", async || {
+            let primary = &self.nodes[self.primary()];
+            let info = text(&primary.try_command(&["INFO", "replication"]).map_err(|e| e.to_string())?);
+            if info.matches("state=online").count() >= replicas { Ok(()) } else { Err(info) }
+        })
+        .await;
+    }
+
+    /// What a sentinel says of the primary.
+    fn ask(&self, number: usize, field: &str) -> Result<String, String> {
+        let answer = self.sentinel(number, &["SENTINEL", "MASTER", SERVICE])?;
+        let pairs: Vec<String> = redis::from_redis_value(answer).map_err(|error| error.to_string())?;
+        let at = pairs.chunks(2).find(|pair| pair[0] == field).map(|pair| pair[1].clone());
+        at.ok_or_else(|| format!("no {field}"))
+    }
+
+    fn sentinel(&self, number: usize, args: &[&str]) -> Result<redis::Value, String> {
+        super::run(self.sentinels[number].1, args).map_err(|error| error.to_string())
+    }
+}
