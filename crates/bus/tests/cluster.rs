@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use bus::{
     Ack, Bus,
-    conformance::{self, Recorder, append, follow, room},
+    conformance::{self, Recorder, append, append_many, follow, room},
 };
 use bytes::Bytes;
 use faults::{Nodes, Talk, node, until_up};
-use proto::RoomName;
+use proto::{RoomName, server::ResetReason};
 use testkit::RedisCluster;
 
 #[path = "shared/faults.rs"]
@@ -176,6 +176,38 @@ async fn subscribers_that_are_killed_lose_nothing() {
         talk.more().await;
     }
     assert_eq!(talk.end(true).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_that_loses_something_is_told() {
+    let mut cluster = RedisCluster::start().await;
+    let (one, other) = (node(&cluster.url(), Ack::Local).await, node(&cluster.url(), Ack::Local).await);
+    let room = room("forked");
+    let (here, _here) = follow(&one, &room).await;
+    let (there, _there) = follow(&other, &room).await;
+    let primary = cluster.primary_of(cluster.slot(&format!("chat:{room}")));
+    let replica = cluster.replica_of(primary);
+    append(&one, &room, "kept").await;
+    cluster.nodes[primary].command(&["WAIT", "1", "5000"]);
+    // A password that is not wanted is refused, and the replica copies no more.
+    cluster.nodes[replica].command(&["CONFIG", "SET", "masterauth", "unwanted"]);
+    cluster.nodes[primary].command(&["CLIENT", "KILL", "TYPE", "replica"]);
+    append_many(&one, &room, "lost", 3).await;
+    for recorder in [&here, &there] {
+        recorder.until_last("lost3").await;
+    }
+    cluster.nodes[primary].kill().await;
+    conformance::until("another primary", async || {
+        let appended = one.append(&room, conformance::message("after")).await;
+        appended.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
+    for recorder in [&here, &there] {
+        recorder.until_last("after").await;
+        assert_eq!(recorder.bodies(), ["kept", "after"]);
+        let resets: Vec<_> = recorder.resets().into_iter().map(|(to, reason)| (to.seq, reason)).collect();
+        assert_eq!(resets, [(1, ResetReason::Forked)]);
+    }
 }
 
 /// Without replicas no append can be confirmed, and none is said to be.
