@@ -4,13 +4,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::time::timeout;
 
 use super::crowd::{Clock, Doors, ROOMS, room};
 use super::history::{Log, Logged, Place};
 use super::watch::Watch;
-use crate::{Gateway, GatewayOptions, PATIENCE, Proxy, Redis, free_port};
+use crate::{Gateway, GatewayOptions, PATIENCE, Proxy, Redis, Request, free_port};
+
+/// A gateway that takes longer to say how it is hangs.
+const SOON: Duration = Duration::from_secs(2);
 
 /// What stands behind the gateways.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,11 +168,15 @@ impl Arena {
         seat.awake.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until every gateway is ready.
-    pub async fn ready(&self) {
-        for gateway in self.seats.iter().filter_map(|seat| seat.gateway.as_ref()) {
-            gateway.ready().await;
+    /// The first gateway that does not say soon that it is ready.
+    pub async fn unready(&self) -> Option<Arc<str>> {
+        for seat in &self.seats {
+            let answer = timeout(SOON, Request::get("/readyz").try_send(seat.addr)).await;
+            if !answer.is_ok_and(|answer| answer.is_ok_and(|response| response.status == 200)) {
+                return Some(Arc::clone(&seat.name));
+            }
         }
+        None
     }
 
     /// All that the gateways have logged, by node.

@@ -17,6 +17,8 @@ use crate::Fate;
 const SMALL_BUFFER: &str = "pubsub 64kb 32kb 1";
 const PADDING: usize = 4000;
 const LARGE_PADDING: usize = 14_000;
+/// By then it has cut somebody, or will not.
+const BUFFER_FILLS_MS: u64 = 5000;
 /// As Redis has it by default.
 const USUAL_BUFFER: &str = "pubsub 32mb 8mb 60";
 
@@ -201,7 +203,18 @@ impl Nemesis {
                 redis.command(&["CONFIG", "SET", "client-output-buffer-limit", SMALL_BUFFER]);
                 arena.seats.iter().for_each(|seat| seat.proxy.treat(Fate::Pass, Fate::Throttle(40_000)));
                 crowd.pad(LARGE_PADDING);
-                self.last(3000, 5000).await;
+                let before = subscribers(arena);
+                for _ in 0..BUFFER_FILLS_MS / 100 {
+                    self.last(100, 100).await;
+                    if subscribers(arena) != before {
+                        break;
+                    }
+                }
+                if subscribers(arena) == before {
+                    // The nodes had noticed the slow network, and said no to what would have filled the buffer.
+                    eprintln!("{:>8} ms  no subscriber was cut", self.clock.now());
+                }
+                self.last(500, 3000).await;
                 crowd.pad(0);
                 arena.seats.iter().for_each(|seat| seat.proxy.treat(Fate::Pass, Fate::Pass));
                 redis.command(&["CONFIG", "SET", "client-output-buffer-limit", USUAL_BUFFER]);
@@ -277,6 +290,16 @@ impl Nemesis {
         }
         Expectation { up: nodes(arena, |_| true), ..Expectation::default() }
     }
+}
+
+/// The connections that subscribe, by their ids.
+fn subscribers(arena: &Arena) -> Vec<String> {
+    let list = arena.redis.command(&["CLIENT", "LIST", "TYPE", "pubsub"]);
+    let list: String = redis::from_redis_value(list).expect("a list of clients is text");
+    let mut ids: Vec<String> =
+        list.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect();
+    ids.sort();
+    ids
 }
 
 fn nodes(arena: &Arena, which: impl Fn(usize) -> bool) -> Vec<std::sync::Arc<str>> {

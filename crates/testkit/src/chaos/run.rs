@@ -72,9 +72,7 @@ pub async fn run(options: &Options) -> Outcome {
         let until = clock.now();
         violations.extend(recovered(&crowd, clock, fault.name()).await.err());
         let recovered = clock.now();
-        if violations.is_empty() {
-            arena.ready().await;
-        }
+        violations.extend(ready(&arena, clock, fault.name()).await.err());
         eprintln!(
             "{:>8} ms  {}: {} ms, recovered after {} ms",
             from,
@@ -105,6 +103,19 @@ pub async fn run(options: &Options) -> Outcome {
 async fn recovered(crowd: &Crowd, clock: Clock, what: &str) -> Result<(), Violation> {
     let since = clock.now();
     awaited(clock, &format!("live delivery after {what}"), || crowd.stale(since)).await
+}
+
+/// Waits until every gateway says that it is ready.
+async fn ready(arena: &Arena, clock: Clock, what: &str) -> Result<(), Violation> {
+    let began = clock.now();
+    while let Some(node) = arena.unready().await {
+        if clock.now() - began > RECOVERY.as_millis() as u64 {
+            let what = format!("not ready, or no answer, {RECOVERY:?} after {what}");
+            return Err(Violation { kind: Kind::NotRecovered, at: began, who: node, what });
+        }
+        sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 /// Waits until every message has its `ok`, and everyone stands where the logs end.
