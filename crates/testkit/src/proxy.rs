@@ -9,8 +9,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What the proxy's own sockets hold at most, in bytes: a throttled stream must be felt at its source. Not less than
-/// a few segments of the loopback (64 KiB each), or the kernel itself stalls the stream for seconds.
+/// What the proxy's own sockets hold at most, in bytes: a throttled stream must be felt at its source.
+/// Room for a few of the loopback's segments (64 KiB each), so that a path that is to pass is not itself slow.
 const BUFFER: u32 = 256 * 1024;
 
 /// What is passed on at once.
