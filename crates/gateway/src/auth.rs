@@ -56,9 +56,3 @@ pub async fn identify(
         Credential::Ticket(ticket) => ticket::redeem(bus, ticket.expose()).await,
     }
 }
-
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    since.as_millis() as u64
-}

@@ -9,14 +9,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 use proto::{Epoch, Position, RoomName};
 use tokio::sync::OnceCell;
 
-use crate::{config::TailConfig, connection::Connection, metrics::Metrics};
+use crate::{clock::unix_ms, config::TailConfig, connection::Connection, metrics::Metrics};
 
 mod echo;
 mod members;
@@ -221,9 +221,4 @@ impl Drop for Room {
         let bytes = self.tail.get_mut().bytes();
         self.uncount(bytes);
     }
-}
-
-/// Milliseconds since 1970.
-pub fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }

@@ -7,8 +7,11 @@ use proto::{UserId, depth};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{AuthError, Identity, now_ms, rights::Grants};
-use crate::config::{Config, ConfigError};
+use super::{AuthError, Identity, rights::Grants};
+use crate::{
+    clock::unix_ms,
+    config::{Config, ConfigError},
+};
 
 /// Checks tokens, and makes them where this node has the key: see `chorus token` and development mode.
 pub struct Authenticator {
@@ -58,7 +61,7 @@ struct Payload {
 impl Claims {
     /// A token for `user` that is good for `ttl_seconds`.
     pub fn new(user: UserId, ttl_seconds: u64) -> Self {
-        let iat = now_ms() / 1000;
+        let iat = unix_ms() / 1000;
         Self {
             sub: user,
             exp: iat.saturating_add(ttl_seconds),
@@ -115,7 +118,7 @@ impl Authenticator {
 
     /// Makes an identity of a token.
     pub fn verify(&self, token: &str) -> Result<Identity, AuthError> {
-        self.verify_at(token, now_ms())
+        self.verify_at(token, unix_ms())
     }
 
     fn verify_at(&self, token: &str, now_ms: u64) -> Result<Identity, AuthError> {

@@ -11,7 +11,7 @@ use proto::{
 };
 
 use super::writable_room;
-use crate::{auth::Identity, room::unix_ms, session::Session, socket::frame};
+use crate::{auth::Identity, clock::unix_ms, session::Session, socket::frame};
 
 /// Appends a message. The answer comes when the log's does; the reader goes on meanwhile.
 pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>, message: Message<'_>) {

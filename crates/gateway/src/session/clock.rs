@@ -6,7 +6,7 @@ use proto::{Close, server::Expiring};
 use tokio::time::{self, Instant};
 
 use super::Session;
-use crate::{connection::End, room::unix_ms, socket::frame};
+use crate::{clock::unix_ms, connection::End, socket::frame};
 
 /// How long before its end a client is told that its token expires.
 const EXPIRING_NOTICE: Duration = Duration::from_secs(30);
