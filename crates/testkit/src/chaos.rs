@@ -4,7 +4,7 @@
 //! | module | subject |
 //! | --- | --- |
 //! | `run` | faults one after the other, and then the judgement |
-//! | `arena` | what the faults happen to: Redis, the gateways, a proxy between |
+//! | `arena` | what the faults happen to: a Redis of some shape, the gateways, proxies between |
 //! | `fault`, `nemesis` | what can go wrong, and whoever does it |
 //! | `crowd` | the clients |
 //! | `watch` | asks the nodes how they are |

@@ -134,7 +134,8 @@ impl Link {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            let detour = Detour::of(&error).filter(|_| began.elapsed() < self.patience);
+            let detour =
+                Detour::of(&error, shard.server.as_ref()).filter(|_| began.elapsed() < self.patience);
             match detour {
                 None => return Err(unavailable(error)),
                 Some(Detour::Ask(server)) => {
@@ -268,7 +269,7 @@ impl Link {
         for (room, answer) in rooms.iter().zip(answers) {
             heads.push(match answer {
                 // It is on its way to another shard, one of the few.
-                Err(error) if Detour::of(&error).is_some() => self.head(room).await,
+                Err(error) if Detour::of(&error, shard.server.as_ref()).is_some() => self.head(room).await,
                 answer => answer.map_err(unavailable).and_then(answer::position),
             });
         }
@@ -287,7 +288,7 @@ impl Link {
         let channel: &str = &shard.own_channel();
         let call = Call::Command(self.publish_command(), vec![channel.into(), Value::Bytes(payload)]);
         match call.send(&shard.commands, Around::default()).await {
-            Err(error) if matches!(Detour::of(&error), Some(Detour::Moved(..))) => {
+            Err(error) if matches!(Detour::of(&error, shard.server.as_ref()), Some(Detour::Moved(..))) => {
                 self.is_stale();
                 Ok(())
             }

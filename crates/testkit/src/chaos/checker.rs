@@ -212,7 +212,9 @@ impl Checker<'_> {
         for history in self.evidence.histories {
             for entry in &history.entries {
                 let What::Acked { room, id, place } = &entry.what else { continue };
-                let excused = |loss: &Loss| entry.at >= loss.from && entry.at <= loss.until + LATE_OK_MS;
+                let excused = |loss: &Loss| {
+                    loss.acknowledged && entry.at >= loss.from && entry.at <= loss.until + LATE_OK_MS
+                };
                 let next = logs.get(&**room).and_then(|logs| logs.iter().find(|(log, _)| log.at >= entry.at));
                 let Some((log, names)) = next else { continue };
                 let first = log.events.first().map_or(log.head.seq + 1, |event| event.place.seq);

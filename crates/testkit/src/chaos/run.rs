@@ -73,6 +73,7 @@ pub async fn run(options: &Options) -> Outcome {
         violations.extend(recovered(&crowd, clock, fault.name()).await.err());
         let recovered = clock.now();
         violations.extend(ready(&arena, clock, fault.name()).await.err());
+        arena.store.whole().await;
         eprintln!(
             "{:>8} ms  {}: {} ms, recovered after {} ms",
             from,

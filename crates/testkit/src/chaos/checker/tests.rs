@@ -50,7 +50,7 @@ impl Run {
     /// Redis loses everything after `seq`, and the log goes on with another event in the next one's place.
     fn fork_after(&mut self, seq: u64) {
         let other = Logged { place: place("a.1", seq + 1), from: "alice".into(), id: id(99) };
-        self.losses.push(Loss { from: (seq + 1) * 10, until: 100 });
+        self.losses.push(Loss { from: (seq + 1) * 10, until: 100, acknowledged: true });
         for history in &mut self.histories {
             let reset =
                 What::Reset { room: "lobby".into(), place: place("a.0", seq), reason: "forked".into() };
@@ -252,7 +252,7 @@ fn a_fork_that_one_was_not_told_of_is_caught() {
 #[test]
 fn a_new_log_that_one_was_not_told_of_is_caught() {
     let mut run = Run::good();
-    run.losses.push(Loss { from: 80, until: 90 });
+    run.losses.push(Loss { from: 80, until: 90, acknowledged: true });
     run.logs.push(Log { at: 120, room: "lobby".into(), head: place("b.0", 0), events: Vec::new() });
     assert_eq!(run.found(), [Kind::Untold]);
 }
