@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::checker::{Kind, Violation};
@@ -91,15 +91,9 @@ pub fn always(histories: &[History], watched: &[Watched]) -> Vec<Violation> {
     let stays: Vec<Stay<'_>> = histories.iter().flat_map(stays).collect();
     deaf(histories, &stays, watched, &mut found);
     for node in watched {
-        let (mut arrivals, mut acks) = (Vec::new(), Vec::new());
-        for stay in stays.iter().filter(|stay| *stay.node == *node.node) {
-            arrivals.extend(&stay.events);
-            acks.extend(&stay.acks);
-        }
-        arrivals.sort_unstable();
-        acks.sort_unstable();
+        let own: Vec<&Stay<'_>> = stays.iter().filter(|stay| *stay.node == *node.node).collect();
         for (sign, good) in SIGNS {
-            false_alarms(node, sign, good, [&arrivals, &acks], &mut found);
+            false_alarms(node, sign, good, &own, &mut found);
         }
     }
     found
@@ -218,12 +212,13 @@ fn deaf(histories: &[History], stays: &[Stay<'_>], watched: &[Watched], found: &
     }
 }
 
-/// A node said for a while that it was not ready, and all that time appends and deliveries went on without a pause.
+/// A node said for a while that it was not ready, and all that time appends went on, and deliveries in every room,
+/// without a pause. With several primaries one of them alone may be out of reach, and only its rooms pause.
 fn false_alarms(
     node: &Watched,
     sign: &str,
     good: fn(&Sample) -> bool,
-    both_ways: [&[u64]; 2],
+    stays: &[&Stay<'_>],
     found: &mut Vec<Violation>,
 ) {
     for alarm in node.samples.chunk_by(|one, next| good(one) == good(next) && next.at - one.at < ALARM_MS) {
@@ -231,12 +226,18 @@ fn false_alarms(
         if good(&alarm[0]) || until - from < ALARM_MS {
             continue;
         }
-        let pauses = |times: &&[u64]| {
-            let inside = times.iter().copied().filter(|at| (from..until).contains(at));
-            let times: Vec<u64> = std::iter::once(from).chain(inside).chain([until]).collect();
+        let mut rooms: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for stay in stays.iter().filter(|stay| stay.from < until && stay.until > from) {
+            rooms.entry(stay.room).or_default().extend(&stay.events);
+        }
+        let acks: Vec<u64> = stays.iter().flat_map(|stay| &stay.acks).copied().collect();
+        let pauses = |times: &Vec<u64>| {
+            let mut times: Vec<u64> =
+                times.iter().copied().filter(|at| (from..until).contains(at)).chain([from, until]).collect();
+            times.sort_unstable();
             times.windows(2).any(|pair| pair[1] - pair[0] > PAUSE_MS)
         };
-        if !both_ways.iter().any(pauses) {
+        if !rooms.is_empty() && !rooms.values().chain([&acks]).any(pauses) {
             let what = format!("{sign} was bad until {until} ms, while appends and deliveries went on");
             found.push(Violation { kind: Kind::FalseAlarm, at: from, who: Arc::clone(&node.node), what });
         }

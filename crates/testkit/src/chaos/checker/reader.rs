@@ -76,7 +76,10 @@ impl<'a> Reader<'a> {
                 self.close(at, facts, out);
                 self.told(reason, at, losses, out);
                 match reason.as_str() {
-                    "forked" => self.take_back(place),
+                    "forked" => {
+                        self.must_be_gone(at, place, facts, out);
+                        self.take_back(place);
+                    }
                     // What came before still counts.
                     "trimmed" => self.begin_at(place),
                     _ => {
@@ -188,6 +191,17 @@ impl<'a> Reader<'a> {
         self.names.retain(|_, seq| *seq <= place.seq);
         self.start = self.start.min(place.seq);
         self.stand = Some(place);
+    }
+
+    /// It was told that it stood on a branch that is gone: where it stood, nothing of that may be in the log that was
+    /// read last. A server that is replaced without a loss costs nobody anything.
+    fn must_be_gone(&self, at: u64, to: &Place, facts: &Facts<'a>, out: &mut Vec<Violation>) {
+        let Some(stand) = self.stand else { return };
+        let there = facts.last.get(self.room).and_then(|(_, places)| places.get(&stand.seq));
+        if there == Some(&stand) {
+            let what = format!("forked to {to}, though {stand}, where it stood, is in the log");
+            self.found(Kind::NeedlessReset, at, what, out);
+        }
     }
 
     /// It was told that something is gone: that must be so, once for each loss.

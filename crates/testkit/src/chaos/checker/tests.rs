@@ -281,3 +281,24 @@ fn a_close_that_tells_to_stay_away_is_caught() {
     run.bob().push(Entry { at: 99, what: close });
     assert_eq!(run.found(), [Kind::Expelled]);
 }
+
+/// With `ok`s of all replicas a failover may lose what was seen without an `ok`, and that alone.
+#[test]
+fn an_ok_that_a_failover_lost_is_caught_where_replicas_had_to_have_it() {
+    let mut run = Run::good();
+    run.fork_after(4);
+    run.losses[0].acknowledged = false;
+    assert_eq!(run.found(), [Kind::FalseOk]);
+    run.histories[0].entries.retain(|it| !matches!(&it.what, What::Acked { place, .. } if place.seq > 4));
+    assert_eq!(run.found(), []);
+}
+
+/// Another server, and nothing lost: nobody may be told anything.
+#[test]
+fn a_fork_that_took_nothing_is_caught() {
+    let mut run = Run::good();
+    run.losses.push(Loss { from: 80, until: 90, acknowledged: true });
+    let reset = What::Reset { room: "lobby".into(), place: place("a.0", 4), reason: "forked".into() };
+    run.bob().push(Entry { at: 95, what: reset });
+    assert!(run.found().contains(&Kind::NeedlessReset), "{:?}", run.found());
+}

@@ -57,6 +57,24 @@ fn an_alarm_while_all_goes_well_is_caught() {
     assert_eq!(kinds(&always(&[listener(|_| true)], &[saying(out)])), [Kind::FalseAlarm]);
 }
 
+/// One of several primaries is out of reach: its rooms pause, and the others go on.
+#[test]
+fn an_alarm_for_one_of_several_rooms_passes() {
+    let out = |at: u64| (3000..8000).contains(&at);
+    let mut elsewhere = listener(|at| !out(at));
+    elsewhere.user = "bob".into();
+    for entry in &mut elsewhere.entries {
+        let (What::Joined { room, .. } | What::Acked { room, .. } | What::Event { room, .. }) =
+            &mut entry.what
+        else {
+            continue;
+        };
+        *room = "elsewhere".into();
+    }
+    elsewhere.entries.retain(|entry| !matches!(entry.what, What::Acked { .. }));
+    assert_eq!(kinds(&always(&[listener(|_| true), elsewhere], &[saying(out)])), []);
+}
+
 #[test]
 fn what_a_fault_demands_is_compared() {
     let node: Arc<str> = "node-0".into();
