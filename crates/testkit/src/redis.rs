@@ -96,7 +96,9 @@ impl Redis {
         let mut process = self.process.take().expect("this Redis is running");
         until(PATIENCE, "redis-server to stop", async || {
             process.signal(Signal::TERM);
-            tokio::time::timeout(AGAIN, process.exited(PATIENCE)).await.map_err(|_| "still running".to_owned())
+            tokio::time::timeout(AGAIN, process.exited(PATIENCE))
+                .await
+                .map_err(|_| "still running".to_owned())
         })
         .await;
     }

@@ -206,14 +206,13 @@ impl RedisCluster {
     }
 
     /// Moves a slot with its keys to another primary, as `redis-cli --cluster reshard` does. `between` is called
-    /// while half of its keys are there and half here.
-    pub async fn move_slot(&self, slot: u16, to: usize, between: impl AsyncFnOnce()) {
+    /// whenever a key has been moved: while some are there and some here, and when all are there and the slot is not.
+    pub async fn move_slot(&self, slot: u16, to: usize, mut between: impl AsyncFnMut()) {
         let from = self.primary_of(slot);
         let (from_id, to_id, slot) = (self.id(from), self.id(to), slot.to_string());
         let (source, target) = (&self.nodes[from], &self.nodes[to]);
         target.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]);
         source.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
-        let mut between = Some(between);
         loop {
             let keys: Vec<String> =
                 redis::from_redis_value(source.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "1"]))
@@ -227,9 +226,7 @@ impl RedisCluster {
                 moved.map_err(|error| error.to_string())
             })
             .await;
-            if let Some(between) = between.take() {
-                between().await;
-            }
+            between().await;
         }
         target.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
         // One that gave away its last slot may have become a replica by now, and knows already.

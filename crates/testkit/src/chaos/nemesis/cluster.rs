@@ -49,9 +49,9 @@ impl Nemesis {
         Expectation::default()
     }
 
-    /// Half of a room's keys are here and half are there for a while.
+    /// Some of a room's keys are here and some are there for a while, and then all of them are there.
     async fn move_slot(&mut self, cluster: &RedisCluster, slot: u16, to: usize) {
-        let between = Duration::from_millis(self.random.within(0..=1500));
+        let between = Duration::from_millis(self.random.within(0..=600));
         cluster.move_slot(slot, to, async || sleep(between).await).await;
     }
 }
