@@ -168,7 +168,7 @@ impl Core {
         self.tasks.spawn(subscriber::run(core, own, subscribed));
         let (core, own) = both();
         self.tasks.spawn(probe::run(core, own));
-        self.tasks.spawn(watch_commands(Arc::clone(shard), connected));
+        self.tasks.spawn(watch_commands(Arc::clone(self), Arc::clone(shard), connected));
         for client in shard.clients() {
             self.tasks.spawn(keep_connected(shard.closing.clone(), client.clone()));
         }
@@ -302,7 +302,7 @@ async fn keep_connected(closing: CancellationToken, client: Client) {
 }
 
 /// Has the path probed at once when the commands' connection is there again, and remembers why it is not.
-async fn watch_commands(shard: Arc<Shard>, mut connected: broadcast::Receiver<Server>) {
+async fn watch_commands(core: Arc<Core>, shard: Arc<Shard>, mut connected: broadcast::Receiver<Server>) {
     let mut errors = shard.commands.error_rx();
     let mut first = true;
     let watch = async {
@@ -322,6 +322,8 @@ async fn watch_commands(shard: Arc<Shard>, mut connected: broadcast::Receiver<Se
                 error = errors.recv() => {
                     if let Ok((error, _)) = error {
                         shard.set_trouble(Some(error.to_string()));
+                        // It may be none of the primaries any more.
+                        core.link.is_stale();
                     }
                 }
             }

@@ -25,9 +25,9 @@ pub mod report;
 pub mod run;
 pub mod watch;
 
-pub use arena::Shape;
+pub use arena::{Oks, Shape};
 pub use checker::{Kind, Violation};
-pub use fault::{Fault, SHORT, deck};
+pub use fault::{Fault, SHORT, SHORT_CLUSTER, SHORT_SENTINEL, deck};
 pub use random::Random;
 pub use report::{Row, Table};
 pub use run::{Options, Outcome, run};

@@ -141,6 +141,13 @@ pub const SHORT: &[Fault] = &[
     Fault::GatewayDrained,
 ];
 
+/// The same for a cluster.
+pub const SHORT_CLUSTER: &[Fault] =
+    &[Fault::SlotsMoved, Fault::PrimaryKilled, Fault::FailoverAsked, Fault::RepliesLost, Fault::ClusterGrows];
+
+/// The same for sentinels.
+pub const SHORT_SENTINEL: &[Fault] = &[Fault::SentinelKilled, Fault::PrimaryKilled, Fault::SubscribersCut];
+
 /// So many faults in an order that the seed decides: all that the shape knows once, then all again. Only those whose names
 /// hold `only`; none when there is no such fault.
 pub fn deck(shape: Shape, only: &str, count: usize, random: &mut Random) -> Vec<Fault> {

@@ -19,6 +19,7 @@ use super::fault::Fault;
 use super::health::Expectation;
 use super::history::{Log, Loss};
 use super::random::Random;
+use crate::Redis;
 
 /// Whoever does the harm.
 #[derive(Debug)]
@@ -84,6 +85,12 @@ impl Nemesis {
     fn primary(&mut self, arena: &Arena) -> usize {
         arena.store.primary_of(&room(self.random.below(ROOMS)))
     }
+}
+
+/// Sets something back, also in the file: sentinels have what is set written down whenever they replace a primary.
+fn restore(redis: &Redis, name: &str, value: &str) {
+    redis.command(&["CONFIG", "SET", name, value]);
+    redis.command(&["CONFIG", "REWRITE"]);
 }
 
 fn nodes(arena: &Arena, which: impl Fn(usize) -> bool) -> Vec<Arc<str>> {

@@ -1,6 +1,6 @@
 //! What an administrator can do to a server with a command.
 
-use super::{Nemesis, nodes};
+use super::{Nemesis, nodes, restore};
 use crate::Fate;
 use crate::chaos::arena::{Arena, Ways};
 use crate::chaos::crowd::Crowd;
@@ -43,7 +43,7 @@ impl Nemesis {
                 let redis = &arena.store.nodes()[self.primary(arena)];
                 redis.command(&["CONFIG", "SET", "maxmemory", "1mb"]);
                 self.last(1000, 5000).await;
-                redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+                restore(redis, "maxmemory", "0");
                 Expectation { up: nodes(arena, |_| true), ..Expectation::default() }
             }
             _ => {
@@ -67,7 +67,9 @@ impl Nemesis {
                 self.last(500, 3000).await;
                 crowd.pad(0);
                 arena.seats.iter().for_each(|seat| seat.network.treat(Ways::All, Fate::Pass, Fate::Pass));
-                all(&["CONFIG", "SET", "client-output-buffer-limit", USUAL_BUFFER]);
+                for node in arena.store.nodes() {
+                    restore(node, "client-output-buffer-limit", USUAL_BUFFER);
+                }
                 Expectation::default()
             }
         }

@@ -1,6 +1,6 @@
 //! Primaries that are lost, or replaced while they live.
 
-use super::Nemesis;
+use super::{Nemesis, restore};
 use crate::Redis;
 use crate::chaos::arena::{Arena, Store};
 use crate::chaos::crowd::{ROOMS, room};
@@ -36,7 +36,7 @@ impl Nemesis {
                 arena.store.node(victim).kill().await;
                 arena.store.replaced(victim, &room).await;
                 for replica in &replicas {
-                    arena.store.nodes()[*replica].command(&["CONFIG", "SET", "masterauth", ""]);
+                    restore(&arena.store.nodes()[*replica], "masterauth", "");
                 }
                 self.last(0, 2000).await;
                 arena.store.node(victim).restart().await;
