@@ -136,9 +136,8 @@ impl Arena {
             .env("CHORUS_REDIS_URL", format!("redis://{}", seat.proxy.addr()))
             .listen(&seat.addr.to_string())
             .node(&seat.name);
-        let gateway = options.start().await;
-        gateway.ready().await;
-        seat.gateway = Some(gateway);
+        // It sits there before it is ready: if it never is, its log tells why.
+        seat.gateway.insert(options.start().await).ready().await;
         seat.awake.store(true, Ordering::Relaxed);
     }
 

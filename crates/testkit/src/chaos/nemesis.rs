@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use tokio::time::sleep;
 
 use super::arena::{Arena, Variant};
+use super::checker::Violation;
 use super::crowd::{Clock, Crowd, Pace, Whom};
 use super::fault::Fault;
 use super::health::Expectation;
@@ -33,6 +34,8 @@ pub struct Nemesis {
     pub losses: Vec<Loss>,
     /// The logs as they were before.
     pub logs: Vec<Log>,
+    /// What it found wrong itself.
+    pub found: Vec<Violation>,
 }
 
 impl Nemesis {
