@@ -1,6 +1,7 @@
 //! Whether the nodes' health says what is so: not ready while deliveries do not come through, and ready while they
 //! do. Pure: samples and histories in, violations out.
 
+pub mod since;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use super::checker::{Kind, Violation};
 use super::history::{History, What};
+use since::Since;
 
 /// The probe's time, two seconds, one probe's interval, and as much again for a busy machine, in milliseconds.
 pub const LIMIT_MS: u64 = 4000;
@@ -32,6 +34,8 @@ pub struct Sample {
     pub ready: bool,
     /// Whether `chorus_bus_up` was 1.
     pub up: bool,
+    /// Since when it was not.
+    pub since: Since,
     /// `chorus_bus_holes_filled_total`.
     pub filled: u64,
 }
@@ -63,6 +67,7 @@ const SIGNS: [Sign; 2] = [("/readyz", |it| it.ready), ("chorus_bus_up", |it| it.
 /// What is wrong with what was said while a fault lasted, from `from` to `until`.
 pub fn during(expected: &Expectation, from: u64, until: u64, watched: &[Watched]) -> Vec<Violation> {
     let mut found = Vec::new();
+    since::during(from, until, watched, &mut found);
     for node in watched {
         for (sign, good) in SIGNS {
             let bad = |from, until| node.samples.iter().any(|it| (from..until).contains(&it.at) && !good(it));
@@ -90,6 +95,7 @@ pub fn always(histories: &[History], watched: &[Watched]) -> Vec<Violation> {
     let mut found = Vec::new();
     let stays: Vec<Stay<'_>> = histories.iter().flat_map(stays).collect();
     deaf(histories, &stays, watched, &mut found);
+    since::always(watched, &mut found);
     for node in watched {
         let (mut arrivals, mut acks) = (Vec::new(), Vec::new());
         for stay in stays.iter().filter(|stay| *stay.node == *node.node) {
