@@ -6,6 +6,7 @@
 //! | `run` | faults one after the other, and then the judgement |
 //! | `arena` | what the faults happen to: Redis, the gateways, a proxy between |
 //! | `fault`, `nemesis` | what can go wrong, and whoever does it |
+//! | `proof` | whether a fault really happened |
 //! | `crowd` | the clients |
 //! | `watch` | asks the nodes how they are |
 //! | `history` | what is recorded |
@@ -20,6 +21,7 @@ pub mod fault;
 pub mod health;
 pub mod history;
 pub mod nemesis;
+pub mod proof;
 pub mod random;
 pub mod report;
 pub mod run;

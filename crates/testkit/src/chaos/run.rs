@@ -16,6 +16,7 @@ use super::fault::Fault;
 use super::health;
 use super::history::History;
 use super::nemesis::Nemesis;
+use super::proof::{self, Measure};
 use super::random::Random;
 use super::report::{Done, Table};
 
@@ -76,6 +77,7 @@ pub async fn run(options: &Options) -> Outcome {
             break;
         }
         sleep(PAUSE).await;
+        let before = Measure::take(&arena);
         let from = clock.now();
         let injected = caught(clock, fault.name(), nemesis.inject(fault, &mut arena, &crowd)).await;
         let until = clock.now();
@@ -93,6 +95,11 @@ pub async fn run(options: &Options) -> Outcome {
         violations.extend(recovered(&crowd, clock, fault.name()).await.err());
         let recovered = clock.now();
         violations.extend(ready(&arena, clock, fault.name()).await.err());
+        if let Ok(after) = caught(clock, fault.name(), async { Measure::take(&arena) }).await
+            && let Some(doubt) = after.doubt(fault, &before)
+        {
+            violations.push(proof::unproven(fault, from, doubt));
+        }
         eprintln!(
             "{:>8} ms  {}: {} ms, recovered after {} ms",
             from,
@@ -117,6 +124,7 @@ pub async fn run(options: &Options) -> Outcome {
     violations.extend(checker::check(&evidence));
     let watched = arena.watch.seen();
     violations.extend(health::always(&histories, &watched));
+    violations.extend(proof::missing(&done, &histories, options.gateways));
     violations.sort_by_key(|violation| violation.at);
     if !violations.is_empty() {
         write(options, &arena, &histories, &done, &violations);
