@@ -8,6 +8,7 @@
 //! | `fault`, `nemesis` | what can go wrong, and whoever does it |
 //! | `proof` | whether a fault really happened |
 //! | `crowd` | the clients |
+//! | `herd` | ten thousand more of them, who only come back |
 //! | `watch` | asks the nodes how they are |
 //! | `history` | what is recorded |
 //! | `checker`, `health` | what is wrong with it; pure |
@@ -19,6 +20,7 @@ pub mod checker;
 pub mod crowd;
 pub mod fault;
 pub mod health;
+pub mod herd;
 pub mod history;
 pub mod nemesis;
 pub mod proof;

@@ -49,6 +49,7 @@ impl Variant {
         };
         format!(
             "drain_seconds = 2\n[limits]\nframes_per_second = 10000\nframe_burst = 10000\n\
+             connections_per_address = 20000\naccepts_per_second = 1000\n\
              [history]\nlength = 1000000\n[tail]\nbytes = {tail}\n\
              [heartbeat]\ninterval_ms = {heartbeat}\n[rooms]\nlinger_ms = {linger}\n"
         )

@@ -10,6 +10,7 @@ use super::checker::Violation;
 use super::crowd::{Clock, Crowd, Pace, Whom};
 use super::fault::Fault;
 use super::health::Expectation;
+use super::herd;
 use super::history::{Log, Loss};
 use super::random::Random;
 use crate::Fate;
@@ -77,6 +78,7 @@ impl Nemesis {
             Fault::ClientsCut | Fault::EveryoneReconnects | Fault::SlowReaders | Fault::SilentReaders => {
                 self.clients(fault, arena, crowd).await
             }
+            Fault::HerdReconnects => self.herd(arena).await,
         }
     }
 
@@ -208,20 +210,20 @@ impl Nemesis {
                 redis.command(&["CONFIG", "SET", "client-output-buffer-limit", SMALL_BUFFER]);
                 arena.seats.iter().for_each(|seat| seat.proxy.treat(Fate::Pass, Fate::Throttle(40_000)));
                 crowd.pad(LARGE_PADDING);
-                let before = subscribers(arena);
+                let before = buffer_cuts(arena);
                 for _ in 0..BUFFER_FILLS_MS / 100 {
                     self.last(100, 100).await;
-                    if subscribers(arena) != before {
+                    if buffer_cuts(arena) != before {
                         break;
                     }
                 }
-                if subscribers(arena) == before {
+                if buffer_cuts(arena) == before {
                     // The nodes had noticed the slow network, and said no to what would have filled the buffer.
                     arena.seats.iter().for_each(|seat| seat.proxy.treat(Fate::Pass, Fate::Pass));
                     redis.command(&["CONFIG", "SET", "client-output-buffer-limit", TINY_BUFFER]);
                     for _ in 0..BUFFER_FILLS_MS / 100 {
                         self.last(100, 100).await;
-                        if subscribers(arena) != before {
+                        if buffer_cuts(arena) != before {
                             break;
                         }
                     }
@@ -304,14 +306,28 @@ impl Nemesis {
     }
 }
 
-/// The connections that subscribe, by their ids.
-fn subscribers(arena: &Arena) -> Vec<String> {
-    let list = arena.redis.command(&["CLIENT", "LIST", "TYPE", "pubsub"]);
-    let list: String = redis::from_redis_value(list).expect("a list of clients is text");
-    let mut ids: Vec<String> =
-        list.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect();
-    ids.sort();
-    ids
+impl Nemesis {
+    /// Ten thousand more clients, who come back at once.
+    async fn herd(&mut self, arena: &Arena) -> Expectation {
+        let doors: Vec<_> = arena.seats.iter().map(|seat| seat.addr).collect();
+        let came = herd::reconnect(&doors, self.clock).await;
+        let (at, size, failed) = (self.clock.now(), herd::SIZE, came.failed);
+        eprintln!(
+            "{at:>8} ms  {size} clients were back and level after {:?}, {failed} dials failed",
+            came.took
+        );
+        self.found.extend(came.found);
+        // Whether two cores can do that and let every probe pass in time is not what is asked.
+        Expectation::default()
+    }
+}
+
+/// How many connections Redis has cut because their output grew too long.
+fn buffer_cuts(arena: &Arena) -> u64 {
+    let stats = arena.redis.command(&["INFO", "stats"]);
+    let stats: String = redis::from_redis_value(stats).expect("INFO is text");
+    let line = stats.lines().find_map(|line| line.strip_prefix("client_output_buffer_limit_disconnections:"));
+    line.and_then(|count| count.trim().parse().ok()).expect("Redis 7 counts them")
 }
 
 fn nodes(arena: &Arena, which: impl Fn(usize) -> bool) -> Vec<std::sync::Arc<str>> {
