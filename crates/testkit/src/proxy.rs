@@ -86,10 +86,18 @@ impl Proxy {
 
     /// Cuts every connection and lets no other one live, or lets them again.
     pub fn refuse(&self, refusing: bool) {
-        self.rules.send_modify(|rules| {
-            rules.refusing = refusing;
-            rules.cuts += u64::from(refusing);
-        });
+        self.refuser()(refusing);
+    }
+
+    /// [`Proxy::refuse`], for one who does not hold the proxy.
+    pub fn refuser(&self) -> impl Fn(bool) + Send + use<> {
+        let rules = self.rules.clone();
+        move |refusing| {
+            rules.send_modify(|rules| {
+                rules.refusing = refusing;
+                rules.cuts += u64::from(refusing);
+            });
+        }
     }
 }
 

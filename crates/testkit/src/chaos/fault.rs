@@ -86,6 +86,8 @@ faults! {
     SlowReaders = "clients: slow readers";
     /// Clients that do not read.
     SilentReaders = "clients: silent readers";
+    /// A second one begins while the first lasts.
+    TwoAtOnce = "two at once";
 }
 
 /// Some that differ much, for a run of less than a minute.

@@ -1,5 +1,7 @@
 //! Does the harm, and undoes it.
 
+mod overlap;
+
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -79,6 +81,7 @@ impl Nemesis {
                 self.clients(fault, arena, crowd).await
             }
             Fault::HerdReconnects => self.herd(arena).await,
+            Fault::TwoAtOnce => self.two(arena, crowd).await,
         }
     }
 
