@@ -15,10 +15,6 @@ use since::Since;
 /// The probe's time, two seconds, one probe's interval, and as much again for a busy machine, in milliseconds.
 pub const LIMIT_MS: u64 = 4000;
 
-/// The same for a path that crawls instead of being dead: a probe that waits two seconds for an answer, and for heads
-/// as long, judges only after that.
-const CRAWL_MS: u64 = 7000;
-
 /// A shorter pause in the deliveries, or in the `ok`s, is none.
 const PAUSE_MS: u64 = 350;
 
@@ -197,7 +193,7 @@ fn deaf(histories: &[History], stays: &[Stay<'_>], watched: &[Watched], found: &
     for history in histories {
         for entry in &history.entries {
             let What::Acked { room, id, .. } = &entry.what else { continue };
-            let (at, end) = (entry.at, entry.at + CRAWL_MS);
+            let (at, end) = (entry.at, entry.at + LIMIT_MS);
             for stay in stays.iter().filter(|it| *it.room == **room && it.from < at && it.until > end) {
                 let event = (stay.user, &**room, &*history.user, &**id);
                 if seen.get(&event).is_some_and(|came| *came <= end) {
@@ -207,7 +203,7 @@ fn deaf(histories: &[History], stays: &[Stay<'_>], watched: &[Watched], found: &
                 let told = |good: fn(&Sample) -> bool| {
                     node.samples
                         .iter()
-                        .any(|it| (at.saturating_sub(CRAWL_MS)..=end).contains(&it.at) && !good(it))
+                        .any(|it| (at.saturating_sub(LIMIT_MS)..=end).contains(&it.at) && !good(it))
                 };
                 let asked = node.samples.iter().any(|it| (at..=end).contains(&it.at));
                 for (sign, good) in SIGNS {
