@@ -43,6 +43,7 @@ impl Variant {
         };
         format!(
             "drain_seconds = 2\n[limits]\nframes_per_second = 10000\nframe_burst = 10000\n\
+             connections_per_address = 20000\naccepts_per_second = 1000\n\
              [history]\nlength = 1000000\n{history}[tail]\nbytes = {tail}\n\
              [heartbeat]\ninterval_ms = {heartbeat}\n[rooms]\nlinger_ms = {linger}\n"
         )
@@ -126,6 +127,8 @@ impl Arena {
 
     /// Starts a gateway in its place and waits until it is ready.
     pub async fn open(&mut self, index: usize, variant: Variant) {
+        // A gateway refuses to start where there are fewer replicas than its `ok`s wait for.
+        self.store.whole().await;
         let seat = &mut self.seats[index];
         let options = GatewayOptions::new(&self.binary)
             .config(&variant.config(self.shape))

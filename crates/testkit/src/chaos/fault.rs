@@ -98,10 +98,14 @@ faults! {
     ClientsCut = "clients: cut";
     /// All clients cut at once.
     EveryoneReconnects = "clients: all reconnect";
+    /// Ten thousand clients cut at once, and back at once.
+    HerdReconnects = "clients: ten thousand reconnect";
     /// Clients that read a frame now and then.
     SlowReaders = "clients: slow readers";
     /// Clients that do not read.
     SilentReaders = "clients: silent readers";
+    /// A second one begins while the first lasts.
+    TwoAtOnce = "two at once";
 }
 
 impl Fault {

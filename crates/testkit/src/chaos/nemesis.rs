@@ -6,6 +6,7 @@ mod commands;
 mod failover;
 mod gateways;
 mod network;
+mod overlap;
 mod redis;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::arena::Arena;
+use super::checker::Violation;
 use super::crowd::{Clock, Crowd, ROOMS, room};
 use super::fault::Fault;
 use super::health::Expectation;
@@ -32,6 +34,8 @@ pub struct Nemesis {
     pub losses: Vec<Loss>,
     /// The logs as they were before.
     pub logs: Vec<Log>,
+    /// What it found wrong itself.
+    pub found: Vec<Violation>,
 }
 
 impl Nemesis {
@@ -73,6 +77,8 @@ impl Nemesis {
             Fault::ClientsCut | Fault::EveryoneReconnects | Fault::SlowReaders | Fault::SilentReaders => {
                 self.clients(fault, arena, crowd).await
             }
+            Fault::HerdReconnects => self.herd(arena).await,
+            Fault::TwoAtOnce => self.two(arena, crowd).await,
         }
     }
 

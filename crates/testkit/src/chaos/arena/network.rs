@@ -77,6 +77,17 @@ impl Network {
         self.some(which).for_each(|proxy| proxy.refuse(refusing));
     }
 
+    /// [`Network::refuse`] of all ways, for one who does not hold them.
+    pub fn refuser(&self) -> impl Fn(bool) + Send + use<> {
+        let refusers: Vec<_> = self.some(Ways::All).map(Proxy::refuser).collect();
+        move |refusing| refusers.iter().for_each(|refuse| refuse(refusing))
+    }
+
+    /// How much harm was done on these ways until now.
+    pub fn harm(&self) -> u64 {
+        self.some(Ways::All).map(Proxy::harm).sum()
+    }
+
     fn some(&self, which: Ways) -> impl Iterator<Item = &Proxy> {
         let wanted = move |port: u16| which == Ways::All || which == Ways::To(port);
         self.ways.iter().filter(move |(port, _)| wanted(*port)).map(|(_, proxy)| proxy)

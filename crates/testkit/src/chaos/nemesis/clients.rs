@@ -7,9 +7,10 @@ use crate::chaos::arena::Arena;
 use crate::chaos::crowd::{Crowd, Pace, Whom};
 use crate::chaos::fault::Fault;
 use crate::chaos::health::Expectation;
+use crate::chaos::herd;
 
 /// Messages are padded by so many bytes for those who do not read.
-const PADDING: usize = 4000;
+pub(super) const PADDING: usize = 4000;
 
 impl Nemesis {
     pub(super) async fn clients(&mut self, fault: Fault, arena: &Arena, crowd: &Crowd) -> Expectation {
@@ -33,5 +34,19 @@ impl Nemesis {
             }
         }
         Expectation { up: nodes(arena, |_| true), ..Expectation::default() }
+    }
+
+    /// Ten thousand more clients, who come back at once.
+    pub(super) async fn herd(&mut self, arena: &Arena) -> Expectation {
+        let doors: Vec<_> = arena.seats.iter().map(|seat| seat.addr).collect();
+        let came = herd::reconnect(&doors, self.clock).await;
+        let (at, size, failed) = (self.clock.now(), herd::SIZE, came.failed);
+        eprintln!(
+            "{at:>8} ms  {size} clients were back and level after {:?}, {failed} dials failed",
+            came.took
+        );
+        self.found.extend(came.found);
+        // Whether two cores can do that and let every probe pass in time is not what is asked.
+        Expectation::default()
     }
 }

@@ -1,17 +1,19 @@
 //! What an administrator can do to a server with a command.
 
 use super::{Nemesis, nodes, restore};
-use crate::Fate;
 use crate::chaos::arena::{Arena, Ways};
 use crate::chaos::crowd::Crowd;
 use crate::chaos::fault::Fault;
 use crate::chaos::health::Expectation;
+use crate::{Fate, Redis};
 
 /// Pub/sub buffers are cut beyond this; messages are padded to fill them.
 const SMALL_BUFFER: &str = "pubsub 64kb 32kb 1";
 const LARGE_PADDING: usize = 14_000;
 /// By then it has cut somebody, or will not.
 const BUFFER_FILLS_MS: u64 = 5000;
+/// Two large messages in one turn of Redis' loop are too much for this.
+const TINY_BUFFER: &str = "pubsub 1kb 1kb 1";
 /// As Redis has it by default.
 const USUAL_BUFFER: &str = "pubsub 32mb 8mb 60";
 
@@ -53,16 +55,13 @@ impl Nemesis {
                     .iter()
                     .for_each(|seat| seat.network.treat(Ways::All, Fate::Pass, Fate::Throttle(40_000)));
                 crowd.pad(LARGE_PADDING);
-                let before = subscribers(arena);
-                for _ in 0..BUFFER_FILLS_MS / 100 {
-                    self.last(100, 100).await;
-                    if subscribers(arena) != before {
-                        break;
-                    }
-                }
-                if subscribers(arena) == before {
+                let before = output_cuts(arena);
+                self.until_cut(arena, before).await;
+                if output_cuts(arena) == before {
                     // The nodes had noticed the slow network, and said no to what would have filled the buffer.
-                    eprintln!("{:>8} ms  no subscriber was cut", self.clock.now());
+                    arena.seats.iter().for_each(|seat| seat.network.treat(Ways::All, Fate::Pass, Fate::Pass));
+                    all(&["CONFIG", "SET", "client-output-buffer-limit", TINY_BUFFER]);
+                    self.until_cut(arena, before).await;
                 }
                 self.last(500, 3000).await;
                 crowd.pad(0);
@@ -74,16 +73,18 @@ impl Nemesis {
             }
         }
     }
+
+    /// Waits until a connection was cut because it did not take what there was for it, but not for ever.
+    async fn until_cut(&mut self, arena: &Arena, before: usize) {
+        for _ in 0..BUFFER_FILLS_MS / 100 {
+            self.last(100, 100).await;
+            if output_cuts(arena) != before {
+                break;
+            }
+        }
+    }
 }
 
-/// The connections that subscribe, by their ids.
-fn subscribers(arena: &Arena) -> Vec<String> {
-    let mut ids = Vec::new();
-    for primary in arena.store.primaries() {
-        let list = arena.store.nodes()[primary].command(&["CLIENT", "LIST", "TYPE", "pubsub"]);
-        let list: String = redis::from_redis_value(list).expect("a list of clients is text");
-        ids.extend(list.lines().filter_map(|line| Some(format!("{primary} {}", line.split(' ').next()?))));
-    }
-    ids.sort();
-    ids
+fn output_cuts(arena: &Arena) -> usize {
+    arena.store.nodes().iter().map(Redis::output_cuts).sum()
 }
