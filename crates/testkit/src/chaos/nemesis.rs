@@ -213,20 +213,20 @@ impl Nemesis {
                 redis.command(&["CONFIG", "SET", "client-output-buffer-limit", SMALL_BUFFER]);
                 arena.seats.iter().for_each(|seat| seat.proxy.treat(Fate::Pass, Fate::Throttle(40_000)));
                 crowd.pad(LARGE_PADDING);
-                let before = buffer_cuts(arena);
+                let before = redis.output_cuts();
                 for _ in 0..BUFFER_FILLS_MS / 100 {
                     self.last(100, 100).await;
-                    if buffer_cuts(arena) != before {
+                    if redis.output_cuts() != before {
                         break;
                     }
                 }
-                if buffer_cuts(arena) == before {
+                if redis.output_cuts() == before {
                     // The nodes had noticed the slow network, and said no to what would have filled the buffer.
                     arena.seats.iter().for_each(|seat| seat.proxy.treat(Fate::Pass, Fate::Pass));
                     redis.command(&["CONFIG", "SET", "client-output-buffer-limit", TINY_BUFFER]);
                     for _ in 0..BUFFER_FILLS_MS / 100 {
                         self.last(100, 100).await;
-                        if buffer_cuts(arena) != before {
+                        if redis.output_cuts() != before {
                             break;
                         }
                     }
@@ -323,14 +323,6 @@ impl Nemesis {
         // Whether two cores can do that and let every probe pass in time is not what is asked.
         Expectation::default()
     }
-}
-
-/// How many connections Redis has cut because their output grew too long.
-fn buffer_cuts(arena: &Arena) -> u64 {
-    let stats = arena.redis.command(&["INFO", "stats"]);
-    let stats: String = redis::from_redis_value(stats).expect("INFO is text");
-    let line = stats.lines().find_map(|line| line.strip_prefix("client_output_buffer_limit_disconnections:"));
-    line.and_then(|count| count.trim().parse().ok()).expect("Redis 7 counts them")
 }
 
 fn nodes(arena: &Arena, which: impl Fn(usize) -> bool) -> Vec<std::sync::Arc<str>> {

@@ -28,6 +28,8 @@ pub struct Measure {
 #[derive(Debug)]
 struct Server {
     info: String,
+    /// Connections that it has cut because they did not take what it had for them.
+    output_cuts: usize,
     /// The ids of its connections, of each kind.
     connections: [HashSet<String>; 2],
 }
@@ -66,9 +68,10 @@ impl Measure {
             Fault::SubscribersCut => (gone(0), "a subscriber was not cut"),
             Fault::PublishersCut => (gone(1), "a connection was not cut"),
             Fault::ScriptsFlushed => (grew("errorstat_NOSCRIPT"), "nobody missed a script"),
-            Fault::OutputBufferShrunk => {
-                (grew("client_output_buffer_limit_disconnections"), "no output buffer grew beyond its limit")
-            }
+            Fault::OutputBufferShrunk => (
+                any(&|now, then| now.output_cuts > then.output_cuts),
+                "no output buffer grew beyond its limit",
+            ),
             Fault::OutOfMemory => (grew("errorstat_OOM"), "nothing was refused for want of memory"),
             Fault::NetworkCut
             | Fault::NetworkDeafUp
@@ -94,7 +97,7 @@ impl Server {
             let list = text(&["CLIENT", "LIST", "TYPE", kind]);
             list.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect()
         });
-        Self { info: text(&["INFO", "everything"]), connections }
+        Self { info: text(&["INFO", "everything"]), output_cuts: redis.output_cuts(), connections }
     }
 
     /// A line of INFO.
