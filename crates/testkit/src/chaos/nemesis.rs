@@ -15,7 +15,7 @@ use super::health::Expectation;
 use super::herd;
 use super::history::{Log, Loss};
 use super::random::Random;
-use crate::Fate;
+use crate::{Fate, Metrics, Request};
 
 /// Pub/sub buffers are cut beyond this; messages are padded to fill them.
 const SMALL_BUFFER: &str = "pubsub 64kb 32kb 1";
@@ -91,7 +91,7 @@ impl Nemesis {
     }
 
     async fn gateways(&mut self, fault: Fault, arena: &mut Arena, crowd: &Crowd) -> Expectation {
-        let index = self.random.below(arena.seats.len());
+        let index = self.occupied(arena).await;
         let others = nodes(arena, |other| other != index || fault == Fault::GatewayJoins);
         match fault {
             Fault::GatewayKilled => {
@@ -127,6 +127,18 @@ impl Nemesis {
             }
         }
         Expectation { up: others, ..Expectation::default() }
+    }
+
+    /// A gateway with clients: those of one that was gone are elsewhere until they are cut.
+    async fn occupied(&mut self, arena: &Arena) -> usize {
+        let (first, count) = (self.random.below(arena.seats.len()), arena.seats.len());
+        for index in (first..first + count).map(|index| index % count) {
+            let metrics = Request::get("/metrics").send(arena.seats[index].addr).await;
+            if Metrics::parse(&metrics.body).sum("chorus_connections") > 0.0 {
+                return index;
+            }
+        }
+        first
     }
 
     async fn redis(&mut self, fault: Fault, arena: &mut Arena) -> Expectation {
