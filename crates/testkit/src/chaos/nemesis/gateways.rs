@@ -7,10 +7,11 @@ use crate::chaos::arena::{Arena, Variant};
 use crate::chaos::crowd::{Crowd, Whom};
 use crate::chaos::fault::Fault;
 use crate::chaos::health::Expectation;
+use crate::{Metrics, Request};
 
 impl Nemesis {
     pub(super) async fn gateways(&mut self, fault: Fault, arena: &mut Arena, crowd: &Crowd) -> Expectation {
-        let index = self.random.below(arena.seats.len());
+        let index = self.occupied(arena).await;
         let others = nodes(arena, |other| other != index || fault == Fault::GatewayJoins);
         match fault {
             Fault::GatewayKilled => {
@@ -46,5 +47,17 @@ impl Nemesis {
             }
         }
         Expectation { up: others, ..Expectation::default() }
+    }
+
+    /// A gateway with clients: those of one that was gone are elsewhere until they are cut.
+    pub(super) async fn occupied(&mut self, arena: &Arena) -> usize {
+        let (first, count) = (self.random.below(arena.seats.len()), arena.seats.len());
+        for index in (first..first + count).map(|index| index % count) {
+            let metrics = Request::get("/metrics").send(arena.seats[index].addr).await;
+            if Metrics::parse(&metrics.body).sum("chorus_connections") > 0.0 {
+                return index;
+            }
+        }
+        first
     }
 }
