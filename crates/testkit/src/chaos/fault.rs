@@ -103,6 +103,7 @@ pub const SHORT: &[Fault] = &[
     Fault::RedisRestored,
     Fault::OutOfMemory,
     Fault::GatewayDrained,
+    Fault::TwoAtOnce,
 ];
 
 /// So many faults in an order that the seed decides: all of a shape's once, then all again. Only those whose names
