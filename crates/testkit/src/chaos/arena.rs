@@ -44,8 +44,8 @@ pub enum Variant {
 impl Variant {
     fn config(self) -> String {
         let (tail, heartbeat, linger) = match self {
-            Self::Usual => (262_144, 2000, 2000),
-            Self::Lean => (4096, 1500, 100),
+            Self::Usual => (262_144, 4000, 2000),
+            Self::Lean => (4096, 2500, 100),
         };
         format!(
             "drain_seconds = 2\n[limits]\nframes_per_second = 10000\nframe_burst = 10000\n\
