@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::{self, Ack, RedisConfig},
-    probe::Pulse,
+    pulse::Pulse,
     subscriber::Changes,
 };
 use crate::BusError;
