@@ -86,9 +86,9 @@ impl Echo {
         }
         // A sender that leaves looks here after it left; so one of the two sees the other.
         let gone = |sender: &Arc<Connection>| sender.room(&room.name).is_none();
-        // Numbers of another epoch say nothing: the event comes behind a reset, or does not come.
+        // Numbers of another epoch say nothing: whether the event comes behind a reset, or not at all, is not known here.
         let passed =
-            |head: &Position| head.epoch == appended.position.epoch && head.seq >= appended.position.seq;
+            |head: &Position| head.epoch != appended.position.epoch || head.seq >= appended.position.seq;
         let late = appended.duplicate || room.with_tail(|tail| passed(tail.head()));
         self.answer_all(|sender, answered| answered == appended && (late || gone(sender)));
     }

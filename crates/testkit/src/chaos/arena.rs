@@ -38,8 +38,8 @@ impl Variant {
     fn config(self, shape: Shape) -> String {
         let history = shape.history();
         let (tail, heartbeat, linger) = match self {
-            Self::Usual => (262_144, 1000, 2000),
-            Self::Lean => (4096, 700, 100),
+            Self::Usual => (262_144, 4000, 2000),
+            Self::Lean => (4096, 2500, 100),
         };
         format!(
             "drain_seconds = 2\n[limits]\nframes_per_second = 10000\nframe_burst = 10000\n\

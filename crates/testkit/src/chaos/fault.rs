@@ -143,6 +143,7 @@ pub const SHORT: &[Fault] = &[
     Fault::RedisRestored,
     Fault::OutOfMemory,
     Fault::GatewayDrained,
+    Fault::TwoAtOnce,
 ];
 
 /// The same for a cluster.

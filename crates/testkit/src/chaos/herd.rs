@@ -58,6 +58,8 @@ struct Field {
     marks: Vec<Mark>,
     /// Dials that did not lead into the room.
     failed: AtomicU64,
+    /// Connections that a node ended.
+    closed: AtomicU64,
     gate: Semaphore,
     clock: Clock,
     found: Mutex<Vec<Violation>>,
@@ -108,6 +110,7 @@ async fn come_and_go(doors: &[SocketAddr], clock: Clock) -> Return {
         token: crate::token("herd"),
         marks: (0..SIZE).map(|_| Mark::default()).collect(),
         failed: AtomicU64::new(0),
+        closed: AtomicU64::new(0),
         gate: Semaphore::new(GATHERING),
         clock,
         found: Mutex::default(),
@@ -196,7 +199,10 @@ async fn level(field: &Field, heads: &[u64; ROOMS], deadline: Duration) -> bool 
         if Instant::now() > end {
             let first =
                 field.marks.iter().enumerate().find(|mark| !there(mark)).map_or(0, |(number, _)| number);
-            let what = format!("{count} of {SIZE} had come within {deadline:?}, this one had not");
+            let closed = field.closed.load(Ordering::Relaxed);
+            let what = format!(
+                "{count} of {SIZE} had come within {deadline:?}, this one had not; nodes ended {closed} connections"
+            );
             field.complain(Kind::NotRecovered, first, what);
             return false;
         }

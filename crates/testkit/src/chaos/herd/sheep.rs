@@ -49,6 +49,11 @@ pub(super) async fn live(field: Arc<Field>, number: usize, mut orders: watch::Re
                 () = listen(&field, number, &mut socket, &mut stand) => {}
             }
             field.marks[number].joined.store(false, Ordering::Relaxed);
+            if *orders.borrow() == Order::Come {
+                // The node ended it. Not all of those whom it had to close may come back in the same moment.
+                field.closed.fetch_add(1, Ordering::Relaxed);
+                sleep(Duration::from_millis(100 + (number as u64 * 7919) % 900)).await;
+            }
         } else {
             field.failed.fetch_add(1, Ordering::Relaxed);
             failures += 1;
