@@ -86,12 +86,13 @@ pub fn during(expected: &Expectation, from: u64, until: u64, watched: &[Watched]
     found
 }
 
-/// What is wrong in the light of what came through, whatever the fault was.
-pub fn always(histories: &[History], watched: &[Watched]) -> Vec<Violation> {
+/// What is wrong in the light of what came through, whatever the fault was. Each of the `primaries` may go and come at
+/// its own time.
+pub fn always(histories: &[History], watched: &[Watched], primaries: usize) -> Vec<Violation> {
     let mut found = Vec::new();
     let stays: Vec<Stay<'_>> = histories.iter().flat_map(stays).collect();
     deaf(histories, &stays, watched, &mut found);
-    since::always(watched, &mut found);
+    since::always(watched, primaries, &mut found);
     for node in watched {
         let own: Vec<&Stay<'_>> = stays.iter().filter(|stay| *stay.node == *node.node).collect();
         for (sign, good) in SIGNS {

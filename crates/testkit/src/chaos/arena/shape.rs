@@ -42,6 +42,11 @@ impl Shape {
         matches!(self, Self::Cluster(Oks::Local) | Self::Sentinel(Oks::Local))
     }
 
+    /// How many primaries share the rooms.
+    pub fn primaries(self) -> usize {
+        if matches!(self, Self::Cluster(_)) { 3 } else { 1 }
+    }
+
     /// What the gateways' `[history]` says of it.
     pub(super) fn history(self) -> &'static str {
         match self {

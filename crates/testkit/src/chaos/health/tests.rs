@@ -35,6 +35,11 @@ fn listener(heard: impl Fn(u64) -> bool) -> History {
     History { user: "alice".into(), entries }
 }
 
+/// On one Redis.
+fn always(histories: &[History], watched: &[Watched]) -> Vec<Violation> {
+    super::always(histories, watched, 1)
+}
+
 fn kinds(violations: &[Violation]) -> Vec<Kind> {
     let mut kinds: Vec<Kind> = violations.iter().map(|violation| violation.kind).collect();
     kinds.dedup();
