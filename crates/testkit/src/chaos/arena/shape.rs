@@ -22,9 +22,6 @@ pub enum Oks {
 }
 
 impl Shape {
-    /// The names on the command line.
-    pub const NAMES: [&'static str; 5] = ["single", "cluster", "cluster-local", "sentinel", "sentinel-local"];
-
     /// By its name on the command line.
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
