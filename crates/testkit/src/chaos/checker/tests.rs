@@ -360,3 +360,23 @@ fn an_ok_for_what_was_said_after_the_loss_is_not_excused_by_it() {
     run.histories[0].entries.push(acked(71, 7, place("a.0", 7)));
     assert_eq!(run.found(), [Kind::FalseOk]);
 }
+
+/// A node that has not heard of a flush yet lets somebody in, who is told when it has.
+#[test]
+fn who_came_into_a_log_that_was_gone_may_be_told_later_and_does_not_go_back() {
+    let mut run = Run::good();
+    run.losses.push(Loss { from: 105, until: 110, acknowledged: true });
+    run.logs.push(Log { at: 200, room: "lobby".into(), head: place("b.0", 0), events: Vec::new() });
+    let reset = |epoch: &str, at: u64| Entry {
+        at,
+        what: What::Reset { room: "lobby".into(), place: place(epoch, 0), reason: "new".into() },
+    };
+    run.histories.iter_mut().for_each(|history| history.entries.push(reset("b.0", 130)));
+    run.histories.push(History {
+        user: "dave".into(),
+        entries: vec![joined(120, place("a.0", MESSAGES), None, false), reset("b.0", 130)],
+    });
+    assert_eq!(run.found(), []);
+    run.histories[3].entries.extend([reset("a.0", 140), reset("b.0", 150)]);
+    assert_eq!(run.found(), [Kind::NeedlessReset]);
+}
