@@ -17,7 +17,7 @@ use super::history::{History, Log, Loss, Place, What};
 use reader::Reader;
 
 /// After Redis came back, an `ok` from before may still be on its way to a client, in milliseconds.
-const LATE_OK_MS: u64 = 1000;
+pub(super) const LATE_OK_MS: u64 = 1000;
 
 /// What is known of a run.
 #[derive(Clone, Copy, Debug)]

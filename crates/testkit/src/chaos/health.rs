@@ -8,8 +8,8 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::checker::{Kind, Violation};
-use super::history::{History, What};
+use super::checker::{Kind, LATE_OK_MS, Violation};
+use super::history::{History, Loss, Place, What};
 use since::Since;
 
 /// The probe's time, two seconds, one probe's interval, and as much again for a busy machine, in milliseconds.
@@ -88,10 +88,15 @@ pub fn during(expected: &Expectation, from: u64, until: u64, watched: &[Watched]
 
 /// What is wrong in the light of what came through, whatever the fault was. Each of the `primaries` may go and come at
 /// its own time.
-pub fn always(histories: &[History], watched: &[Watched], primaries: usize) -> Vec<Violation> {
+pub fn always(
+    histories: &[History],
+    watched: &[Watched],
+    losses: &[Loss],
+    primaries: usize,
+) -> Vec<Violation> {
     let mut found = Vec::new();
     let stays: Vec<Stay<'_>> = histories.iter().flat_map(stays).collect();
-    deaf(histories, &stays, watched, &mut found);
+    deaf(histories, &stays, watched, losses, &mut found);
     since::always(watched, primaries, &mut found);
     for node in watched {
         let own: Vec<&Stay<'_>> = stays.iter().filter(|stay| *stay.node == *node.node).collect();
@@ -107,6 +112,8 @@ struct Stay<'a> {
     user: &'a str,
     node: &'a str,
     room: &'a str,
+    /// Just before its first event.
+    start: &'a Place,
     from: u64,
     until: u64,
     /// When events came.
@@ -119,10 +126,11 @@ fn stays(history: &History) -> Vec<Stay<'_>> {
     let (mut node, mut prompt) = ("", true);
     let (mut open, mut done): (HashMap<&str, Stay<'_>>, Vec<Stay<'_>>) = (HashMap::new(), Vec::new());
     for entry in &history.entries {
-        let begun = |room, node| Stay {
+        let begun = |room, node, start| Stay {
             user: &history.user,
             node,
             room,
+            start,
             from: entry.at,
             until: entry.at,
             events: Vec::new(),
@@ -137,13 +145,13 @@ fn stays(history: &History) -> Vec<Stay<'_>> {
                 ended = open.keys().copied().collect();
             }
             What::Left { room } => ended.push(room),
-            What::Joined { room, .. } if prompt => {
-                open.insert(room, begun(room, node));
+            What::Joined { room, place, .. } if prompt => {
+                open.insert(room, begun(room, node, place));
             }
-            What::Reset { room, .. } => {
+            What::Reset { room, place, .. } => {
                 // What was acknowledged before may be gone, so what counts begins here.
                 if let Some(stay) = open.get_mut(&**room) {
-                    let before = std::mem::replace(stay, begun(room, node));
+                    let before = std::mem::replace(stay, begun(room, node, place));
                     done.push(Stay { until: entry.at, ..before });
                 }
             }
@@ -183,13 +191,27 @@ fn first_seen(histories: &[History]) -> HashMap<(&str, &str, &str, &str), u64> {
 
 /// Something was acknowledged, and for the probe's time and longer did not reach a client that was there, whose node
 /// said that all was well.
-fn deaf(histories: &[History], stays: &[Stay<'_>], watched: &[Watched], found: &mut Vec<Violation>) {
+fn deaf(
+    histories: &[History],
+    stays: &[Stay<'_>],
+    watched: &[Watched],
+    losses: &[Loss],
+    found: &mut Vec<Violation>,
+) {
     let seen = first_seen(histories);
     for history in histories {
         for entry in &history.entries {
-            let What::Acked { room, id, .. } = &entry.what else { continue };
+            let What::Acked { room, id, place } = &entry.what else { continue };
             let (at, end) = (entry.at, entry.at + LIMIT_MS);
-            for stay in stays.iter().filter(|it| *it.room == **room && it.from < at && it.until > end) {
+            // What was lost with a server after its `ok` comes to nobody any more.
+            let lost = |loss: &Loss| loss.acknowledged && (loss.from..=loss.until + LATE_OK_MS).contains(&at);
+            if losses.iter().any(lost) {
+                continue;
+            }
+            // An `ok` that had to wait for replicas may be of an event from before the stay.
+            let before = |stay: &Stay<'_>| stay.start.base() == place.base() && place.seq <= stay.start.seq;
+            let there = |stay: &&Stay<'_>| *stay.room == **room && stay.from < at && stay.until > end;
+            for stay in stays.iter().filter(|stay| there(stay) && !before(stay)) {
                 let event = (stay.user, &**room, &*history.user, &**id);
                 if seen.get(&event).is_some_and(|came| *came <= end) {
                     continue;

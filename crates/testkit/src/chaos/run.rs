@@ -129,7 +129,7 @@ pub async fn run(options: &Options) -> Outcome {
     let evidence = Evidence { histories: &histories, logs: &nemesis.logs, losses: &nemesis.losses };
     violations.extend(checker::check(&evidence));
     let watched = arena.watch.seen();
-    violations.extend(health::always(&histories, &watched, arena.shape.primaries()));
+    violations.extend(health::always(&histories, &watched, &nemesis.losses, arena.shape.primaries()));
     violations.extend(proof::missing(&done, &histories, options.gateways));
     violations.sort_by_key(|violation| violation.at);
     if !violations.is_empty() {

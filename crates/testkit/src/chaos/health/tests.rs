@@ -37,7 +37,7 @@ fn listener(heard: impl Fn(u64) -> bool) -> History {
 
 /// On one Redis.
 fn always(histories: &[History], watched: &[Watched]) -> Vec<Violation> {
-    super::always(histories, watched, 1)
+    super::always(histories, watched, &[], 1)
 }
 
 fn kinds(violations: &[Violation]) -> Vec<Kind> {
@@ -57,6 +57,22 @@ fn health_that_is_true_passes() {
 fn a_node_that_hears_nothing_and_says_nothing_is_caught() {
     let out = |at: u64| (1000..9000).contains(&at);
     assert_eq!(kinds(&always(&[listener(|at| !out(at))], &[saying(|_| false)])), [Kind::Deaf]);
+}
+
+/// Where its `ok` waited for replicas, or where it was lost after its `ok`, nobody is to hear it.
+#[test]
+fn what_was_acknowledged_too_late_or_lost_is_not_missed() {
+    let out = |at: u64| (1000..9000).contains(&at);
+    let mut late = listener(|at| !out(at));
+    if let What::Joined { place, .. } = &mut late.entries[1].what {
+        place.seq = 200;
+    }
+    assert_eq!(kinds(&always(&[late], &[saying(|_| false)])), []);
+    let lost = |acknowledged| {
+        let losses = [Loss { from: 1000, until: 9000, acknowledged }];
+        kinds(&super::always(&[listener(|at| !out(at))], &[saying(|_| false)], &losses, 1))
+    };
+    assert_eq!((lost(true), lost(false)), (vec![], vec![Kind::Deaf]));
 }
 
 #[test]
