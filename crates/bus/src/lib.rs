@@ -24,6 +24,9 @@ mod redis;
 
 pub use memory::{MemoryBus, MemoryHub};
 pub use node::NodeId;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use redis::fuzzing;
 pub use redis::{Ack, RedisBus, RedisConfig};
 
 /// How much of a room's log is kept.

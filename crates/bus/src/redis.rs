@@ -53,6 +53,8 @@ mod answer;
 mod call;
 mod config;
 mod fill;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod inspect;
 mod keys;
 mod lane;
