@@ -7,7 +7,7 @@
 //! | `sentinels` | whether the primary was replaced |
 //! | `link`, `call` | commands, and where they go |
 //! | `keys`, `wire`, `script`, `answer` | names, payloads, scripts and what they answer |
-//! | `lane` | appends: one batch under way per room |
+//! | `lane`, `commits` | appends: one batch under way per room; those that wait for replicas |
 //! | `subscriber` | subscriptions, and what comes over them |
 //! | `rooms`, `fill` | followed rooms, and the reading that fills their holes |
 //! | `reads` | [`Bus::read`] |
@@ -51,6 +51,7 @@ use wire::Payload;
 
 mod answer;
 mod call;
+mod commits;
 mod config;
 mod fill;
 #[cfg(fuzzing)]
