@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bus::{
-    Bus, ReadFrom, RedisBus, RedisConfig, Verdict,
+    ReadFrom, RedisBus, RedisConfig, Verdict,
     conformance::{append, append_many, follow, read, room, until},
 };
 use proto::{ID_TTL_MS, RoomName, server::ResetReason};
@@ -87,7 +87,7 @@ async fn a_log_is_renewed_after_half_of_its_life() {
     let room = room("log");
     append(&bus, &room, "a").await;
     let full = life(&redis, &room, "log");
-    let half = RETENTION.age_ms as i64 / 2;
+    let half = RETENTION.age_ms.cast_signed() / 2;
     age(&redis, &room, "e", half + 1);
     redis.command(&["PEXPIRE", &key(&room, "log"), &(full - half).to_string()]);
     append(&bus, &room, "b").await;
@@ -101,7 +101,7 @@ async fn ids_are_known_for_their_time_and_then_pruned() {
     let bus = node(&redis.url()).await;
     let room = room("ids");
     let ids = || redis.number(&["ZCARD", &key(&room, "ids")]);
-    let pass = || age(&redis, &room, "t", ID_TTL_MS as i64);
+    let pass = || age(&redis, &room, "t", ID_TTL_MS.cast_signed());
     append_many(&bus, &room, "old", 3).await;
 
     pass();
@@ -122,7 +122,7 @@ async fn ids_are_known_for_their_time_and_then_pruned() {
     pass();
     append(&bus, &room, "after a pause").await;
     assert_eq!(ids(), 1, "after twice the time nothing is left");
-    assert!(life(&redis, &room, "ids") > ID_TTL_MS as i64, "and without appends the key lapses");
+    assert!(life(&redis, &room, "ids") > ID_TTL_MS.cast_signed(), "and without appends the key lapses");
 }
 
 /// A head remembers 32 generations. A position in one of them holds; one in an older one can't be placed, and is told.
