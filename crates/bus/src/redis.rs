@@ -3,11 +3,12 @@
 //! | module | subject |
 //! | --- | --- |
 //! | `config`, `shard` | how Redis is reached, and the connections to one primary |
+//! | `connection` | keeping connections open |
 //! | `map`, `topology` | which primary of a cluster has what, and how that is learnt |
 //! | `sentinels` | whether the primary was replaced |
 //! | `link`, `call` | commands, and where they go |
 //! | `keys`, `wire`, `script`, `answer` | names, payloads, scripts and what they answer |
-//! | `lane` | appends: one batch under way per room |
+//! | `lane`, `commits` | appends: one batch under way per room; those that wait for replicas |
 //! | `subscriber` | subscriptions, and what comes over them |
 //! | `rooms`, `fill` | followed rooms, and the reading that fills their holes |
 //! | `reads` | [`Bus::read`] |
@@ -25,8 +26,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use fred::{
-    clients::Client,
-    interfaces::{ClientLike, EventInterface},
+    interfaces::EventInterface,
     types::config::{Config, Server},
 };
 use proto::{Position, RoomName};
@@ -40,6 +40,7 @@ use crate::{
     Append, Appending, Bus, BusError, Follower, Following, Health, NodeId, Page, ReadFrom, epoch,
     follow::Observation,
 };
+use connection::{keep_connected, watch_commands};
 use lane::Lanes;
 use link::Link;
 use map::Map;
@@ -51,7 +52,9 @@ use wire::Payload;
 
 mod answer;
 mod call;
+mod commits;
 mod config;
+mod connection;
 mod fill;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -303,59 +306,6 @@ impl Core {
             self.tasks.spawn(fill::run(Arc::clone(self), Arc::clone(followed)));
         }
     }
-}
-
-/// Keeps a client's connection until the bus is closed. fred reconnects by itself, but gives up for ever on some
-/// errors, such as a server that refuses the password for a while.
-async fn keep_connected(closing: CancellationToken, client: Client) {
-    const PAUSE: Duration = Duration::from_secs(1);
-    loop {
-        let mut connection = client.connect();
-        tokio::select! {
-            ended = &mut connection => {
-                let error = ended.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
-                tracing::warn!(error, "redis connection gave up");
-            }
-            () = closing.cancelled() => {
-                // One that hangs is not worth waiting for.
-                let _ = timeout(CLOSING, client.quit()).await;
-                connection.abort();
-                return;
-            }
-        }
-        if closing.run_until_cancelled(sleep(PAUSE)).await.is_none() {
-            return;
-        }
-    }
-}
-
-/// Has the path probed at once when the commands' connection is there again, and remembers why it is not.
-async fn watch_commands(shard: Arc<Shard>, mut connected: broadcast::Receiver<Server>) {
-    let mut errors = shard.commands.error_rx();
-    let mut first = true;
-    let watch = async {
-        loop {
-            tokio::select! {
-                // Lagging behind is another reconnect.
-                _ = connected.recv() => {
-                    if !std::mem::replace(&mut first, false) {
-                        metric::reconnected();
-                        tracing::info!(shard = %shard, "redis commands reconnected");
-                    }
-                    // The event comes a little before the client takes commands.
-                    let _ = shard.commands.wait_for_connect().await;
-                    shard.set_trouble(None);
-                    shard.pulse.probe_now();
-                }
-                error = errors.recv() => {
-                    if let Ok((error, _)) = error {
-                        shard.set_trouble(Some(error.to_string()));
-                    }
-                }
-            }
-        }
-    };
-    shard.closing.run_until_cancelled(watch).await;
 }
 
 /// Ends a following when it is dropped, also one that never came to be.

@@ -21,6 +21,8 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    call::Path,
+    commits::Commits,
     config::{self, Ack, RedisConfig},
     pulse::Pulse,
     subscriber::Changes,
@@ -37,7 +39,7 @@ pub(super) struct Shard {
     pub(super) commands: Client,
     /// An append that waits for replicas holds up what is sent behind it, so such appends have a connection to
     /// themselves.
-    waiting: Option<Client>,
+    commits: Option<Arc<Commits>>,
     pub(super) subscriber: Client,
     pub(super) changes: Changes,
     pub(super) pulse: Pulse,
@@ -65,7 +67,10 @@ impl Shard {
         Self {
             server,
             commands: client(1),
-            waiting: matches!(config.ack, Ack::Replicated(_)).then(|| client(1)),
+            commits: match config.ack {
+                Ack::Local => None,
+                Ack::Replicated(replicas) => Some(Commits::new(client(1), replicas)),
+            },
             subscriber: client(MESSAGES),
             changes: Changes::default(),
             pulse: Pulse::new(),
@@ -77,14 +82,21 @@ impl Shard {
         }
     }
 
-    /// The connection that appends go over.
-    pub(super) fn appends(&self) -> &Client {
-        self.waiting.as_ref().unwrap_or(&self.commands)
+    /// Where commands go.
+    pub(super) fn commands(&self) -> Path<'_> {
+        Path::Plain(&self.commands)
+    }
+
+    /// Where appends go.
+    pub(super) fn appends(&self) -> Path<'_> {
+        self.commits.as_ref().map_or_else(|| self.commands(), Path::Committed)
     }
 
     /// Every connection.
     pub(super) fn clients(&self) -> impl Iterator<Item = &Client> {
-        [&self.commands, &self.subscriber].into_iter().chain(&self.waiting)
+        [&self.commands, &self.subscriber]
+            .into_iter()
+            .chain(self.commits.as_ref().map(|commits| &commits.client))
     }
 
     pub(super) fn own_channel(&self) -> Arc<str> {
@@ -135,7 +147,7 @@ impl Shard {
 
     /// Without a connection fred would queue what it is given.
     pub(super) fn connected(&self) -> Result<(), BusError> {
-        if self.commands.is_connected() && self.appends().is_connected() {
+        if self.commands.is_connected() && self.appends().client().is_connected() {
             return Ok(());
         }
         let trouble = self.trouble.lock();

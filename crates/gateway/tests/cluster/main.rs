@@ -27,5 +27,6 @@ mod observe;
 mod requests;
 mod resume;
 mod slow;
+mod strangers;
 mod talk;
 mod tools;
