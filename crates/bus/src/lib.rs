@@ -24,7 +24,7 @@ mod redis;
 
 pub use memory::{MemoryBus, MemoryHub};
 pub use node::NodeId;
-pub use redis::{Ack, RedisBus, RedisConfig};
+pub use redis::{Ack, RedisBus, RedisConfig, RedisTls};
 
 /// How much of a room's log is kept.
 #[derive(Clone, Copy, Debug)]

@@ -21,6 +21,9 @@ const MISSING: &str = "redis-server is not installed: run \"cargo xtask test\" (
 /// What every test's Redis is configured with; a test's own lines follow and win.
 const BASE: &str = "bind 127.0.0.1\nappendonly yes\nsave \"\"\nmaxmemory-policy noeviction\ndaemonize no\nenable-debug-command local\n";
 
+/// Where a test's own commands go: that way is open whatever the port speaks.
+const SOCKET: &str = "redis.sock";
+
 /// A `redis-server` on a free loopback port, append-only, in a directory that vanishes with it.
 #[derive(Debug)]
 pub struct Redis {
@@ -44,7 +47,7 @@ impl Redis {
         Self::start_with(&[]).await
     }
 
-    /// Starts one with further lines of `redis.conf`.
+    /// Starts one with further lines of `redis.conf`, in which `{port}` is its own.
     pub async fn start_with(lines: &[&str]) -> Self {
         let mut redis = Self::prepare(lines);
         redis.restart().await;
@@ -57,7 +60,12 @@ impl Redis {
         let port = free_port();
         fs::create_dir(dir.path().join("data")).expect("a directory for the data");
         let data = dir.path().join("data");
-        let conf = format!("port {port}\ndir \"{}\"\n{BASE}{}\n", data.display(), lines.join("\n"));
+        let lines = lines.join("\n").replace("{port}", &port.to_string());
+        let conf = format!(
+            "port {port}\nunixsocket \"{}\"\ndir \"{}\"\n{BASE}{lines}\n",
+            dir.path().join(SOCKET).display(),
+            data.display()
+        );
         fs::write(dir.path().join("redis.conf"), conf).expect("redis.conf can be written");
         Self { process: None, port, dir }
     }
@@ -133,7 +141,7 @@ impl Redis {
 
     /// Runs one command; the answer must come within 2 seconds.
     pub fn try_command(&self, args: &[&str]) -> redis::RedisResult<redis::Value> {
-        run(self.port, args)
+        run(&self.dir.path().join(SOCKET), args)
     }
 
     /// Copies the data files, with all that was acknowledged until now.
@@ -204,8 +212,8 @@ fn append_only_files(dir: &Path) -> Vec<(PathBuf, u64)> {
 }
 
 /// Runs one command on a connection of its own.
-fn run(port: u16, args: &[&str]) -> redis::RedisResult<redis::Value> {
-    let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
+fn run(socket: &Path, args: &[&str]) -> redis::RedisResult<redis::Value> {
+    let client = redis::Client::open(format!("unix://{}", socket.display()))?;
     let mut connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
     connection.set_read_timeout(Some(Duration::from_secs(2)))?;
     let (name, rest) = args.split_first().expect("a command has a name");

@@ -24,6 +24,7 @@ use super::{
     config::{self, Ack, RedisConfig},
     probe::Pulse,
     subscriber::Changes,
+    tls,
 };
 use crate::BusError;
 
@@ -128,9 +129,14 @@ impl Shard {
         if let Some(error) = &error
             && trouble.as_ref() != Some(error)
         {
-            tracing::warn!(shard = %self, error, "redis connection failed");
+            tracing::warn!(shard = %self, error, advice = tls::advice(error), "redis connection failed");
         }
         *trouble = error;
+    }
+
+    /// Why there is no connection, as the last attempt said.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// Without a connection fred would queue what it is given.

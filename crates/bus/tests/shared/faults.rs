@@ -1,5 +1,6 @@
 //! What the tests of a cluster and of sentinels do alike: talk while something happens, and look at what came of it.
 #![allow(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail by panicking too")]
+#![allow(dead_code, reason = "each of the tests that share this takes its part")]
 
 use std::{
     sync::{
@@ -29,25 +30,38 @@ pub(crate) struct Nodes(pub(crate) String);
 #[async_trait]
 impl Cluster for Nodes {
     async fn node(&self) -> Arc<dyn Bus> {
-        Arc::new(connect(&self.0, Ack::Local, conformance::LENGTH).await)
+        Configured(config(&self.0)).node().await
+    }
+}
+
+/// The same, with a configuration of the test's own.
+pub(crate) struct Configured(pub(crate) RedisConfig);
+
+#[async_trait]
+impl Cluster for Configured {
+    async fn node(&self) -> Arc<dyn Bus> {
+        let retention = Retention { length: conformance::LENGTH, ..self.0.retention };
+        Arc::new(connect(RedisConfig { retention, ..self.0.clone() }).await)
     }
 }
 
 /// A node whose logs hold all that [`Talk`] says.
 pub(crate) async fn node(url: &str, ack: Ack) -> RedisBus {
-    connect(url, ack, 2 * SAID as u64).await
+    connect(RedisConfig { ack, ..config(url) }).await
 }
 
 /// A node that probes more often than usual, so that tests don't wait.
-async fn connect(url: &str, ack: Ack, length: u64) -> RedisBus {
-    let retention = Retention { length, age_ms: 3_600_000 };
-    let config = RedisConfig {
-        ack,
+pub(crate) fn config(url: &str) -> RedisConfig {
+    let retention = Retention { length: 2 * SAID as u64, age_ms: 3_600_000 };
+    RedisConfig {
         probe_interval: Duration::from_millis(100),
         command_timeout: Duration::from_secs(2),
         connect_timeout: Duration::from_secs(5),
         ..RedisConfig::new(url, "test", retention)
-    };
+    }
+}
+
+pub(crate) async fn connect(config: RedisConfig) -> RedisBus {
     RedisBus::connect(config).await.expect("a right configuration")
 }
 
