@@ -201,7 +201,8 @@ impl Core {
     fn hopeless(&self) -> Result<(), BusError> {
         let shards = self.link.shards();
         let troubles = shards.iter().filter_map(|shard| Some((shard.to_string(), shard.trouble()?)));
-        let all = self.lost.lock().clone().map(|trouble| ("redis".to_owned(), trouble)).into_iter().chain(troubles);
+        let all =
+            self.lost.lock().clone().map(|trouble| ("redis".to_owned(), trouble)).into_iter().chain(troubles);
         for (who, trouble) in all {
             if let Some(advice) = tls::advice(&trouble) {
                 return Err(BusError::Config(format!("TLS to {who} failed ({trouble}): {advice}")));
@@ -228,7 +229,10 @@ impl Core {
         let shards = self.link.shards();
         if shards.is_empty() {
             let why = self.lost.lock().as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            return Health { up: false, detail: format!("no node of the redis cluster was reached yet{why}") };
+            return Health {
+                up: false,
+                detail: format!("no node of the redis cluster was reached yet{why}"),
+            };
         }
         let mut health = Health { up: true, detail: String::new() };
         for shard in &shards {

@@ -141,10 +141,7 @@ async fn a_file_that_is_of_no_use_is_named() {
     for (tls, words) in [
         (RedisTls { ca: Some(file("nothing.pem")), ..RedisTls::default() }, "redis.tls_ca = /"),
         (RedisTls { ca: Some(file("client.key")), ..RedisTls::default() }, "there is none in it"),
-        (
-            RedisTls { ca: None, identity: Some((file("client.pem"), file("none.key"))) },
-            "redis.tls_key = /",
-        ),
+        (RedisTls { ca: None, identity: Some((file("client.pem"), file("none.key"))) }, "redis.tls_key = /"),
         (
             RedisTls { ca: None, identity: Some((file("client.pem"), file("client.pem"))) },
             "a private key in PEM",
@@ -184,10 +181,8 @@ async fn a_redis_that_can_not_prove_who_it_is_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_without_tls_is_not_talked_to() {
     let (certificates, plain) = (Certificates::new(), Redis::start().await);
-    let config = RedisConfig {
-        connect_timeout: Duration::from_secs(1),
-        ..over_tls(&plain.url(), &certificates)
-    };
+    let config =
+        RedisConfig { connect_timeout: Duration::from_secs(1), ..over_tls(&plain.url(), &certificates) };
     match RedisBus::connect(config).await {
         Ok(bus) => assert!(!bus.health().up, "{:?}", bus.health()),
         Err(error) => {
@@ -232,12 +227,17 @@ async fn a_running_node_says_what_is_wrong() {
     let others = Certificates::new();
     for (setting, name) in [("tls-key-file", "server.key"), ("tls-cert-file", "server.pem")] {
         std::fs::copy(others.file(name), certificates.file(name)).expect("a copy");
-        let _ = redis.try_command(&["CONFIG", "SET", setting, &certificates.file(name).display().to_string()]);
+        let _ =
+            redis.try_command(&["CONFIG", "SET", setting, &certificates.file(name).display().to_string()]);
     }
     let _ = redis.try_command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     conformance::until("the reason", async || {
         let health = bus.health();
-        if !health.up && health.detail.contains("InvalidCertificate(") { Ok(()) } else { Err(format!("{health:?}")) }
+        if !health.up && health.detail.contains("InvalidCertificate(") {
+            Ok(())
+        } else {
+            Err(format!("{health:?}"))
+        }
     })
     .await;
 }

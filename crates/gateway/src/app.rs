@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::{Router, routing::get};
-use bus::{Bus, BusError, MemoryBus, RedisBus, RedisConfig, Retention};
+use bus::{Bus, BusError, MemoryBus, RedisBus, RedisConfig, RedisTls, Retention};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -196,7 +196,10 @@ async fn connect(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
                 config::Ack::Local => bus::Ack::Local,
                 config::Ack::Replicated => bus::Ack::Replicated(config.history.ack_replicas),
             };
-            let redis = RedisConfig { ack, ..RedisConfig::new(url.expose(), &config.node, retention) };
+            let own = &config.redis;
+            let tls =
+                RedisTls { ca: own.tls_ca.clone(), identity: own.tls_cert.clone().zip(own.tls_key.clone()) };
+            let redis = RedisConfig { ack, tls, ..RedisConfig::new(url.expose(), &config.node, retention) };
             Arc::new(RedisBus::connect(redis).await?)
         }
         None => Arc::new(MemoryBus::new(&config.node, retention)),

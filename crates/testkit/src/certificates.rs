@@ -42,11 +42,8 @@ impl Certificates {
     /// The lines of `redis.conf` with which a Redis, its replicas and its cluster speak TLS and nothing else. Whoever
     /// connects needs a certificate of this CA: that is Redis' default.
     pub fn redis(&self) -> Vec<String> {
-        let mut lines = vec![
-            "port 0".to_owned(),
-            "tls-port {port}".to_owned(),
-            "tls-replication yes".to_owned(),
-        ];
+        let mut lines =
+            vec!["port 0".to_owned(), "tls-port {port}".to_owned(), "tls-replication yes".to_owned()];
         for (setting, name) in
             [("tls-cert-file", "server.pem"), ("tls-key-file", "server.key"), ("tls-ca-cert-file", "ca.pem")]
         {

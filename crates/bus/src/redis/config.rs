@@ -105,7 +105,9 @@ pub(super) fn parse(config: &RedisConfig) -> Result<Place, BusError> {
         None => (scheme.to_owned(), false),
     };
     let (parsed, what) = match &*scheme {
-        "redis" => (Config::from_url_centralized(&format!("redis://{rest}")), "has no valid host, port or database"),
+        "redis" => {
+            (Config::from_url_centralized(&format!("redis://{rest}")), "has no valid host, port or database")
+        }
         "redis-cluster" => {
             let (url, path) = single_host(&scheme, rest, 6379);
             if !path.is_empty() {
