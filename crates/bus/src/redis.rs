@@ -180,7 +180,7 @@ impl Core {
         self.tasks.spawn(subscriber::run(core, own, subscribed));
         let (core, own) = both();
         self.tasks.spawn(probe::run(core, own));
-        self.tasks.spawn(watch_commands(Arc::clone(shard), connected));
+        self.tasks.spawn(watch_commands(Arc::clone(shard), connected, self.config.ack));
         for client in shard.clients() {
             self.tasks.spawn(keep_connected(shard.closing.clone(), client.clone()));
         }
@@ -345,7 +345,7 @@ async fn keep_connected(closing: CancellationToken, client: Client) {
 }
 
 /// Has the path probed at once when the commands' connection is there again, and remembers why it is not.
-async fn watch_commands(shard: Arc<Shard>, mut connected: broadcast::Receiver<Server>) {
+async fn watch_commands(shard: Arc<Shard>, mut connected: broadcast::Receiver<Server>, ack: Ack) {
     let mut errors = shard.commands.error_rx();
     let mut first = true;
     let watch = async {
@@ -361,6 +361,8 @@ async fn watch_commands(shard: Arc<Shard>, mut connected: broadcast::Receiver<Se
                     let _ = shard.commands.wait_for_connect().await;
                     shard.set_trouble(None);
                     shard.pulse.probe_now();
+                    // It may be another server now.
+                    let _ = inspect::shard(&shard, ack).await;
                 }
                 error = errors.recv() => {
                     if let Ok((error, _)) = error {

@@ -82,6 +82,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     if let Some(key) = config.weak_secret() {
         tracing::warn!(key, "this secret is short enough to be guessed: good for a try on this machine only");
     }
+    if let Some(key) = config.company() {
+        tracing::warn!(
+            key,
+            instead = "set redis_url (CHORUS_REDIS_URL) on every node, if there is more than one",
+            "rooms are in this node's memory: who is on another node does not hear them, and a restart forgets them"
+        );
+    }
     let send_buffer = config.limits.send_buffer_bytes;
     let listener = serve::listen(config.listen, send_buffer).map_err(|cause| StartError::Listen {
         address: config.listen,

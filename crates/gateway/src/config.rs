@@ -245,6 +245,11 @@ impl Config {
         check::weak_secret(self)
     }
 
+    /// The key of a setting by which a node without a Redis may have company that it can't hear, if there is one.
+    pub fn company(&self) -> Option<&'static str> {
+        check::company(self)
+    }
+
     /// The configuration as a TOML file, with secrets hidden.
     pub fn to_toml(&self) -> String {
         // Serialising can't fail: every section is a table with text keys, and no plain value follows a

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     config::{self, Ack, RedisConfig},
+    inspect::Setup,
     probe::Pulse,
     subscriber::Changes,
     tls,
@@ -53,6 +54,8 @@ pub(super) struct Shard {
     demoted: Mutex<Option<Instant>>,
     /// Why there is no connection, as the last attempt said.
     trouble: Mutex<Option<String>>,
+    /// How it was set up when it was last looked at.
+    pub(super) setup: Mutex<Option<Setup>>,
 }
 
 impl Shard {
@@ -75,6 +78,7 @@ impl Shard {
             reachable: AtomicBool::new(false),
             demoted: Mutex::new(None),
             trouble: Mutex::new(None),
+            setup: Mutex::new(None),
         }
     }
 

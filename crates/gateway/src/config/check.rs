@@ -109,6 +109,17 @@ pub(super) fn weak_secret(config: &Config) -> Option<&'static str> {
     config.api_keys.iter().any(|key| short(key, 16)).then_some("api_keys")
 }
 
+/// The key of a setting by which a node without a Redis may have company, if there is one: others than this machine
+/// connect to it, maybe by way of a proxy that has further nodes behind it.
+pub(super) fn company(config: &Config) -> Option<&'static str> {
+    let loopback = config.listen.ip().to_canonical().is_loopback();
+    match config.redis_url {
+        Some(_) => None,
+        None if !config.trusted_proxies.is_empty() => Some("trusted_proxies"),
+        None => (!loopback).then_some("listen"),
+    }
+}
+
 fn name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -277,6 +277,24 @@ fn an_acknowledgement_of_replicas_needs_a_redis() {
 }
 
 #[test]
+fn a_node_without_a_redis_may_have_company_that_it_can_not_hear() {
+    let key = ("CHORUS_JWT_SECRET", KEY);
+    let (listen, proxies) = (("CHORUS_LISTEN", "0.0.0.0:1"), ("CHORUS_TRUSTED_PROXIES", "10.0.0.1"));
+    let redis = ("CHORUS_REDIS_URL", "redis://db");
+    for (given, company) in [
+        (&[][..], None),
+        (&[key], None),
+        (&[key, listen], Some("listen")),
+        (&[key, listen, proxies], Some("trusted_proxies")),
+        // The proxy is on this machine, as the other nodes may be.
+        (&[key, proxies], Some("trusted_proxies")),
+        (&[key, listen, proxies, redis], None),
+    ] {
+        assert_eq!(Config::load(&environment(given)).unwrap().company(), company, "{given:?}");
+    }
+}
+
+#[test]
 fn files_of_tls_need_a_url_of_tls() {
     let with = |url: &str, more: &[(&str, &str)]| {
         let all: Vec<_> = [("CHORUS_REDIS_URL", url), ("CHORUS_JWT_SECRET", KEY)]

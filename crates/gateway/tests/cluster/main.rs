@@ -27,5 +27,6 @@ mod observe;
 mod requests;
 mod resume;
 mod slow;
+mod start;
 mod talk;
 mod tools;
