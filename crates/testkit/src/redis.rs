@@ -141,7 +141,17 @@ impl Redis {
 
     /// Runs one command; the answer must come within 2 seconds.
     pub fn try_command(&self, args: &[&str]) -> redis::RedisResult<redis::Value> {
-        run(&self.dir.path().join(SOCKET), args)
+        run(&self.dir.path().join(SOCKET), "", args)
+    }
+
+    /// The same, by somebody who says a name and a password.
+    pub fn try_command_as(
+        &self,
+        user: &str,
+        password: &str,
+        args: &[&str],
+    ) -> redis::RedisResult<redis::Value> {
+        run(&self.dir.path().join(SOCKET), &format!("?user={user}&pass={password}"), args)
     }
 
     /// Copies the data files, with all that was acknowledged until now.
@@ -212,8 +222,8 @@ fn append_only_files(dir: &Path) -> Vec<(PathBuf, u64)> {
 }
 
 /// Runs one command on a connection of its own.
-fn run(socket: &Path, args: &[&str]) -> redis::RedisResult<redis::Value> {
-    let client = redis::Client::open(format!("unix://{}", socket.display()))?;
+fn run(socket: &Path, login: &str, args: &[&str]) -> redis::RedisResult<redis::Value> {
+    let client = redis::Client::open(format!("unix://{}{login}", socket.display()))?;
     let mut connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
     connection.set_read_timeout(Some(Duration::from_secs(2)))?;
     let (name, rest) = args.split_first().expect("a command has a name");

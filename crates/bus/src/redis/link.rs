@@ -285,7 +285,12 @@ impl Link {
     pub(super) async fn probe(&self, shard: &Shard, payload: Bytes) -> Result<(), BusError> {
         shard.connected()?;
         let channel: &str = &shard.own_channel();
-        let call = Call::Command(self.publish_command(), vec![channel.into(), Value::Bytes(payload)]);
+        let call = if channel.is_empty() {
+            // Nobody listens yet: it shows that commands are answered. A channel without a name is no gateway's right.
+            Call::Command("PING", Vec::new())
+        } else {
+            Call::Command(self.publish_command(), vec![channel.into(), Value::Bytes(payload)])
+        };
         match call.send(&shard.commands, Around::default()).await {
             Err(error) if matches!(Detour::of(&error), Some(Detour::Moved(..))) => {
                 self.is_stale();

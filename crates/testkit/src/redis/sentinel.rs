@@ -33,6 +33,11 @@ impl RedisSentinel {
 
     /// Starts them with further lines for every Redis, and for every sentinel.
     pub async fn start_with(lines: &[&str], sentinel_lines: &[&str]) -> Self {
+        Self::start_as(lines, sentinel_lines, None).await
+    }
+
+    /// The same; the sentinels say this name and password to every Redis.
+    pub async fn start_as(lines: &[&str], sentinel_lines: &[&str], login: Option<(&str, &str)>) -> Self {
         let lines: Vec<&str> = ["repl-diskless-sync-delay 0"].iter().chain(lines).copied().collect();
         let primary = Redis::start_with(&lines).await;
         let of = format!("replicaof 127.0.0.1 {}", primary.port());
@@ -43,6 +48,9 @@ impl RedisSentinel {
         }
         let Some(program) = find_program("redis-sentinel") else { panic!("{MISSING}") };
         let dir = tempfile::Builder::new().prefix("chorus-sentinel-").tempdir().expect("a directory");
+        let login = login.map_or_else(String::new, |(user, password)| {
+            format!("sentinel auth-user {SERVICE} {user}\nsentinel auth-pass {SERVICE} {password}\n")
+        });
         let mut sentinels = Vec::new();
         for number in 0..3 {
             let port = free_port();
@@ -52,7 +60,7 @@ impl RedisSentinel {
                 "port {port}\nunixsocket \"{}\"\nbind 127.0.0.1\ndir \"{}\"\n{lines}\n\
                  sentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
                  sentinel down-after-milliseconds {SERVICE} 700\n\
-                 sentinel failover-timeout {SERVICE} 3000\n",
+                 sentinel failover-timeout {SERVICE} 3000\n{login}",
                 socket(dir.path(), number).display(),
                 dir.path().display(),
                 nodes[0].port(),
@@ -124,7 +132,7 @@ impl RedisSentinel {
     }
 
     fn sentinel(&self, number: usize, args: &[&str]) -> Result<redis::Value, String> {
-        super::run(&socket(self.dir.path(), number), args).map_err(|error| error.to_string())
+        super::run(&socket(self.dir.path(), number), "", args).map_err(|error| error.to_string())
     }
 }
 
