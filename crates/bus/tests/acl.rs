@@ -15,6 +15,8 @@ mod faults;
 
 const USERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/redis/users.conf");
 
+const SENTINEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/redis/sentinel.conf");
+
 /// The lines of the file, with passwords in their places, and the test's own hand instead of nobody.
 fn users() -> Vec<String> {
     let mut text = fs::read_to_string(USERS).expect("users.conf can be read");
@@ -29,6 +31,23 @@ fn users() -> Vec<String> {
         text = text.replace(name, password);
     }
     text.lines().filter(|line| line.starts_with("user ")).map(str::to_owned).collect()
+}
+
+/// The users of a sentinel, which stand in `sentinel.conf` as comments.
+fn sentinel_users() -> Vec<String> {
+    let text = fs::read_to_string(SENTINEL).expect("sentinel.conf can be read");
+    let lines = text.lines().filter_map(|line| line.strip_prefix("# "));
+    let wanted = |line: &&str| line.starts_with("user ") || line.starts_with("sentinel sentinel-");
+    let lines: Vec<String> = lines
+        .filter(wanted)
+        .map(|line| {
+            line.replace("user default off", "user default on nopass ~* &* +@all")
+                .replace("PASSWORD-OF-THE-GATEWAYS", "gateway")
+                .replace("PASSWORD-OF-THE-SENTINELS", "peer")
+        })
+        .collect();
+    assert_eq!(lines.len(), 5, "{lines:?}");
+    lines
 }
 
 fn as_gateway(url: &str) -> String {
@@ -75,8 +94,10 @@ async fn a_gateway_may_do_what_it_must_behind_sentinels() {
     let mut lines = users();
     lines.extend(["masteruser replica".to_owned(), "masterauth replica".to_owned()]);
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let redis = RedisSentinel::start_as(&lines, &[], Some(("sentinel", "sentinel"))).await;
-    let url = as_gateway(&redis.url());
+    let own = sentinel_users();
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let redis = RedisSentinel::start_as(&lines, &own, Some(("sentinel", "sentinel"))).await;
+    let url = as_gateway(&redis.url()) + "?sentinelUsername=chorus&sentinelPassword=gateway";
     conformance::check(&Nodes(url.clone())).await;
     let (one, other) = (Arc::new(node(&url, Ack::Replicated(2)).await), node(&url, Ack::Local).await);
     let talk = Talk::begin(&one, &other, vec![room("replaced")]).await;
@@ -142,6 +163,20 @@ async fn nobody_else_may_do_anything_to_a_room() {
 
 fn user_password(user: &str) -> &str {
     if user == "chorus" { "gateway" } else { user }
+}
+
+/// What is said of it elsewhere is what it says.
+#[test]
+fn the_documentation_shows_the_same_rights() {
+    let words = |text: &str| -> Vec<String> {
+        let line = text.split("user chorus on ").nth(1).expect("the user").replace("\n ", " ");
+        let rights = line.lines().next().unwrap_or_default().split_whitespace().map(str::to_owned);
+        rights.skip_while(|word| word != "resetkeys").take_while(|word| word != "```").collect()
+    };
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/RELIABILITY.md");
+    let (page, file) = (fs::read_to_string(page), fs::read_to_string(USERS));
+    let page = page.expect("docs/RELIABILITY.md can be read").replace("\n       +", " +");
+    assert_eq!(words(&page), words(&file.expect("users.conf can be read")));
 }
 
 /// Nobody may deploy passwords that everybody knows.

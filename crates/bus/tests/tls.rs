@@ -7,7 +7,7 @@ use bus::{
     Ack, Bus, BusError, RedisBus, RedisConfig, RedisTls,
     conformance::{self, append, room},
 };
-use faults::{Configured, Talk, config, connect, until_up};
+use faults::{Configured, Talk, config, connect, until_promoted, until_up};
 use testkit::{Certificates, Redis, RedisCluster, RedisSentinel};
 
 #[path = "shared/faults.rs"]
@@ -100,7 +100,9 @@ async fn a_cluster_fails_over_and_moves_slots() {
     cluster.move_slot(slot, cluster.other_primary(slot), async || {}).await;
     talk.more().await;
     let primary = cluster.primary_of(slot);
+    let replica = cluster.replica_of(primary);
     cluster.nodes[primary].kill().await;
+    until_promoted(&cluster.nodes[replica]).await;
     cluster.until_complete().await;
     cluster.nodes[primary].restart().await;
     cluster.until_complete().await;

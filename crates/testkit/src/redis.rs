@@ -1,5 +1,6 @@
 //! A real `redis-server` of a test's own.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +13,7 @@ use crate::{PATIENCE, Process, find_program, free_port, until};
 
 mod cluster;
 mod sentinel;
+mod shipped;
 
 pub use cluster::RedisCluster;
 pub use sentinel::RedisSentinel;
@@ -20,6 +22,9 @@ const MISSING: &str = "redis-server is not installed: run \"cargo xtask test\" (
 
 /// What every test's Redis is configured with; a test's own lines follow and win.
 const BASE: &str = "bind 127.0.0.1\nappendonly yes\nsave \"\"\nmaxmemory-policy noeviction\ndaemonize no\nenable-debug-command local\n";
+
+/// The root of the project.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Where a test's own commands go: that way is open whatever the port speaks.
 const SOCKET: &str = "redis.sock";
@@ -31,6 +36,8 @@ pub struct Redis {
     process: Option<Process>,
     port: u16,
     dir: TempDir,
+    /// Its configuration and what stands behind that on the command line.
+    arguments: Vec<OsString>,
 }
 
 /// A copy of a Redis' data files.
@@ -66,8 +73,9 @@ impl Redis {
             dir.path().join(SOCKET).display(),
             data.display()
         );
-        fs::write(dir.path().join("redis.conf"), conf).expect("redis.conf can be written");
-        Self { process: None, port, dir }
+        let file = dir.path().join("redis.conf");
+        fs::write(&file, conf).expect("redis.conf can be written");
+        Self { process: None, port, dir, arguments: vec![file.into()] }
     }
 
     /// Whether its process is there: it was neither stopped nor killed.
@@ -83,7 +91,7 @@ impl Redis {
         assert!(self.process.is_none(), "this Redis is running already");
         let Some(program) = find_program("redis-server") else { panic!("{MISSING}") };
         let mut command = Command::new(program);
-        command.arg(self.dir.path().join("redis.conf"));
+        command.args(&self.arguments).current_dir(self.dir.path());
         let mut process = Process::spawn("redis", &mut command, self.dir.path());
         until(PATIENCE, "redis-server to answer PING", async || {
             if let Some(status) = process.status() {

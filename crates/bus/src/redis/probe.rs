@@ -97,7 +97,7 @@ impl Pulse {
 /// Probes until the shard is closed.
 pub(super) async fn run(core: Arc<Core>, shard: Arc<Shard>) {
     let mut probe = Probe::new(core, Arc::clone(&shard));
-    shard.closing.run_until_cancelled(probe.keep()).await;
+    shard.closing.run_until_cancelled(Box::pin(probe.keep())).await;
 }
 
 struct Probe {

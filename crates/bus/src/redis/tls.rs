@@ -1,6 +1,9 @@
 //! TLS to Redis: whom to trust, and what to do when a handshake fails.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use fred::{
     rustls::{
@@ -109,7 +112,7 @@ fn roots(tls: &RedisTls) -> Result<RootCertStore, BusError> {
     Ok(roots)
 }
 
-fn certificates(path: &PathBuf, setting: &str) -> Result<Vec<CertificateDer<'static>>, BusError> {
+fn certificates(path: &Path, setting: &str) -> Result<Vec<CertificateDer<'static>>, BusError> {
     const RIGHT: &str = "certificates in PEM";
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -120,6 +123,6 @@ fn certificates(path: &PathBuf, setting: &str) -> Result<Vec<CertificateDer<'sta
     Ok(certificates)
 }
 
-fn unusable(setting: &str, path: &PathBuf, error: &dyn std::fmt::Display, right: &str) -> BusError {
+fn unusable(setting: &str, path: &Path, error: &dyn std::fmt::Display, right: &str) -> BusError {
     BusError::Config(format!("{setting} = {}: {error}: it should be a file with {right}", path.display()))
 }

@@ -16,6 +16,7 @@ use bus::{
     conformance::{self, Cluster, Recorder, append, bodies, follow, message, read},
 };
 use proto::{RoomName, server::ResetReason};
+use testkit::Redis;
 use tokio::task::JoinSet;
 
 /// A failover takes a second or two, and the machine is busy.
@@ -69,6 +70,15 @@ pub(crate) async fn until_up(bus: &dyn Bus) {
     conformance::until("good health", async || {
         let health = bus.health();
         if health.up { Ok(()) } else { Err(health.detail) }
+    })
+    .await;
+}
+
+/// Waits until a replica has become a primary.
+pub(crate) async fn until_promoted(node: &Redis) {
+    conformance::until("a promotion", async || {
+        let role = format!("{:?}", node.try_command(&["ROLE"]));
+        if role.contains("master\"") { Ok(()) } else { Err(role) }
     })
     .await;
 }

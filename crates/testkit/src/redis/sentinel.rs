@@ -46,26 +46,35 @@ impl RedisSentinel {
         for _ in 0..2 {
             nodes.push(Redis::start_with(&lines).await);
         }
-        let Some(program) = find_program("redis-sentinel") else { panic!("{MISSING}") };
-        let dir = tempfile::Builder::new().prefix("chorus-sentinel-").tempdir().expect("a directory");
         let login = login.map_or_else(String::new, |(user, password)| {
             format!("sentinel auth-user {SERVICE} {user}\nsentinel auth-pass {SERVICE} {password}\n")
         });
+        let watched = nodes[0].port();
+        let conf = format!(
+            "{}\n\
+             sentinel monitor {SERVICE} 127.0.0.1 {watched} 2\n\
+             sentinel down-after-milliseconds {SERVICE} 700\n\
+             sentinel failover-timeout {SERVICE} 3000\n{login}",
+            sentinel_lines.join("\n"),
+        );
+        Self::watch(nodes, &conf).await
+    }
+
+    /// Has three sentinels watch these, by a configuration to which their own places are added.
+    pub(super) async fn watch(nodes: Vec<Redis>, conf: &str) -> Self {
+        let Some(program) = find_program("redis-sentinel") else { panic!("{MISSING}") };
+        let dir = tempfile::Builder::new().prefix("chorus-sentinel-").tempdir().expect("a directory");
         let mut sentinels = Vec::new();
         for number in 0..3 {
             let port = free_port();
             let file = dir.path().join(format!("sentinel-{number}.conf"));
-            let lines = sentinel_lines.join("\n").replace("{port}", &port.to_string());
-            let conf = format!(
-                "port {port}\nunixsocket \"{}\"\nbind 127.0.0.1\ndir \"{}\"\n{lines}\n\
-                 sentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
-                 sentinel down-after-milliseconds {SERVICE} 700\n\
-                 sentinel failover-timeout {SERVICE} 3000\n{login}",
+            let own = format!(
+                "port {port}\nunixsocket \"{}\"\nbind 127.0.0.1\ndir \"{}\"\n{}\n",
                 socket(dir.path(), number).display(),
                 dir.path().display(),
-                nodes[0].port(),
+                conf.replace("{port}", &port.to_string()),
             );
-            fs::write(&file, conf).expect("sentinel.conf can be written");
+            fs::write(&file, own).expect("sentinel.conf can be written");
             let mut command = Command::new(&program);
             command.arg(&file);
             let process = Process::spawn(&format!("sentinel-{number}"), &mut command, dir.path());
