@@ -128,7 +128,14 @@ impl Link {
                 Some(shard) => shard,
                 None => self.shard(name)?,
             };
-            shard.gate()?;
+            if let Err(error) = shard.gate() {
+                // A slot has gone to a node that has just come, or a replica was promoted.
+                if self.sharded && shard.is_new(self.patience) && began.elapsed() < self.patience {
+                    sleep(PAUSE).await;
+                    continue;
+                }
+                return Err(error);
+            }
             let client = if wait.is_some() { shard.appends() } else { &shard.commands };
             let error = match call.send(client, Around { asking, wait }).await {
                 Ok(reply) => return Ok(reply),

@@ -118,6 +118,11 @@ impl Talk {
         }
     }
 
+    /// How many events have come, of all rooms, to the node that talks.
+    pub(crate) fn heard(&self) -> usize {
+        self.followed.iter().map(|[(recorder, _), _]| recorder.bodies().len()).sum()
+    }
+
     /// Ends it, and checks that everybody has every event that was acknowledged, once and in order. Gives how often
     /// a follower was told of a fork.
     ///
