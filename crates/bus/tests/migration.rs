@@ -250,3 +250,34 @@ async fn a_room_that_is_in_two_places_is_waited_for_in_order_and_within_a_deadli
     assert_eq!(recorder.bodies(), bodies(&log.events));
     assert_eq!(recorder.resets(), []);
 }
+
+/// Two nodes that name each other are asked again and again until the deadline, but not as fast as they answer: every
+/// turn has all rooms subscribed to anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_name_each_other_are_not_asked_in_a_storm() {
+    let cluster = RedisCluster::start().await;
+    let bus = node(&cluster.url(), Ack::Local).await;
+    let room = room("disputed");
+    let slot = slot_of(&cluster, &room);
+    let (from, to) = (cluster.primary_of(slot), cluster.other_primary(slot));
+    let (source, target) = (&cluster.nodes[from], &cluster.nodes[to]);
+    let id = words(target, &["CLUSTER", "MYID"]).split('"').nth(1).expect("an id").to_owned();
+    let slot = slot.to_string();
+    source.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &id]);
+    let answer = bus.append(&room, message("first")).await;
+    let Err(BusError::Unavailable { cause }) = answer else { panic!("{answer:?}") };
+    assert!(cause.contains("MOVED"), "{cause}");
+    for node in [source, target] {
+        let stats = words(node, &["INFO", "errorstats"]);
+        let count = stats.split("errorstat_MOVED:count=").nth(1).unwrap_or_default();
+        let count: String = count.chars().take_while(char::is_ascii_digit).collect();
+        assert!(count.parse::<u32>().is_ok_and(|count| (1..500).contains(&count)), "{stats}");
+    }
+    for node in &cluster.nodes {
+        let _ = node.try_command(&["CLUSTER", "SETSLOT", &slot, "NODE", &id]);
+    }
+    conformance::until("an append", async || {
+        bus.append(&room, message("first")).await.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
+}

@@ -1,6 +1,7 @@
 //! The commands that go to Redis, each to the shard that has its room.
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -122,6 +123,7 @@ impl Link {
         let began = Instant::now();
         // Where the last answer said that the key is already, though the slot is not.
         let mut ask: Option<Arc<Shard>> = None;
+        let mut moved = false;
         loop {
             let asking = ask.is_some();
             let shard = match ask.take() {
@@ -152,7 +154,8 @@ impl Link {
                     self.is_stale();
                 }
                 Some(Detour::Moved(slot, server)) => {
-                    if self.moved(slot, &server) {
+                    // Once at once. Nodes that name each other would be asked as fast as they answer.
+                    if self.moved(slot, &server) && !mem::replace(&mut moved, true) {
                         continue;
                     }
                 }
