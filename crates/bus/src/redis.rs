@@ -12,11 +12,14 @@
 //! | `rooms`, `fill` | followed rooms, and the reading that fills their holes |
 //! | `reads` | [`Bus::read`] |
 //! | `inspect` | how the given Redis is set up, and what that means |
-//! | `probe` | whether the paths are alive, and whether silence is silence |
+//! | `panic` | what a fault of the program may end |
+//! | `probe`, `pulse` | whether the paths are alive, and since when they are not |
+//! | `silence` | whether quiet rooms are as quiet as they seem |
 
 use std::{
+    future::Future,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -41,28 +44,33 @@ use crate::{
 use lane::Lanes;
 use link::Link;
 use map::Map;
-use probe::Unsettled;
 use reads::Reads;
 use rooms::{Followed, Need, Rooms};
 use shard::Shard;
+use silence::Unsettled;
 use wire::Payload;
 
 mod answer;
 mod call;
 mod config;
 mod fill;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod inspect;
 mod keys;
 mod lane;
 mod link;
 mod map;
 mod metric;
+mod panic;
 mod probe;
+mod pulse;
 mod reads;
 mod rooms;
 mod script;
 mod sentinels;
 mod shard;
+mod silence;
 mod subscriber;
 mod tls;
 mod topology;
@@ -96,6 +104,7 @@ struct Core {
     /// Tells whoever waits for good health.
     health: Notify,
     config: RedisConfig,
+    began: SystemTime,
     /// How a server is reached, whichever it is.
     reach: Config,
     /// Why whoever knows the way (a node that the URL of a cluster names, a sentinel) could not be asked for it.
@@ -133,16 +142,20 @@ impl RedisBus {
             command_timeout: config.command_timeout,
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            began: SystemTime::now(),
             config,
         });
-        metric::up(false);
+        core.health_changed();
         if place.seeds.is_empty() {
             let shard = core.new_shard(None, &core.reach);
             core.link.set_map(Map::one(Arc::clone(&shard)));
             core.start(&shard);
-            core.tasks.spawn(sentinels::run(Arc::clone(&core), shard));
+            core.keep_running("sentinels", &shard, sentinels::run);
         } else {
-            core.tasks.spawn(topology::run(Arc::clone(&core), place.seeds));
+            let own = Arc::clone(&core);
+            panic::keep_running(&core.tasks, "topology", move || {
+                topology::run(Arc::clone(&own), place.seeds.clone())
+            });
         }
         // Not being up in time is no error: see above.
         let checked = match timeout(core.config.connect_timeout, core.up()).await {
@@ -171,19 +184,31 @@ impl Core {
     /// Starts what runs for a shard, which is on the map.
     fn start(self: &Arc<Self>, shard: &Arc<Shard>) {
         // Whoever listens must be there before the connection is.
-        let subscribed = shard.subscriber.reconnect_rx();
         let connected = shard.commands.reconnect_rx();
-        let both = || (Arc::clone(self), Arc::clone(shard));
-        let (core, own) = both();
-        self.tasks.spawn(subscriber::receive(core, own));
-        let (core, own) = both();
-        self.tasks.spawn(subscriber::run(core, own, subscribed));
-        let (core, own) = both();
-        self.tasks.spawn(probe::run(core, own));
+        self.keep_running("receiver", shard, subscriber::receive);
+        self.keep_running("subscriber", shard, |core, shard| {
+            let reconnects = shard.subscriber.reconnect_rx();
+            subscriber::run(core, shard, reconnects)
+        });
+        self.keep_running("probe", shard, probe::run);
+        self.keep_running("silence", shard, silence::run);
         self.tasks.spawn(watch_commands(Arc::clone(shard), connected, self.config.ack));
         for client in shard.clients() {
             self.tasks.spawn(keep_connected(shard.closing.clone(), client.clone()));
         }
+    }
+
+    /// Runs a shard's task until that ends by itself.
+    fn keep_running<F>(
+        self: &Arc<Self>,
+        what: &'static str,
+        shard: &Arc<Shard>,
+        task: impl Fn(Arc<Self>, Arc<Shard>) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (core, shard) = (Arc::clone(self), Arc::clone(shard));
+        panic::keep_running(&self.tasks, what, move || task(Arc::clone(&core), Arc::clone(&shard)));
     }
 
     /// Looks at what was given.
@@ -229,28 +254,28 @@ impl Core {
         let shards = self.link.shards();
         if shards.is_empty() {
             let why = self.lost.lock().as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            return Health {
-                up: false,
-                detail: format!("no node of the redis cluster was reached yet{why}"),
-            };
+            let detail = format!("no node of the redis cluster was reached yet{why}");
+            return Health { up: false, detail, down_since: Some(self.began) };
         }
-        let mut health = Health { up: true, detail: String::new() };
+        let mut health = Health { up: true, detail: String::new(), down_since: None };
         for shard in &shards {
             let own = shard.pulse.health();
-            if !own.up {
+            // Of several that are down, the one that has been so for longest.
+            if !own.up && (health.up || own.down_since < health.down_since) {
                 let detail = if shards.len() > 1 { format!("{shard}: {}", own.detail) } else { own.detail };
-                return Health { up: false, detail };
+                health = Health { detail, ..own };
+            } else if health.up {
+                health.detail = own.detail;
             }
-            health.detail = own.detail;
         }
         health
     }
 
     /// A shard came up or went down, or there are others now.
     fn health_changed(&self) {
-        let up = self.judge().up;
-        metric::up(up);
-        if up {
+        let health = self.judge();
+        metric::health(&health);
+        if health.up {
             self.health.notify_waiters();
         }
     }

@@ -31,7 +31,7 @@ use crate::{
 pub mod membership;
 pub mod writer;
 
-use membership::{Membership, ReadOn};
+use membership::{Instead, Membership, ReadOn};
 use writer::{Outcome, Writer};
 
 /// One client's socket and everything that waits to be written to it.
@@ -229,7 +229,7 @@ impl Connection {
 
     /// Puts `instead` in the place of the event numbered `seq`, for this connection only; sends it at once if
     /// that place is behind it.
-    pub fn replace_event(self: &Arc<Self>, room: &Arc<Room>, seq: u64, instead: Bytes) {
+    pub fn replace_event(self: &Arc<Self>, room: &Arc<Room>, seq: u64, instead: Instead) {
         let late = self.with_writer(|writer| writer.replace_event(room, seq, instead));
         if let Some(instead) = late.filter(|frame| !frame.is_empty()) {
             self.send(instead);

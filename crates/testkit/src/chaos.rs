@@ -6,7 +6,9 @@
 //! | `run` | faults one after the other, and then the judgement |
 //! | `arena` | what the faults happen to: Redis, the gateways, a proxy between |
 //! | `fault`, `nemesis` | what can go wrong, and whoever does it |
+//! | `proof` | whether a fault really happened |
 //! | `crowd` | the clients |
+//! | `herd` | ten thousand more of them, who only come back |
 //! | `watch` | asks the nodes how they are |
 //! | `history` | what is recorded |
 //! | `checker`, `health` | what is wrong with it; pure |
@@ -18,8 +20,10 @@ pub mod checker;
 pub mod crowd;
 pub mod fault;
 pub mod health;
+pub mod herd;
 pub mod history;
 pub mod nemesis;
+pub mod proof;
 pub mod random;
 pub mod report;
 pub mod run;

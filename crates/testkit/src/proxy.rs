@@ -1,6 +1,8 @@
 //! A TCP proxy that plays a bad network.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -46,6 +48,7 @@ struct Rules {
 pub struct Proxy {
     addr: SocketAddr,
     rules: watch::Sender<Rules>,
+    harm: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -55,13 +58,20 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", crate::free_port())).await.expect("a free port");
         let addr = listener.local_addr().expect("a listener has an address");
         let rules = watch::Sender::new(Rules::default());
-        let task = tokio::spawn(accept(listener, to, rules.subscribe()));
-        Self { addr, rules, task }
+        let harm = Arc::new(AtomicU64::new(0));
+        let task = tokio::spawn(accept(listener, to, rules.subscribe(), Arc::clone(&harm)));
+        Self { addr, rules, harm, task }
     }
 
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// How much harm it has done until now: pieces of traffic that did not just pass, and connections that were cut or
+    /// refused.
+    pub fn harm(&self) -> u64 {
+        self.harm.load(Ordering::Relaxed)
     }
 
     /// Says what becomes of bytes to the server, and of those from it, from now on.
@@ -76,10 +86,18 @@ impl Proxy {
 
     /// Cuts every connection and lets no other one live, or lets them again.
     pub fn refuse(&self, refusing: bool) {
-        self.rules.send_modify(|rules| {
-            rules.refusing = refusing;
-            rules.cuts += u64::from(refusing);
-        });
+        self.refuser()(refusing);
+    }
+
+    /// [`Proxy::refuse`], for one who does not hold the proxy.
+    pub fn refuser(&self) -> impl Fn(bool) + Send + use<> {
+        let rules = self.rules.clone();
+        move |refusing| {
+            rules.send_modify(|rules| {
+                rules.refusing = refusing;
+                rules.cuts += u64::from(refusing);
+            });
+        }
     }
 }
 
@@ -90,24 +108,38 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, to: SocketAddr, rules: watch::Receiver<Rules>) {
+async fn accept(listener: TcpListener, to: SocketAddr, rules: watch::Receiver<Rules>, harm: Arc<AtomicU64>) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         let rules = rules.clone();
         let now = *rules.borrow();
-        if !now.refusing {
+        if now.refusing {
+            harm.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let harm = Arc::clone(&harm);
             tokio::spawn(async move {
                 let mut cut = rules.clone();
                 tokio::select! {
-                    _ = cut.wait_for(|rules| rules.cuts != now.cuts) => {}
-                    _ = serve(client, to, rules) => {}
+                    _ = cut.wait_for(|rules| rules.cuts != now.cuts) => {
+                        harm.fetch_add(1, Ordering::Relaxed);
+                    }
+                    _ = serve(client, to, rules, &harm) => {}
                 }
             });
         }
     }
 }
 
-async fn serve(client: TcpStream, to: SocketAddr, rules: watch::Receiver<Rules>) -> std::io::Result<()> {
+async fn serve(
+    client: TcpStream,
+    to: SocketAddr,
+    rules: watch::Receiver<Rules>,
+    harm: &AtomicU64,
+) -> std::io::Result<()> {
+    let count = |fate: Fate| {
+        harm.fetch_add(u64::from(fate != Fate::Pass), Ordering::Relaxed);
+        fate
+    };
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(BUFFER)?;
     let server = socket.connect(to).await?;
@@ -115,8 +147,8 @@ async fn serve(client: TcpStream, to: SocketAddr, rules: watch::Receiver<Rules>)
     server.set_nodelay(true)?;
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     tokio::select! {
-        ended = pump(from_client, to_server, rules.clone(), |rules| rules.up) => ended,
-        ended = pump(from_server, to_client, rules, |rules| rules.down) => ended,
+        ended = pump(from_client, to_server, rules.clone(), |rules| count(rules.up)) => ended,
+        ended = pump(from_server, to_client, rules, |rules| count(rules.down)) => ended,
     }
 }
 

@@ -133,6 +133,12 @@ impl Redis {
         self.port
     }
 
+    /// How many connections it has cut because their output grew beyond the limit, over all its starts. From its log:
+    /// Redis counts them only since 7.2.
+    pub fn output_cuts(&self) -> usize {
+        self.running().stdout().matches("overcoming of output buffer limits").count()
+    }
+
     /// Runs one command on a connection of its own.
     ///
     /// # Panics

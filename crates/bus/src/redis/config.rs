@@ -52,6 +52,9 @@ pub struct RedisConfig {
     /// How often the paths to and from Redis are probed; 500 ms by default. After four probes without an answer a
     /// path is down.
     pub probe_interval: Duration,
+    /// After how long the head of a room that is still followed is given its full life again; 24 h by default, far
+    /// less than the 30 days that it lives.
+    pub renew_interval: Duration,
 }
 
 impl RedisConfig {
@@ -66,6 +69,7 @@ impl RedisConfig {
             command_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
             probe_interval: Duration::from_millis(500),
+            renew_interval: Duration::from_hours(24),
         }
     }
 }

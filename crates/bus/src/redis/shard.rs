@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     config::{self, Ack, RedisConfig},
     inspect::Setup,
-    probe::Pulse,
+    pulse::Pulse,
     subscriber::Changes,
     tls,
 };

@@ -11,7 +11,9 @@ use bus::{
 use testkit::Redis;
 
 mod forks;
+mod health;
 mod outages;
+mod panics;
 mod strangers;
 
 /// What most tests keep of a room.

@@ -32,7 +32,10 @@ pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>
     let connection = Arc::clone(&session.connection);
     let ok = {
         let (reference, name) = (reference.clone(), room.name.clone());
-        move |appended: &Appended| reference.map(|it| ok_frame(it, name, id, appended)).unwrap_or_default()
+        move |appended: &Appended| {
+            let ok = |it| ok_frame(it, name.clone(), id.clone(), appended);
+            reference.clone().map(ok).unwrap_or_default()
+        }
     };
     let quiet = !echo && room.echoes.expect(&key, &connection, ok.clone());
 

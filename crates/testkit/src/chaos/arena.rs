@@ -44,11 +44,12 @@ pub enum Variant {
 impl Variant {
     fn config(self) -> String {
         let (tail, heartbeat, linger) = match self {
-            Self::Usual => (262_144, 1000, 2000),
-            Self::Lean => (4096, 700, 100),
+            Self::Usual => (262_144, 4000, 2000),
+            Self::Lean => (4096, 2500, 100),
         };
         format!(
             "drain_seconds = 2\n[limits]\nframes_per_second = 10000\nframe_burst = 10000\n\
+             connections_per_address = 20000\naccepts_per_second = 1000\n\
              [history]\nlength = 1000000\n[tail]\nbytes = {tail}\n\
              [heartbeat]\ninterval_ms = {heartbeat}\n[rooms]\nlinger_ms = {linger}\n"
         )
@@ -136,9 +137,8 @@ impl Arena {
             .env("CHORUS_REDIS_URL", format!("redis://{}", seat.proxy.addr()))
             .listen(&seat.addr.to_string())
             .node(&seat.name);
-        let gateway = options.start().await;
-        gateway.ready().await;
-        seat.gateway = Some(gateway);
+        // It sits there before it is ready: if it never is, its log tells why.
+        seat.gateway.insert(options.start().await).ready().await;
         seat.awake.store(true, Ordering::Relaxed);
     }
 

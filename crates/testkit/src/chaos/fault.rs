@@ -80,10 +80,14 @@ faults! {
     ClientsCut = "clients: cut";
     /// All clients cut at once.
     EveryoneReconnects = "clients: all reconnect";
+    /// Ten thousand clients cut at once, and back at once.
+    HerdReconnects = "clients: ten thousand reconnect";
     /// Clients that read a frame now and then.
     SlowReaders = "clients: slow readers";
     /// Clients that do not read.
     SilentReaders = "clients: silent readers";
+    /// A second one begins while the first lasts.
+    TwoAtOnce = "two at once";
 }
 
 /// Some that differ much, for a run of less than a minute.
@@ -99,6 +103,7 @@ pub const SHORT: &[Fault] = &[
     Fault::RedisRestored,
     Fault::OutOfMemory,
     Fault::GatewayDrained,
+    Fault::TwoAtOnce,
 ];
 
 /// So many faults in an order that the seed decides: all of a shape's once, then all again. Only those whose names

@@ -1,6 +1,7 @@
 //! Whether the nodes' health says what is so: not ready while deliveries do not come through, and ready while they
 //! do. Pure: samples and histories in, violations out.
 
+pub mod since;
 #[cfg(test)]
 mod tests;
 
@@ -9,13 +10,10 @@ use std::sync::Arc;
 
 use super::checker::{Kind, Violation};
 use super::history::{History, What};
+use since::Since;
 
 /// The probe's time, two seconds, one probe's interval, and as much again for a busy machine, in milliseconds.
 pub const LIMIT_MS: u64 = 4000;
-
-/// The same for a path that crawls instead of being dead: a probe that waits two seconds for an answer, and for heads
-/// as long, judges only after that.
-const CRAWL_MS: u64 = 7000;
 
 /// A shorter pause in the deliveries, or in the `ok`s, is none.
 const PAUSE_MS: u64 = 350;
@@ -32,6 +30,8 @@ pub struct Sample {
     pub ready: bool,
     /// Whether `chorus_bus_up` was 1.
     pub up: bool,
+    /// Since when it was not.
+    pub since: Since,
     /// `chorus_bus_holes_filled_total`.
     pub filled: u64,
 }
@@ -63,6 +63,7 @@ const SIGNS: [Sign; 2] = [("/readyz", |it| it.ready), ("chorus_bus_up", |it| it.
 /// What is wrong with what was said while a fault lasted, from `from` to `until`.
 pub fn during(expected: &Expectation, from: u64, until: u64, watched: &[Watched]) -> Vec<Violation> {
     let mut found = Vec::new();
+    since::during(from, until, watched, &mut found);
     for node in watched {
         for (sign, good) in SIGNS {
             let bad = |from, until| node.samples.iter().any(|it| (from..until).contains(&it.at) && !good(it));
@@ -90,6 +91,7 @@ pub fn always(histories: &[History], watched: &[Watched]) -> Vec<Violation> {
     let mut found = Vec::new();
     let stays: Vec<Stay<'_>> = histories.iter().flat_map(stays).collect();
     deaf(histories, &stays, watched, &mut found);
+    since::always(watched, &mut found);
     for node in watched {
         let (mut arrivals, mut acks) = (Vec::new(), Vec::new());
         for stay in stays.iter().filter(|stay| *stay.node == *node.node) {
@@ -191,7 +193,7 @@ fn deaf(histories: &[History], stays: &[Stay<'_>], watched: &[Watched], found: &
     for history in histories {
         for entry in &history.entries {
             let What::Acked { room, id, .. } = &entry.what else { continue };
-            let (at, end) = (entry.at, entry.at + CRAWL_MS);
+            let (at, end) = (entry.at, entry.at + LIMIT_MS);
             for stay in stays.iter().filter(|it| *it.room == **room && it.from < at && it.until > end) {
                 let event = (stay.user, &**room, &*history.user, &**id);
                 if seen.get(&event).is_some_and(|came| *came <= end) {
@@ -201,7 +203,7 @@ fn deaf(histories: &[History], stays: &[Stay<'_>], watched: &[Watched], found: &
                 let told = |good: fn(&Sample) -> bool| {
                     node.samples
                         .iter()
-                        .any(|it| (at.saturating_sub(CRAWL_MS)..=end).contains(&it.at) && !good(it))
+                        .any(|it| (at.saturating_sub(LIMIT_MS)..=end).contains(&it.at) && !good(it))
                 };
                 let asked = node.samples.iter().any(|it| (at..=end).contains(&it.at));
                 for (sign, good) in SIGNS {

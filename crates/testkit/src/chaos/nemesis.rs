@@ -1,17 +1,21 @@
 //! Does the harm, and undoes it.
 
+mod overlap;
+
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::time::sleep;
 
 use super::arena::{Arena, Variant};
+use super::checker::Violation;
 use super::crowd::{Clock, Crowd, Pace, Whom};
 use super::fault::Fault;
 use super::health::Expectation;
+use super::herd;
 use super::history::{Log, Loss};
 use super::random::Random;
-use crate::Fate;
+use crate::{Fate, Metrics, Request};
 
 /// Pub/sub buffers are cut beyond this; messages are padded to fill them.
 const SMALL_BUFFER: &str = "pubsub 64kb 32kb 1";
@@ -19,6 +23,8 @@ const PADDING: usize = 4000;
 const LARGE_PADDING: usize = 14_000;
 /// By then it has cut somebody, or will not.
 const BUFFER_FILLS_MS: u64 = 5000;
+/// Two large messages in one turn of Redis' loop are too much for this.
+const TINY_BUFFER: &str = "pubsub 1kb 1kb 1";
 /// As Redis has it by default.
 const USUAL_BUFFER: &str = "pubsub 32mb 8mb 60";
 
@@ -33,6 +39,8 @@ pub struct Nemesis {
     pub losses: Vec<Loss>,
     /// The logs as they were before.
     pub logs: Vec<Log>,
+    /// What it found wrong itself.
+    pub found: Vec<Violation>,
 }
 
 impl Nemesis {
@@ -72,6 +80,8 @@ impl Nemesis {
             Fault::ClientsCut | Fault::EveryoneReconnects | Fault::SlowReaders | Fault::SilentReaders => {
                 self.clients(fault, arena, crowd).await
             }
+            Fault::HerdReconnects => self.herd(arena).await,
+            Fault::TwoAtOnce => self.two(arena, crowd).await,
         }
     }
 
@@ -81,7 +91,7 @@ impl Nemesis {
     }
 
     async fn gateways(&mut self, fault: Fault, arena: &mut Arena, crowd: &Crowd) -> Expectation {
-        let index = self.random.below(arena.seats.len());
+        let index = self.occupied(arena).await;
         let others = nodes(arena, |other| other != index || fault == Fault::GatewayJoins);
         match fault {
             Fault::GatewayKilled => {
@@ -117,6 +127,18 @@ impl Nemesis {
             }
         }
         Expectation { up: others, ..Expectation::default() }
+    }
+
+    /// A gateway with clients: those of one that was gone are elsewhere until they are cut.
+    async fn occupied(&mut self, arena: &Arena) -> usize {
+        let (first, count) = (self.random.below(arena.seats.len()), arena.seats.len());
+        for index in (first..first + count).map(|index| index % count) {
+            let metrics = Request::get("/metrics").send(arena.seats[index].addr).await;
+            if Metrics::parse(&metrics.body).sum("chorus_connections") > 0.0 {
+                return index;
+            }
+        }
+        first
     }
 
     async fn redis(&mut self, fault: Fault, arena: &mut Arena) -> Expectation {
@@ -203,16 +225,23 @@ impl Nemesis {
                 redis.command(&["CONFIG", "SET", "client-output-buffer-limit", SMALL_BUFFER]);
                 arena.seats.iter().for_each(|seat| seat.proxy.treat(Fate::Pass, Fate::Throttle(40_000)));
                 crowd.pad(LARGE_PADDING);
-                let before = subscribers(arena);
+                let before = redis.output_cuts();
                 for _ in 0..BUFFER_FILLS_MS / 100 {
                     self.last(100, 100).await;
-                    if subscribers(arena) != before {
+                    if redis.output_cuts() != before {
                         break;
                     }
                 }
-                if subscribers(arena) == before {
+                if redis.output_cuts() == before {
                     // The nodes had noticed the slow network, and said no to what would have filled the buffer.
-                    eprintln!("{:>8} ms  no subscriber was cut", self.clock.now());
+                    arena.seats.iter().for_each(|seat| seat.proxy.treat(Fate::Pass, Fate::Pass));
+                    redis.command(&["CONFIG", "SET", "client-output-buffer-limit", TINY_BUFFER]);
+                    for _ in 0..BUFFER_FILLS_MS / 100 {
+                        self.last(100, 100).await;
+                        if redis.output_cuts() != before {
+                            break;
+                        }
+                    }
                 }
                 self.last(500, 3000).await;
                 crowd.pad(0);
@@ -292,14 +321,20 @@ impl Nemesis {
     }
 }
 
-/// The connections that subscribe, by their ids.
-fn subscribers(arena: &Arena) -> Vec<String> {
-    let list = arena.redis.command(&["CLIENT", "LIST", "TYPE", "pubsub"]);
-    let list: String = redis::from_redis_value(list).expect("a list of clients is text");
-    let mut ids: Vec<String> =
-        list.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect();
-    ids.sort();
-    ids
+impl Nemesis {
+    /// Ten thousand more clients, who come back at once.
+    async fn herd(&mut self, arena: &Arena) -> Expectation {
+        let doors: Vec<_> = arena.seats.iter().map(|seat| seat.addr).collect();
+        let came = herd::reconnect(&doors, self.clock).await;
+        let (at, size, failed) = (self.clock.now(), herd::SIZE, came.failed);
+        eprintln!(
+            "{at:>8} ms  {size} clients were back and level after {:?}, {failed} dials failed",
+            came.took
+        );
+        self.found.extend(came.found);
+        // Whether two cores can do that and let every probe pass in time is not what is asked.
+        Expectation::default()
+    }
 }
 
 fn nodes(arena: &Arena, which: impl Fn(usize) -> bool) -> Vec<std::sync::Arc<str>> {

@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
                 self.close(at, facts, out);
                 self.told(reason, at, losses, out);
                 match reason.as_str() {
-                    "forked" => self.take_back(place),
+                    "forked" => self.take_back(at, place, out),
                     // What came before still counts.
                     "trimmed" => self.begin_at(place),
                     _ => {
@@ -102,13 +102,17 @@ impl<'a> Reader<'a> {
             return;
         }
         let name = (&**from, &**id);
-        if !facts.sent.contains(&(self.room, name)) {
+        if !facts.sent.contains_key(&(self.room, name)) {
             self.found(Kind::Ghost, at, format!("{place}: {name:?} was never sent"), out);
         }
         if self.stand.is_some_and(|stand| stand.base() != place.base()) {
             self.found(Kind::Untold, at, format!("{place} came where {:?} was", self.stand), out);
             self.begin_at(place);
             self.start = place.seq - 1;
+        }
+        if self.stand.is_some_and(|stand| stand.epoch != place.epoch) {
+            // Another server goes on: what that one never had is to be told before.
+            self.compare(at, facts, out);
         }
         let newest = self.seen.last_key_value().map_or(self.start, |(seq, _)| *seq);
         if self.seen.contains_key(&place.seq) {
@@ -128,7 +132,7 @@ impl<'a> Reader<'a> {
 
     /// The end of the run: whoever is there has everything that the log has.
     pub(super) fn end(mut self, at: u64, facts: &Facts<'a>, out: &mut Vec<Violation>) {
-        let (Some((log, places)), Some(stand)) = (facts.last.get(self.room), self.stand) else {
+        let (Some(log), Some(stand)) = (facts.last.get(self.room), self.stand) else {
             return self.close(at, facts, out);
         };
         if !self.joined {
@@ -139,14 +143,23 @@ impl<'a> Reader<'a> {
             let what = format!("stands at {stand}, the log at {}, and was not told", log.head);
             return self.found(Kind::Untold, at, what, out);
         }
+        self.compare(at, facts, out);
+        self.close_to(at, log.head.seq, facts, out);
+    }
+
+    /// Complains of what it holds and the log it stands in has not, as far as that goes.
+    fn compare(&self, at: u64, facts: &Facts<'a>, out: &mut Vec<Violation>) {
+        let branch = self.stand.and_then(|stand| facts.branches.get(&(self.room, stand.base())));
+        let Some((log, places)) = branch else { return };
         let first = log.events.first().map_or(log.head.seq + 1, |event| event.place.seq);
-        let held: Vec<&Place> = self.seen.values().copied().filter(|place| place.seq >= first).collect();
-        for place in held {
-            if places.get(&place.seq) != Some(&place) {
+        // What is newer than the log's last reading is in no log that is known, unless it was the last of all.
+        let last = facts.last.get(self.room).is_some_and(|last| std::ptr::eq(*last, *log));
+        let end = if last { u64::MAX } else { log.head.seq };
+        for (seq, place) in self.seen.range(first..) {
+            if *seq <= end && places.get(seq) != Some(place) {
                 self.found(Kind::Untold, at, format!("holds {place}, which is gone"), out);
             }
         }
-        self.close_to(at, log.head.seq, facts, out);
     }
 
     /// Complains of what is missing up to the newest event.
@@ -178,9 +191,21 @@ impl<'a> Reader<'a> {
     }
 
     /// What came after `place` was lost with a server.
-    fn take_back(&mut self, place: &'a Place) {
+    fn take_back(&mut self, at: u64, place: &'a Place, out: &mut Vec<Violation>) {
         let newest = self.seen.last_key_value().map_or(self.start, |(seq, _)| *seq);
+        if self.stand.is_some_and(|stand| stand.base() != place.base()) {
+            self.found(
+                Kind::Untold,
+                at,
+                format!("forked to {place}, in another log than {:?}", self.stand),
+                out,
+            );
+        }
+        if place.seq == newest {
+            self.found(Kind::NeedlessReset, at, format!("forked to {place}, where it stood"), out);
+        }
         if place.seq > newest {
+            self.found(Kind::Hole, at, format!("forked to {place}, past {newest}, where it stood"), out);
             self.seen.clear();
             self.start = place.seq;
         }

@@ -3,6 +3,9 @@
 use super::*;
 use crate::chaos::history::{Entry, Logged};
 
+mod good;
+mod planted;
+
 const MESSAGES: u64 = 6;
 
 fn place(epoch: &str, seq: u64) -> Place {
@@ -280,4 +283,59 @@ fn a_close_that_tells_to_stay_away_is_caught() {
     let close = What::Disconnected { code: 1008, reason: "rate_limited".into() };
     run.bob().push(Entry { at: 99, what: close });
     assert_eq!(run.found(), [Kind::Expelled]);
+}
+
+#[test]
+fn a_fork_that_one_went_on_past_is_caught_though_the_log_began_again_later() {
+    let mut run = Run::good();
+    run.fork_after(4);
+    run.bob().retain(|entry| !matches!(entry.what, What::Reset { .. }));
+    // A flush, of which everyone is told.
+    run.losses.push(Loss { from: 131, until: 140 });
+    for history in &mut run.histories {
+        let reset = What::Reset { room: "lobby".into(), place: place("b.0", 0), reason: "new".into() };
+        history.entries.push(Entry { at: 150, what: reset });
+    }
+    run.logs.push(Log { at: 160, room: "lobby".into(), head: place("b.0", 0), events: Vec::new() });
+    assert!(run.found().contains(&Kind::Untold), "{:?}", run.found());
+}
+
+#[test]
+fn a_fork_that_takes_nothing_back_is_caught() {
+    let mut run = Run::good();
+    run.fork_after(4);
+    let bob = run.bob();
+    // He had not seen what was lost.
+    bob.retain(
+        |it| !matches!(&it.what, What::Event { place, .. } if place.seq > 4 && &*place.epoch == "a.0"),
+    );
+    assert_eq!(run.found(), [Kind::NeedlessReset]);
+}
+
+#[test]
+fn a_fork_that_skips_events_is_caught() {
+    let mut run = Run::good();
+    run.fork_after(4);
+    // He had three of the four that are still true.
+    run.bob().retain(
+        |it| !matches!(&it.what, What::Event { place, .. } if place.seq > 3 && &*place.epoch == "a.0"),
+    );
+    assert_eq!(run.found(), [Kind::Hole]);
+}
+
+#[test]
+fn an_ok_in_a_room_without_a_log_is_caught() {
+    let mut run = Run::good();
+    run.logs[0].room = "another".into();
+    run.logs[0].events.clear();
+    assert_eq!(run.found(), [Kind::FalseOk]);
+}
+
+#[test]
+fn an_ok_for_what_was_said_after_the_loss_is_not_excused_by_it() {
+    let mut run = Run::good();
+    run.losses.push(Loss { from: 62, until: 65 });
+    run.histories[0].entries.push(sent(70, 7));
+    run.histories[0].entries.push(acked(71, 7, place("a.0", 7)));
+    assert_eq!(run.found(), [Kind::FalseOk]);
 }
