@@ -2,7 +2,7 @@
 //!
 //! | module | subject |
 //! | --- | --- |
-//! | `config`, `shard` | how Redis is reached, and the connections to one primary |
+//! | `config`, `tls`, `shard` | how Redis is reached, and the connections to one primary |
 //! | `connection` | keeping connections open |
 //! | `map`, `topology` | which primary of a cluster has what, and how that is learnt |
 //! | `sentinels` | whether the primary was replaced |
@@ -29,6 +29,7 @@ use fred::{
     interfaces::EventInterface,
     types::config::{Config, Server},
 };
+use parking_lot::Mutex;
 use proto::{Position, RoomName};
 use tokio::{
     sync::{Notify, Semaphore, broadcast},
@@ -74,10 +75,12 @@ mod sentinels;
 mod shard;
 mod silence;
 mod subscriber;
+mod tls;
 mod topology;
 mod wire;
 
 pub use config::{Ack, RedisConfig};
+pub use tls::RedisTls;
 
 /// How many signals a slow receiver may lag behind.
 const SIGNALS: usize = 1024;
@@ -107,6 +110,8 @@ struct Core {
     began: SystemTime,
     /// How a server is reached, whichever it is.
     reach: Config,
+    /// Why whoever knows the way (a node that the URL of a cluster names, a sentinel) could not be asked for it.
+    lost: Mutex<Option<String>>,
     probe_interval: Duration,
     command_timeout: Duration,
     closing: CancellationToken,
@@ -119,7 +124,8 @@ impl RedisBus {
     /// runtime.
     ///
     /// # Errors
-    /// [`BusError::Config`] when the URL can't be right, or when the Redis that was reached has fewer replicas than
+    /// [`BusError::Config`] when the URL or a file of [`RedisTls`] can't be right, when Redis did not prove who it is
+    /// (or this node did not prove it to Redis), and when the Redis that was reached has fewer replicas than
     /// [`RedisConfig::ack`] asks for.
     pub async fn connect(config: RedisConfig) -> Result<Self, BusError> {
         let place = config::parse(&config)?;
@@ -134,6 +140,7 @@ impl RedisBus {
             signals: broadcast::Sender::new(SIGNALS),
             health: Notify::new(),
             reach: place.config,
+            lost: Mutex::default(),
             probe_interval: config.probe_interval,
             command_timeout: config.command_timeout,
             closing: CancellationToken::new(),
@@ -154,8 +161,13 @@ impl RedisBus {
             });
         }
         // Not being up in time is no error: see above.
-        if timeout(core.config.connect_timeout, core.up()).await.is_ok() {
-            core.inspect().await?;
+        let checked = match timeout(core.config.connect_timeout, core.up()).await {
+            Ok(()) => core.inspect().await,
+            Err(_) => core.hopeless(),
+        };
+        if let Err(refusal) = checked {
+            core.closing.cancel();
+            return Err(refusal);
         }
         Ok(Self(core))
     }
@@ -183,7 +195,7 @@ impl Core {
         });
         self.keep_running("probe", shard, probe::run);
         self.keep_running("silence", shard, silence::run);
-        self.tasks.spawn(watch_commands(Arc::clone(shard), connected));
+        self.tasks.spawn(watch_commands(Arc::clone(self), Arc::clone(shard), connected));
         for client in shard.clients() {
             self.tasks.spawn(keep_connected(shard.closing.clone(), client.clone()));
         }
@@ -206,18 +218,46 @@ impl Core {
     async fn inspect(&self) -> Result<(), BusError> {
         for shard in self.link.shards() {
             if let Some(refusal) = inspect::shard(&shard, self.config.ack).await {
-                self.closing.cancel();
                 return Err(BusError::Config(refusal));
             }
         }
         Ok(())
     }
 
+    /// Why it makes no sense to go on trying: a Redis that is not there yet may come, but a certificate that is not
+    /// trusted stays so.
+    fn hopeless(&self) -> Result<(), BusError> {
+        let shards = self.link.shards();
+        let troubles = shards.iter().filter_map(|shard| Some((shard.to_string(), shard.trouble()?)));
+        let all =
+            self.lost.lock().clone().map(|trouble| ("redis".to_owned(), trouble)).into_iter().chain(troubles);
+        for (who, trouble) in all {
+            if let Some(advice) = tls::advice(&trouble) {
+                return Err(BusError::Config(format!("TLS to {who} failed ({trouble}): {advice}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers why a server could not be asked for the way; none when one could. Said once, not at every attempt.
+    fn set_lost(&self, why: Option<(&Server, String)>) {
+        let mut lost = self.lost.lock();
+        let told = why.map(|(server, error)| {
+            let told = format!("{}:{}: {error}", server.host, server.port);
+            if lost.as_ref() != Some(&told) {
+                tracing::warn!(%server, error, advice = tls::advice(&error), "redis could not be asked for its primaries");
+            }
+            told
+        });
+        *lost = told;
+    }
+
     /// What the probes of every shard amount to.
     fn judge(&self) -> Health {
         let shards = self.link.shards();
         if shards.is_empty() {
-            let detail = "no node of the redis cluster was reached yet".to_owned();
+            let why = self.lost.lock().as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let detail = format!("no node of the redis cluster was reached yet{why}");
             return Health { up: false, detail, down_since: Some(self.began) };
         }
         let mut health = Health { up: true, detail: String::new(), down_since: None };

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{CLOSING, metric, shard::Shard};
+use super::{CLOSING, Core, inspect, metric, shard::Shard};
 
 /// Keeps a client's connection until the bus is closed. fred reconnects by itself, but gives up for ever on some
 /// errors, such as a server that refuses the password for a while.
@@ -40,7 +40,11 @@ pub(super) async fn keep_connected(closing: CancellationToken, client: Client) {
 }
 
 /// Has the path probed at once when the commands' connection is there again, and remembers why it is not.
-pub(super) async fn watch_commands(shard: Arc<Shard>, mut connected: broadcast::Receiver<Server>) {
+pub(super) async fn watch_commands(
+    core: Arc<Core>,
+    shard: Arc<Shard>,
+    mut connected: broadcast::Receiver<Server>,
+) {
     let mut errors = shard.commands.error_rx();
     let mut first = true;
     let watch = async {
@@ -56,6 +60,8 @@ pub(super) async fn watch_commands(shard: Arc<Shard>, mut connected: broadcast::
                     let _ = shard.commands.wait_for_connect().await;
                     shard.set_trouble(None);
                     shard.pulse.probe_now();
+                    // It may be another server now.
+                    let _ = inspect::shard(&shard, core.config.ack).await;
                 }
                 error = errors.recv() => {
                     if let Ok((error, _)) = error {

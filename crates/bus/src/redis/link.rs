@@ -1,6 +1,7 @@
 //! The commands that go to Redis, each to the shard that has its room.
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -122,13 +123,21 @@ impl Link {
         let began = Instant::now();
         // Where the last answer said that the key is already, though the slot is not.
         let mut ask: Option<Arc<Shard>> = None;
+        let mut moved = false;
         loop {
             let asking = ask.is_some();
             let shard = match ask.take() {
                 Some(shard) => shard,
                 None => self.shard(name)?,
             };
-            shard.gate()?;
+            if let Err(error) = shard.gate() {
+                // A slot has gone to a node that has just come, or a replica was promoted.
+                if self.sharded && shard.is_new(self.patience) && began.elapsed() < self.patience {
+                    sleep(PAUSE).await;
+                    continue;
+                }
+                return Err(error);
+            }
             let error = match call.send(path(&shard), asking).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
@@ -144,7 +153,8 @@ impl Link {
                     self.is_stale();
                 }
                 Some(Detour::Moved(slot, server)) => {
-                    if self.moved(slot, &server) {
+                    // Once at once. Nodes that name each other would be asked as fast as they answer.
+                    if self.moved(slot, &server) && !mem::replace(&mut moved, true) {
                         continue;
                     }
                 }
@@ -274,7 +284,12 @@ impl Link {
     pub(super) async fn probe(&self, shard: &Shard, payload: Bytes) -> Result<(), BusError> {
         shard.connected()?;
         let channel: &str = &shard.own_channel();
-        let call = Call::Command(self.publish_command(), vec![channel.into(), Value::Bytes(payload)]);
+        let call = if channel.is_empty() {
+            // Nobody listens yet: it shows that commands are answered. A channel without a name is no gateway's right.
+            Call::Command("PING", Vec::new())
+        } else {
+            Call::Command(self.publish_command(), vec![channel.into(), Value::Bytes(payload)])
+        };
         match call.send(shard.commands(), false).await {
             Err(error) if matches!(Detour::of(&error), Some(Detour::Moved(..))) => {
                 self.is_stale();

@@ -24,8 +24,10 @@ use super::{
     call::Path,
     commits::Commits,
     config::{self, Ack, RedisConfig},
+    inspect::Setup,
     pulse::Pulse,
     subscriber::Changes,
+    tls,
 };
 use crate::BusError;
 
@@ -50,10 +52,15 @@ pub(super) struct Shard {
     /// Whether the last probe was answered. While it was not, commands are not tried: each would take its whole
     /// timeout to say the same.
     reachable: AtomicBool,
+    /// Whether it has ever been reached; and when it was heard of.
+    was_reachable: AtomicBool,
+    since: Instant,
     /// When it was last seen to be no primary.
     demoted: Mutex<Option<Instant>>,
     /// Why there is no connection, as the last attempt said.
     trouble: Mutex<Option<String>>,
+    /// How it was set up when it was last looked at.
+    pub(super) setup: Mutex<Option<Setup>>,
 }
 
 impl Shard {
@@ -77,8 +84,11 @@ impl Shard {
             closing,
             own_channel: Mutex::new("".into()),
             reachable: AtomicBool::new(false),
+            was_reachable: AtomicBool::new(false),
+            since: Instant::now(),
             demoted: Mutex::new(None),
             trouble: Mutex::new(None),
+            setup: Mutex::new(None),
         }
     }
 
@@ -109,6 +119,12 @@ impl Shard {
 
     pub(super) fn set_reachable(&self, reachable: bool) {
         self.reachable.store(reachable, Ordering::Relaxed);
+        self.was_reachable.fetch_or(reachable, Ordering::Relaxed);
+    }
+
+    /// Whether it was heard of a moment ago, and its connections are being made: who waits will be served.
+    pub(super) fn is_new(&self, moment: Duration) -> bool {
+        !self.was_reachable.load(Ordering::Relaxed) && self.since.elapsed() < moment
     }
 
     /// The server is, or is about to become, a replica, and the sentinels name another one: all connections must go
@@ -140,9 +156,14 @@ impl Shard {
         if let Some(error) = &error
             && trouble.as_ref() != Some(error)
         {
-            tracing::warn!(shard = %self, error, "redis connection failed");
+            tracing::warn!(shard = %self, error, advice = tls::advice(error), "redis connection failed");
         }
         *trouble = error;
+    }
+
+    /// Why there is no connection, as the last attempt said.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// Without a connection fred would queue what it is given.

@@ -1,6 +1,10 @@
 //! A primary and its replicas, watched by sentinels.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use tempfile::TempDir;
 
@@ -18,39 +22,65 @@ pub struct RedisSentinel {
     sentinels: Vec<(Process, u16)>,
     /// The data nodes, in the order of their starting. Which of them is the primary changes with every failover.
     pub nodes: Vec<Redis>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl RedisSentinel {
     /// Starts them, and waits until every sentinel knows of all the others.
     pub async fn start() -> Self {
-        let primary = Redis::start_with(&["repl-diskless-sync-delay 0"]).await;
+        Self::start_with(&[], &[]).await
+    }
+
+    /// Starts them with further lines for every Redis, and for every sentinel.
+    pub async fn start_with(lines: &[&str], sentinel_lines: &[&str]) -> Self {
+        Self::start_as(lines, sentinel_lines, None).await
+    }
+
+    /// The same; the sentinels say this name and password to every Redis.
+    pub async fn start_as(lines: &[&str], sentinel_lines: &[&str], login: Option<(&str, &str)>) -> Self {
+        let lines: Vec<&str> = ["repl-diskless-sync-delay 0"].iter().chain(lines).copied().collect();
+        let primary = Redis::start_with(&lines).await;
         let of = format!("replicaof 127.0.0.1 {}", primary.port());
+        let lines: Vec<&str> = lines.into_iter().chain([of.as_str()]).collect();
         let mut nodes = vec![primary];
         for _ in 0..2 {
-            nodes.push(Redis::start_with(&["repl-diskless-sync-delay 0", &of]).await);
+            nodes.push(Redis::start_with(&lines).await);
         }
+        let login = login.map_or_else(String::new, |(user, password)| {
+            format!("sentinel auth-user {SERVICE} {user}\nsentinel auth-pass {SERVICE} {password}\n")
+        });
+        let watched = nodes[0].port();
+        let conf = format!(
+            "{}\n\
+             sentinel monitor {SERVICE} 127.0.0.1 {watched} 2\n\
+             sentinel down-after-milliseconds {SERVICE} 700\n\
+             sentinel failover-timeout {SERVICE} 3000\n{login}",
+            sentinel_lines.join("\n"),
+        );
+        Self::watch(nodes, &conf).await
+    }
+
+    /// Has three sentinels watch these, by a configuration to which their own places are added.
+    pub(super) async fn watch(nodes: Vec<Redis>, conf: &str) -> Self {
         let Some(program) = find_program("redis-sentinel") else { panic!("{MISSING}") };
         let dir = tempfile::Builder::new().prefix("chorus-sentinel-").tempdir().expect("a directory");
         let mut sentinels = Vec::new();
         for number in 0..3 {
             let port = free_port();
             let file = dir.path().join(format!("sentinel-{number}.conf"));
-            let conf = format!(
-                "port {port}\nbind 127.0.0.1\ndir \"{}\"\n\
-                 sentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
-                 sentinel down-after-milliseconds {SERVICE} 700\n\
-                 sentinel failover-timeout {SERVICE} 3000\n",
+            let own = format!(
+                "port {port}\nunixsocket \"{}\"\nbind 127.0.0.1\ndir \"{}\"\n{}\n",
+                socket(dir.path(), number).display(),
                 dir.path().display(),
-                nodes[0].port(),
+                conf.replace("{port}", &port.to_string()),
             );
-            fs::write(&file, conf).expect("sentinel.conf can be written");
+            fs::write(&file, own).expect("sentinel.conf can be written");
             let mut command = Command::new(&program);
             command.arg(&file);
             let process = Process::spawn(&format!("sentinel-{number}"), &mut command, dir.path());
             sentinels.push((process, port));
         }
-        let all = Self { sentinels, nodes, _dir: dir };
+        let all = Self { sentinels, nodes, dir };
         all.until_level(2).await;
         all
     }
@@ -111,6 +141,11 @@ impl RedisSentinel {
     }
 
     fn sentinel(&self, number: usize, args: &[&str]) -> Result<redis::Value, String> {
-        super::run(self.sentinels[number].1, args).map_err(|error| error.to_string())
+        super::run(&socket(self.dir.path(), number), "", args).map_err(|error| error.to_string())
     }
+}
+
+/// Where a test's own commands to a sentinel go.
+fn socket(dir: &Path, number: usize) -> PathBuf {
+    dir.join(format!("sentinel-{number}.sock"))
 }
