@@ -27,7 +27,7 @@ pub use node::NodeId;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use redis::fuzzing;
-pub use redis::{Ack, RedisBus, RedisConfig};
+pub use redis::{Ack, RedisBus, RedisConfig, RedisTls};
 
 /// How much of a room's log is kept.
 #[derive(Clone, Copy, Debug)]

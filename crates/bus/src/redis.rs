@@ -2,12 +2,13 @@
 //!
 //! | module | subject |
 //! | --- | --- |
-//! | `config`, `shard` | how Redis is reached, and the connections to one primary |
+//! | `config`, `tls`, `shard` | how Redis is reached, and the connections to one primary |
+//! | `connection` | keeping connections open |
 //! | `map`, `topology` | which primary of a cluster has what, and how that is learnt |
 //! | `sentinels` | whether the primary was replaced |
 //! | `link`, `call` | commands, and where they go |
 //! | `keys`, `wire`, `script`, `answer` | names, payloads, scripts and what they answer |
-//! | `lane` | appends: one batch under way per room |
+//! | `lane`, `commits` | appends: one batch under way per room; those that wait for replicas |
 //! | `subscriber` | subscriptions, and what comes over them |
 //! | `rooms`, `fill` | followed rooms, and the reading that fills their holes |
 //! | `reads` | [`Bus::read`] |
@@ -25,10 +26,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use fred::{
-    clients::Client,
-    interfaces::{ClientLike, EventInterface},
+    interfaces::EventInterface,
     types::config::{Config, Server},
 };
+use parking_lot::Mutex;
 use proto::{Position, RoomName};
 use tokio::{
     sync::{Notify, Semaphore, broadcast},
@@ -40,6 +41,7 @@ use crate::{
     Append, Appending, Bus, BusError, Follower, Following, Health, NodeId, Page, ReadFrom, epoch,
     follow::Observation,
 };
+use connection::{keep_connected, watch_commands};
 use lane::Lanes;
 use link::Link;
 use map::Map;
@@ -51,7 +53,9 @@ use wire::Payload;
 
 mod answer;
 mod call;
+mod commits;
 mod config;
+mod connection;
 mod fill;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -71,10 +75,12 @@ mod sentinels;
 mod shard;
 mod silence;
 mod subscriber;
+mod tls;
 mod topology;
 mod wire;
 
 pub use config::{Ack, RedisConfig};
+pub use tls::RedisTls;
 
 /// How many signals a slow receiver may lag behind.
 const SIGNALS: usize = 1024;
@@ -104,6 +110,8 @@ struct Core {
     began: SystemTime,
     /// How a server is reached, whichever it is.
     reach: Config,
+    /// Why whoever knows the way (a node that the URL of a cluster names, a sentinel) could not be asked for it.
+    lost: Mutex<Option<String>>,
     probe_interval: Duration,
     command_timeout: Duration,
     closing: CancellationToken,
@@ -116,7 +124,8 @@ impl RedisBus {
     /// runtime.
     ///
     /// # Errors
-    /// [`BusError::Config`] when the URL can't be right, or when the Redis that was reached has fewer replicas than
+    /// [`BusError::Config`] when the URL or a file of [`RedisTls`] can't be right, when Redis did not prove who it is
+    /// (or this node did not prove it to Redis), and when the Redis that was reached has fewer replicas than
     /// [`RedisConfig::ack`] asks for.
     pub async fn connect(config: RedisConfig) -> Result<Self, BusError> {
         let place = config::parse(&config)?;
@@ -131,6 +140,7 @@ impl RedisBus {
             signals: broadcast::Sender::new(SIGNALS),
             health: Notify::new(),
             reach: place.config,
+            lost: Mutex::default(),
             probe_interval: config.probe_interval,
             command_timeout: config.command_timeout,
             closing: CancellationToken::new(),
@@ -151,8 +161,13 @@ impl RedisBus {
             });
         }
         // Not being up in time is no error: see above.
-        if timeout(core.config.connect_timeout, core.up()).await.is_ok() {
-            core.inspect().await?;
+        let checked = match timeout(core.config.connect_timeout, core.up()).await {
+            Ok(()) => core.inspect().await,
+            Err(_) => core.hopeless(),
+        };
+        if let Err(refusal) = checked {
+            core.closing.cancel();
+            return Err(refusal);
         }
         Ok(Self(core))
     }
@@ -203,18 +218,46 @@ impl Core {
     async fn inspect(&self) -> Result<(), BusError> {
         for shard in self.link.shards() {
             if let Some(refusal) = inspect::shard(&shard, self.config.ack).await {
-                self.closing.cancel();
                 return Err(BusError::Config(refusal));
             }
         }
         Ok(())
     }
 
+    /// Why it makes no sense to go on trying: a Redis that is not there yet may come, but a certificate that is not
+    /// trusted stays so.
+    fn hopeless(&self) -> Result<(), BusError> {
+        let shards = self.link.shards();
+        let troubles = shards.iter().filter_map(|shard| Some((shard.to_string(), shard.trouble()?)));
+        let all =
+            self.lost.lock().clone().map(|trouble| ("redis".to_owned(), trouble)).into_iter().chain(troubles);
+        for (who, trouble) in all {
+            if let Some(advice) = tls::advice(&trouble) {
+                return Err(BusError::Config(format!("TLS to {who} failed ({trouble}): {advice}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers why a server could not be asked for the way; none when one could. Said once, not at every attempt.
+    fn set_lost(&self, why: Option<(&Server, String)>) {
+        let mut lost = self.lost.lock();
+        let told = why.map(|(server, error)| {
+            let told = format!("{}:{}: {error}", server.host, server.port);
+            if lost.as_ref() != Some(&told) {
+                tracing::warn!(%server, error, advice = tls::advice(&error), "redis could not be asked for its primaries");
+            }
+            told
+        });
+        *lost = told;
+    }
+
     /// What the probes of every shard amount to.
     fn judge(&self) -> Health {
         let shards = self.link.shards();
         if shards.is_empty() {
-            let detail = "no node of the redis cluster was reached yet".to_owned();
+            let why = self.lost.lock().as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let detail = format!("no node of the redis cluster was reached yet{why}");
             return Health { up: false, detail, down_since: Some(self.began) };
         }
         let mut health = Health { up: true, detail: String::new(), down_since: None };
@@ -303,61 +346,6 @@ impl Core {
             self.tasks.spawn(fill::run(Arc::clone(self), Arc::clone(followed)));
         }
     }
-}
-
-/// Keeps a client's connection until the bus is closed. fred reconnects by itself, but gives up for ever on some
-/// errors, such as a server that refuses the password for a while.
-async fn keep_connected(closing: CancellationToken, client: Client) {
-    const PAUSE: Duration = Duration::from_secs(1);
-    loop {
-        let mut connection = client.connect();
-        tokio::select! {
-            ended = &mut connection => {
-                let error = ended.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
-                tracing::warn!(error, "redis connection gave up");
-            }
-            () = closing.cancelled() => {
-                // One that hangs is not worth waiting for.
-                let _ = timeout(CLOSING, client.quit()).await;
-                connection.abort();
-                return;
-            }
-        }
-        if closing.run_until_cancelled(sleep(PAUSE)).await.is_none() {
-            return;
-        }
-    }
-}
-
-/// Has the path probed at once when the commands' connection is there again, and remembers why it is not.
-async fn watch_commands(core: Arc<Core>, shard: Arc<Shard>, mut connected: broadcast::Receiver<Server>) {
-    let mut errors = shard.commands.error_rx();
-    let mut first = true;
-    let watch = async {
-        loop {
-            tokio::select! {
-                // Lagging behind is another reconnect.
-                _ = connected.recv() => {
-                    if !std::mem::replace(&mut first, false) {
-                        metric::reconnected();
-                        tracing::info!(shard = %shard, "redis commands reconnected");
-                    }
-                    // The event comes a little before the client takes commands.
-                    let _ = shard.commands.wait_for_connect().await;
-                    shard.set_trouble(None);
-                    shard.pulse.probe_now();
-                }
-                error = errors.recv() => {
-                    if let Ok((error, _)) = error {
-                        shard.set_trouble(Some(error.to_string()));
-                        // It may be none of the primaries any more.
-                        core.link.is_stale();
-                    }
-                }
-            }
-        }
-    };
-    shard.closing.run_until_cancelled(watch).await;
 }
 
 /// Ends a following when it is dropped, also one that never came to be.

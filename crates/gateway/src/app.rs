@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::{Router, routing::get};
-use bus::{Bus, BusError, MemoryBus, RedisBus, RedisConfig, Retention};
+use bus::{Bus, BusError, MemoryBus, RedisBus, RedisConfig, RedisTls, Retention};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -81,6 +81,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let config = &app.config;
     if let Some(key) = config.weak_secret() {
         tracing::warn!(key, "this secret is short enough to be guessed: good for a try on this machine only");
+    }
+    if let Some(key) = config.company() {
+        tracing::warn!(
+            key,
+            instead = "set redis_url (CHORUS_REDIS_URL) on every node, if there is more than one",
+            "rooms are in this node's memory: who is on another node does not hear them, and a restart forgets them"
+        );
     }
     let send_buffer = config.limits.send_buffer_bytes;
     let listener = serve::listen(config.listen, send_buffer).map_err(|cause| StartError::Listen {
@@ -196,7 +203,10 @@ async fn connect(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
                 config::Ack::Local => bus::Ack::Local,
                 config::Ack::Replicated => bus::Ack::Replicated(config.history.ack_replicas),
             };
-            let redis = RedisConfig { ack, ..RedisConfig::new(url.expose(), &config.node, retention) };
+            let own = &config.redis;
+            let tls =
+                RedisTls { ca: own.tls_ca.clone(), identity: own.tls_cert.clone().zip(own.tls_key.clone()) };
+            let redis = RedisConfig { ack, tls, ..RedisConfig::new(url.expose(), &config.node, retention) };
             Arc::new(RedisBus::connect(redis).await?)
         }
         None => Arc::new(MemoryBus::new(&config.node, retention)),

@@ -15,6 +15,7 @@
     reason = "the helpers of a test fail by panicking"
 )]
 
+mod certificates;
 pub mod chaos;
 mod client;
 mod cluster;
@@ -30,6 +31,7 @@ mod redis;
 mod token;
 mod wait;
 
+pub use certificates::Certificates;
 pub use client::{Client, Close, Dial, Event, Ledger, Refusal};
 pub use cluster::Cluster;
 pub use gateway::{Gateway, GatewayOptions};

@@ -56,7 +56,7 @@ impl Channel {
     /// A room that is followed from its beginning, and some events that the channel has lost.
     ///
     /// # Panics
-    /// Never.
+    /// When a room that nobody has used can't be followed, which is a fault.
     #[expect(clippy::new_without_default, clippy::expect_used, reason = "only the fuzzer makes one")]
     pub fn new() -> Self {
         let lineage = Lineage::parse("0-aaaaaaaa:1").expect("a lineage");

@@ -23,7 +23,7 @@ pub(super) type Unsettled = DashSet<RoomName>;
 /// Compares until the shard is closed.
 pub(super) async fn run(core: Arc<Core>, shard: Arc<Shard>) {
     let mut silence = Silence { core, shard: Arc::clone(&shard), round: Vec::new() };
-    shard.closing.run_until_cancelled(silence.keep()).await;
+    shard.closing.run_until_cancelled(Box::pin(silence.keep())).await;
 }
 
 struct Silence {

@@ -10,6 +10,7 @@ use bus::{
 };
 use testkit::Redis;
 
+mod ages;
 mod forks;
 mod health;
 mod outages;

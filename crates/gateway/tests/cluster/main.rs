@@ -27,5 +27,7 @@ mod observe;
 mod requests;
 mod resume;
 mod slow;
+mod start;
+mod strangers;
 mod talk;
 mod tools;

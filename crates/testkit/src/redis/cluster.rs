@@ -25,7 +25,7 @@ pub struct RedisCluster {
     /// The nodes, in the order of their starting. Which of them are primaries changes with every failover.
     pub nodes: Vec<Redis>,
     /// Further lines of every node's configuration.
-    lines: Vec<String>,
+    pub(super) lines: Vec<String>,
 }
 
 impl RedisCluster {

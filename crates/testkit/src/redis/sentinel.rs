@@ -1,6 +1,10 @@
 //! A primary and its replicas, watched by sentinels.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -25,50 +29,56 @@ pub struct RedisSentinel {
 }
 
 impl RedisSentinel {
-    /// The address at which data nodes and sentinels find the data nodes, when they are apart.
-    pub const INSIDE: &'static str = "127.0.0.9";
-
     /// Starts them, and waits until every sentinel knows of all the others.
     pub async fn start() -> Self {
-        Self::begin("127.0.0.1", 700).await
+        Self::start_with(&[], &[]).await
     }
 
-    /// The same, but that data nodes and sentinels reach each data node through a proxy: see
-    /// [`RedisSentinel::cut_off`]. A death takes longer to be noticed, for that is no test of Redis' haste.
-    pub async fn start_apart() -> Self {
-        Self::begin(Self::INSIDE, 1500).await
+    /// Starts them with further lines for every Redis, and for every sentinel.
+    pub async fn start_with(lines: &[&str], sentinel_lines: &[&str]) -> Self {
+        Self::start_as(lines, sentinel_lines, None).await
     }
 
-    async fn begin(host: &str, down_after_ms: u32) -> Self {
-        let announce = format!("replica-announce-ip {host}");
-        let lines = ["repl-diskless-sync-delay 0", announce.as_str()];
-        let mut nodes: Vec<Redis> = Vec::new();
-        let mut inside = Vec::new();
-        for _ in 0..3 {
-            let of = nodes.first().map(|primary| format!("replicaof {host} {}", primary.port()));
-            let node = Redis::start_with(&lines.into_iter().chain(of.as_deref()).collect::<Vec<_>>()).await;
-            if host == Self::INSIDE {
-                let at = |host: &str| format!("{host}:{}", node.port()).parse().expect("an address");
-                inside.push(Proxy::start_at(at(host), at("127.0.0.1"), Vec::new()).await);
-            }
-            nodes.push(node);
+    /// The same; the sentinels say this name and password to every Redis.
+    pub async fn start_as(lines: &[&str], sentinel_lines: &[&str], login: Option<(&str, &str)>) -> Self {
+        let lines: Vec<&str> = ["repl-diskless-sync-delay 0"].iter().chain(lines).copied().collect();
+        let primary = Redis::start_with(&lines).await;
+        let of = format!("replicaof 127.0.0.1 {}", primary.port());
+        let lines: Vec<&str> = lines.into_iter().chain([of.as_str()]).collect();
+        let mut nodes = vec![primary];
+        for _ in 0..2 {
+            nodes.push(Redis::start_with(&lines).await);
         }
+        let login = login.map_or_else(String::new, |(user, password)| {
+            format!("sentinel auth-user {SERVICE} {user}\nsentinel auth-pass {SERVICE} {password}\n")
+        });
+        let watched = nodes[0].port();
+        let conf = format!(
+            "{}\n\
+             sentinel monitor {SERVICE} 127.0.0.1 {watched} 2\n\
+             sentinel down-after-milliseconds {SERVICE} 700\n\
+             sentinel failover-timeout {SERVICE} 3000\n{login}",
+            sentinel_lines.join("\n"),
+        );
+        Self::watch(nodes, &conf).await
+    }
+
+    /// Has three sentinels watch these, by a configuration to which their own places are added.
+    pub(super) async fn watch(nodes: Vec<Redis>, conf: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("chorus-sentinel-").tempdir().expect("a directory");
         let mut sentinels = Vec::new();
         for number in 0..3 {
             let port = free_port();
-            let conf = format!(
-                "port {port}\nbind 127.0.0.1\ndir \"{}\"\n\
-                 sentinel monitor {SERVICE} {host} {} 2\n\
-                 sentinel down-after-milliseconds {SERVICE} {down_after_ms}\n\
-                 sentinel failover-timeout {SERVICE} 3000\n",
+            let own = format!(
+                "port {port}\nunixsocket \"{}\"\nbind 127.0.0.1\ndir \"{}\"\n{}\n",
+                socket(dir.path(), number).display(),
                 dir.path().display(),
-                nodes[0].port(),
+                conf.replace("{port}", &port.to_string()),
             );
-            fs::write(file(&dir, number), conf).expect("sentinel.conf can be written");
+            fs::write(file(dir.path(), number), own).expect("sentinel.conf can be written");
             sentinels.push((None, port));
         }
-        let mut all = Self { sentinels, nodes, inside, dir };
+        let mut all = Self { sentinels, nodes, inside: Vec::new(), dir };
         for number in 0..3 {
             all.start_sentinel(number);
         }
@@ -76,11 +86,37 @@ impl RedisSentinel {
         all
     }
 
+    /// The address at which data nodes and sentinels find the data nodes, when they are apart.
+    pub const INSIDE: &'static str = "127.0.0.9";
+
+    /// Starts them so that data nodes and sentinels reach each data node through a proxy: see
+    /// [`RedisSentinel::cut_off`]. A death takes longer to be noticed, for that is no test of Redis' haste.
+    pub async fn start_apart() -> Self {
+        let host = Self::INSIDE;
+        let announce = format!("replica-announce-ip {host}");
+        let lines = ["repl-diskless-sync-delay 0", announce.as_str()];
+        let (mut nodes, mut inside) = (Vec::<Redis>::new(), Vec::new());
+        for _ in 0..3 {
+            let of = nodes.first().map(|primary| format!("replicaof {host} {}", primary.port()));
+            let node = Redis::start_with(&lines.into_iter().chain(of.as_deref()).collect::<Vec<_>>()).await;
+            let at = |host: &str| format!("{host}:{}", node.port()).parse().expect("an address");
+            inside.push(Proxy::start_at(at(host), at("127.0.0.1"), Vec::new()).await);
+            nodes.push(node);
+        }
+        let watched = nodes[0].port();
+        let conf = format!(
+            "sentinel monitor {SERVICE} {host} {watched} 2\n\
+             sentinel down-after-milliseconds {SERVICE} 1500\n\
+             sentinel failover-timeout {SERVICE} 3000\n",
+        );
+        Self { inside, ..Self::watch(nodes, &conf).await }
+    }
+
     /// Starts a sentinel, with what it knew when it ended.
     pub fn start_sentinel(&mut self, number: usize) {
         let Some(program) = find_program("redis-sentinel") else { panic!("{MISSING}") };
         let mut command = Command::new(&program);
-        command.arg(file(&self.dir, number));
+        command.arg(file(self.dir.path(), number));
         let process = Process::spawn(&format!("sentinel-{number}"), &mut command, self.dir.path());
         self.sentinels[number].0 = Some(process);
     }
@@ -169,10 +205,15 @@ impl RedisSentinel {
     }
 
     fn sentinel(&self, number: usize, args: &[&str]) -> Result<redis::Value, String> {
-        super::run(self.sentinels[number].1, args).map_err(|error| error.to_string())
+        super::run(&socket(self.dir.path(), number), "", args).map_err(|error| error.to_string())
     }
 }
 
-fn file(dir: &TempDir, number: usize) -> PathBuf {
-    dir.path().join(format!("sentinel-{number}.conf"))
+/// Where a test's own commands to a sentinel go.
+fn socket(dir: &Path, number: usize) -> PathBuf {
+    dir.join(format!("sentinel-{number}.sock"))
+}
+
+fn file(dir: &Path, number: usize) -> PathBuf {
+    dir.join(format!("sentinel-{number}.conf"))
 }
