@@ -149,11 +149,11 @@ impl App {
 
     /// Everything on the main listener.
     pub fn router(self: &Arc<Self>, state: HttpState) -> Router {
-        Router::new()
-            .route("/ws", get(socket::upgrade))
-            .with_state(Arc::clone(self))
-            .merge(http::router(state.clone()))
-            .merge(dev::router(state))
+        let mut sockets = Router::new().route("/ws", get(socket::chat));
+        if self.config.diagnostics.echo {
+            sockets = sockets.route("/echo", get(socket::echo));
+        }
+        sockets.with_state(Arc::clone(self)).merge(http::router(state.clone())).merge(dev::router(state))
     }
 
     fn http_state(&self, metrics: PrometheusHandle) -> HttpState {

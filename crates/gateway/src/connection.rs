@@ -10,6 +10,7 @@
 
 use std::{
     io,
+    net::Shutdown,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -20,6 +21,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use proto::{Close, Position};
+use socket2::SockRef;
 use tokio::{net::TcpStream, sync::Notify};
 
 use crate::{
@@ -299,6 +301,12 @@ impl Connection {
         self.leave_all();
         self.writer.lock().finish(announcement, close);
         self.flush(None);
+    }
+
+    /// Tells the client that nothing more will come, once everything is written; what it still sends can be read.
+    pub fn end_writing(&self) {
+        // Fails when the client is gone, which reading will tell.
+        let _ = SockRef::from(&self.io).shutdown(Shutdown::Write);
     }
 }
 

@@ -75,7 +75,12 @@ impl RawSocket {
 
     /// Sends any bytes. An error is not told: the server may have closed already, and the next read says so.
     pub async fn send_bytes(&mut self, bytes: &[u8]) {
-        let _ = within(PATIENCE, "the server to read", self.0.write_all(bytes)).await;
+        let _ = self.try_send_bytes(bytes).await;
+    }
+
+    /// Sends any bytes; an error says that the server takes no more.
+    pub async fn try_send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        within(PATIENCE, "the server to read", self.0.write_all(bytes)).await
     }
 
     /// Reads a frame; `None` at the end of the stream.

@@ -5,6 +5,7 @@
 
 mod chaos;
 mod clients;
+mod conformance;
 mod figures;
 mod step;
 mod system;
@@ -21,6 +22,7 @@ cargo xtask lint             rustfmt and clippy, warnings are errors
 cargo xtask figures          size, start time, memory per idle connection, lines of code
 cargo xtask chaos [--faults N] [--seed S] [--shape single] [--only PART-OF-A-NAME]
                              faults against a cluster of its own, one after the other, and whether anything was lost
+cargo xtask conformance      Autobahn's WebSocket test suite against /echo; what it saw goes to artifacts/conformance
 cargo xtask help             this
 ";
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ("install", []) => install(),
         ("lint", []) => lint(),
         ("figures", []) => figures::print(),
+        ("conformance", []) => conformance::judge(),
         ("chaos", _) => chaos::judge(rest),
         ("help" | "--help" | "-h", _) => {
             print!("{HELP}");
