@@ -28,6 +28,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// with it would be why it was closed. It owns no more than that meanwhile, and its place.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// How often a blocked socket is tried for the last frames.
+const NUDGE_INTERVAL: Duration = Duration::from_millis(500);
+
 impl Session {
     /// Leaves the rooms, says why the connection ends, and waits a little for the client's last word.
     pub(super) async fn say_goodbye(&self, decoder: &mut Decoder) {
@@ -67,7 +70,10 @@ impl Session {
 
     async fn flush_all(&self) -> io::Result<()> {
         while self.connection.has_unsent() {
-            self.connection.unblock().await?;
+            tokio::select! {
+                opened = self.connection.unblock() => opened?,
+                () = time::sleep(NUDGE_INTERVAL) => drop(self.connection.nudge()),
+            }
         }
         Ok(())
     }
