@@ -124,8 +124,8 @@ settings! {
         replay_bytes_per_second: u32 = 4 * 1024 * 1024, 1024..=1_073_741_824;
         /// Connections of the node. Each takes some 4 KB and one file descriptor: see `ulimit -n`.
         connections: usize = 100_000, 1..=10_000_000;
-        /// Connections from one address (of IPv6, from one /64). An office behind one address is several
-        /// hundred people.
+        /// Connections from one address (of IPv6, from one /64), and as many again that have not said yet what they
+        /// want, unless it is a trusted proxy's. An office behind one address is several hundred people.
         connections_per_address: usize = 1_000, 1..=10_000_000;
         /// New connections a second: about what one core can take in, so that everybody's return after an outage does not become the next one.
         accepts_per_second: u32 = 10_000, 1..=1_000_000;
