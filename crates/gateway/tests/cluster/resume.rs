@@ -202,3 +202,17 @@ fn log_reads(redis: &Redis) -> i64 {
         "return tonumber(redis.call('INFO', 'commandstats'):match('cmdstat_xrange:calls=(%d+)') or 0)";
     redis.number(&["EVAL", calls, "0"]) / 2
 }
+
+#[tokio::test]
+async fn a_thousand_resumes_in_the_same_moment_cost_redis_reads_by_room() {
+    // `cargo xtask figures` has ten thousand of them.
+    const CLIENTS: usize = 1_000;
+    const ROOMS: usize = 20;
+    let storm = testkit::storm(options().config(FAST), CLIENTS, ROOMS).await;
+    println!("{CLIENTS} resumes in {ROOMS} rooms: {storm:?}");
+    assert!(storm.reads >= ROOMS as i64, "the node knew nothing of the rooms: {storm:?}");
+    assert!(storm.reads <= 2 * ROOMS as i64, "{storm:?}");
+    // Following included, and whatever else a node asks for meanwhile: none of it for each client.
+    let all: i64 = storm.calls.values().sum();
+    assert!(all < CLIENTS as i64, "{storm:?}");
+}
