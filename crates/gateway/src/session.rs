@@ -35,6 +35,11 @@ use crate::{
 mod catch_up;
 mod clock;
 mod goodbye;
+mod presence;
+#[cfg(test)]
+mod tests;
+
+use presence::Presence;
 
 /// What a session does with the messages that come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +109,7 @@ impl Session {
         reader.decoder.feed(&early);
         drop(early);
         let who = Mutex::new(Who { identity: None, gauge: app.metrics.connection(), rooms });
+        let _presence = Presence { app: Arc::clone(&app), connection: Arc::clone(&connection) };
         let session = Self { app, connection, service, who, identified: Notify::new() };
         if place.is_err() {
             session.connection.end(End::Close(Close::Overloaded, Some(crate::drain::retry_after(1))));

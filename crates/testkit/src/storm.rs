@@ -27,9 +27,9 @@ pub struct Storm {
     /// From the first request to the last missed event.
     pub recovered: Duration,
     /// How often Redis read a room's log for it.
-    pub reads: i64,
+    pub reads: u64,
     /// How often each command ran on Redis meanwhile, by Redis' own count.
-    pub calls: BTreeMap<String, i64>,
+    pub calls: BTreeMap<String, u64>,
 }
 
 /// Has `clients` resume in `rooms` rooms at the same moment, each in one, and awaits what each has missed.
@@ -122,7 +122,7 @@ async fn frame(socket: &mut RawSocket) -> Value {
 }
 
 /// How often each command has run, by Redis' own count; those that scripts ran are counted, too.
-fn calls(redis: &Redis) -> BTreeMap<String, i64> {
+fn calls(redis: &Redis) -> BTreeMap<String, u64> {
     let text = redis.text(&["INFO", "commandstats"]);
     let count = |line: &str| {
         let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;

@@ -57,7 +57,6 @@ impl Session {
                 self.app.metrics.lost();
             }
         }
-        self.app.connections.closed(&self.connection);
         let user = self.identity().map(|identity| identity.user.clone());
         tracing::debug!(
             session = self.connection.id,
