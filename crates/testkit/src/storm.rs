@@ -19,6 +19,9 @@ const PER_ADDRESS: usize = 500;
 /// Connections that are being opened at the same time.
 const AT_ONCE: usize = 50;
 
+/// How long a client waits after `unavailable`.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// What a storm came to.
 #[derive(Debug)]
 pub struct Storm {
@@ -26,6 +29,8 @@ pub struct Storm {
     pub answered: Duration,
     /// From the first request to the last missed event.
     pub recovered: Duration,
+    /// Requests that were answered `unavailable`, for the node heard nothing from Redis in time, and sent again.
+    pub repeated: usize,
     /// How often Redis read a room's log for it.
     pub reads: u64,
     /// How often each command ran on Redis meanwhile, by Redis' own count.
@@ -71,10 +76,11 @@ pub async fn storm(options: GatewayOptions, clients: usize, rooms: usize) -> Sto
     let resuming: Vec<_> = resuming.collect();
     start.wait().await;
     let began = Instant::now();
-    let (mut answered, mut recovered) = (began, began);
+    let (mut answered, mut recovered, mut repeated) = (began, began, 0);
     for client in resuming {
-        let times = client.await.expect("a client that resumed");
-        (answered, recovered) = (answered.max(times.0), recovered.max(times.1));
+        let back = client.await.expect("a client that resumed");
+        (answered, recovered) = (answered.max(back.answered), recovered.max(back.recovered));
+        repeated += back.repeated;
     }
     let calls: BTreeMap<_, _> = calls(&cluster.redis)
         .into_iter()
@@ -84,6 +90,7 @@ pub async fn storm(options: GatewayOptions, clients: usize, rooms: usize) -> Sto
     Storm {
         answered: answered - began,
         recovered: recovered - began,
+        repeated,
         // The script that reads looks for the oldest event with one XRANGE, and for those asked for with another.
         reads: calls.get("xrange").unwrap_or(&0) / 2,
         calls,
@@ -99,13 +106,29 @@ async fn open(gateway: SocketAddr, number: usize) -> RawSocket {
     socket
 }
 
-/// Joins where it stood, and reads until it has what it missed; gives the times of the `ok` and of the last event.
-async fn resume(mut socket: RawSocket, room: &str, epoch: &Value) -> (Instant, Instant) {
+/// One client that is back.
+struct Back {
+    answered: Instant,
+    recovered: Instant,
+    repeated: usize,
+}
+
+/// Joins where it stood, and reads until it has what it missed.
+async fn resume(mut socket: RawSocket, room: &str, epoch: &Value) -> Back {
     let since = json!({ "epoch": epoch, "seq": SEEN });
-    socket.text(&json!({ "type": "join", "room": room, "since": since, "ref": 1 }).to_string()).await;
+    let join = json!({ "type": "join", "room": room, "since": since, "ref": 1 }).to_string();
+    let mut repeated = 0;
     let reading = async {
-        let ok = frame(&mut socket).await;
-        assert_eq!((&ok["type"], &ok["recovered"]), (&json!("ok"), &json!(true)), "{ok}");
+        loop {
+            socket.text(&join).await;
+            let reply = frame(&mut socket).await;
+            if reply["code"] != "unavailable" {
+                assert_eq!((&reply["type"], &reply["recovered"]), (&json!("ok"), &json!(true)), "{reply}");
+                break;
+            }
+            repeated += 1;
+            tokio::time::sleep(PAUSE).await;
+        }
         let answered = Instant::now();
         for seq in SEEN + 1..=SEEN + MISSED {
             let event = frame(&mut socket).await;
@@ -113,7 +136,8 @@ async fn resume(mut socket: RawSocket, room: &str, epoch: &Value) -> (Instant, I
         }
         (answered, Instant::now())
     };
-    within(PATIENCE * 3, "what was missed", reading).await
+    let (answered, recovered) = within(PATIENCE * 3, "what was missed", reading).await;
+    Back { answered, recovered, repeated }
 }
 
 async fn frame(socket: &mut RawSocket) -> Value {
