@@ -358,4 +358,23 @@ mod tests {
         let gathered = decoder.gathered.as_ref().map_or(0, |gathered| gathered.bytes.capacity());
         assert!(gathered < 1000, "{gathered} bytes for 92 that came");
     }
+
+    proptest::proptest! {
+        /// As the fuzz target `frames` has it, but made of frames, of which random bytes are few.
+        #[test]
+        fn whatever_is_sent_and_in_whatever_pieces_means_the_same(
+            frames in proptest::collection::vec((0_u8..=255, proptest::collection::vec(0_u8..=255, 0..200), 0_u8..4), 1..8),
+            piece in 1_usize..64,
+        ) {
+            const FIRST: [u8; 8] = [0x01, 0x02, 0x00, 0x80, 0x81, 0x82, 0x89, 0x88];
+            let mut bytes = Vec::new();
+            for (first, payload, kind) in frames {
+                // Mostly frames that may be, and texts that are some.
+                let first = if kind == 0 { first } else { FIRST[usize::from(first) % FIRST.len()] };
+                let text = "aß€😀".repeat(payload.len() / 4).into_bytes();
+                bytes.extend(frame(first, if kind == 1 { &payload } else { &text[..payload.len().min(text.len())] }));
+            }
+            proptest::prop_assert_eq!(decode(&bytes, bytes.len()), decode(&bytes, piece));
+        }
+    }
 }
