@@ -214,7 +214,18 @@ impl Session {
                         self.app.metrics.frames_received.increment(1);
                         self.echo(frame::binary(bytes), &mut reader.rate);
                     }
-                    Incoming::Ping(payload) => self.connection.send(frame::pong(&payload)),
+                    Incoming::Ping(payload) => {
+                        // It costs what any frame costs, so it counts as one.
+                        if reader.rate.take(1, Instant::now()).is_ok() {
+                            reader.hasty = 0;
+                        } else {
+                            reader.hasty += 1;
+                        }
+                        if reader.hasty > self.app.config.limits.frame_burst {
+                            return End::Close(Close::RateLimited, None);
+                        }
+                        self.connection.send(frame::pong(&payload));
+                    }
                     Incoming::Pong => {}
                     Incoming::Binary(_) => return End::Close(Close::BinaryUnsupported, None),
                     Incoming::Close(code) => return End::Client(code),

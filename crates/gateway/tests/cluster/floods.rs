@@ -154,6 +154,21 @@ async fn a_hundred_thousand_joins_at_the_ordinary_rate_end_the_connection() {
     assert!(metrics.sum("chorus_joins_total") < 300.0, "{metrics:?}");
 }
 
+#[tokio::test]
+async fn pings_without_end_end_the_connection() {
+    // They were answered at whatever rate they came.
+    let gateway = options().start().await;
+    let mut flooder = flooder(&gateway).await;
+    for _ in 0..100 {
+        flooder.send(0x89, b"a few are fine").await;
+        assert_eq!(flooder.read_opcode(10).await.payload, b"a few are fine");
+    }
+    for _ in 0..10_000 {
+        flooder.send(0x89, b"").await;
+    }
+    assert_eq!(flooder.closed().await, (1008, "rate_limited".to_owned()));
+}
+
 /// Has one client join 10,000 rooms and a hundred too many, leave, and be forgotten. Gives the node's memory at the most.
 async fn ten_thousand_rooms(gateway: &Gateway) -> u64 {
     let mut bystander = bystander(gateway).await;
