@@ -21,11 +21,12 @@ use crate::{
     connections::Connections,
     dev, drain,
     http::{self, HttpState},
-    limits::Admission,
+    limits::{Admission, Lobby},
     metrics::{self, Metrics},
     room::Shared,
     rooms::Rooms,
-    serve, socket,
+    serve::{self, Terms},
+    socket,
 };
 
 /// What all sessions of a node share.
@@ -110,14 +111,20 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let stop = CancellationToken::new();
     tokio::spawn(metrics::upkeep(rendering));
     tokio::spawn(Arc::clone(&app.rooms).trim_forever());
-    let header_timeout = Duration::from_millis(config.limits.header_read_timeout_ms);
+    let terms = Terms {
+        lobby: Lobby::new(config),
+        header_timeout: Duration::from_millis(config.limits.header_read_timeout_ms),
+        metrics: Arc::clone(&app.metrics),
+    };
     if let Some(listener) = metrics_listener {
         tracing::info!(addr = %listener.local_addr().unwrap_or(config.listen), "serving metrics");
         let router = http::metrics_router(state.clone());
-        tokio::spawn(serve::serve(listener, router, header_timeout, CancellationToken::new()));
+        // A flood of clients must not blind whoever watches.
+        let terms = Terms { lobby: Lobby::new(config), ..terms.clone() };
+        tokio::spawn(serve::serve(listener, router, terms, CancellationToken::new()));
     }
     let address = listener.local_addr().unwrap_or(config.listen);
-    tokio::spawn(serve::serve(listener, app.router(state), header_timeout, stop.clone()));
+    tokio::spawn(serve::serve(listener, app.router(state), terms, stop.clone()));
     tracing::info!(addr = %address, node = %app.bus.node(), "listening");
     if config.development() {
         // For the person who typed the command; a closed standard output is no reason to stop.
@@ -156,11 +163,11 @@ impl App {
 
     /// Everything on the main listener.
     pub fn router(self: &Arc<Self>, state: HttpState) -> Router {
-        Router::new()
-            .route("/ws", get(socket::upgrade))
-            .with_state(Arc::clone(self))
-            .merge(http::router(state.clone()))
-            .merge(dev::router(state))
+        let mut sockets = Router::new().route("/ws", get(socket::chat));
+        if self.config.diagnostics.echo {
+            sockets = sockets.route("/echo", get(socket::echo));
+        }
+        sockets.with_state(Arc::clone(self)).merge(http::router(state.clone())).merge(dev::router(state))
     }
 
     fn http_state(&self, metrics: PrometheusHandle) -> HttpState {

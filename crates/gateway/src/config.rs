@@ -74,6 +74,8 @@ settings! {
         heartbeat: HeartbeatConfig = HeartbeatConfig::default(), HeartbeatConfig::settings();
         /// What holds in every room.
         rooms: RoomsConfig = RoomsConfig::default(), RoomsConfig::settings();
+        /// What is there to look into a node, and for nothing else.
+        diagnostics: DiagnosticsConfig = DiagnosticsConfig::default(), DiagnosticsConfig::settings();
     }
 }
 
@@ -118,7 +120,7 @@ settings! {
         data_bytes: usize = 16 * 1024, 1..=196_608;
         /// Bytes of a frame from a client: its `data`, a token of 8 KiB, and room for escapes and white
         /// space.
-        frame_bytes: usize = 64 * 1024, 1024..=1_048_576;
+        frame_bytes: usize = 64 * 1024, 1024..=16_777_216;
         /// How deeply JSON may nest. Many parsers of clients give up at a hundred.
         json_depth: usize = 32, 2..=128;
         /// Rooms that a connection may be in at once.
@@ -138,8 +140,8 @@ settings! {
         replay_bytes_per_second: u32 = 4 * 1024 * 1024, 1024..=1_073_741_824;
         /// Connections of the node. Each takes some 4 KB and one file descriptor: see `ulimit -n`.
         connections: usize = 100_000, 1..=10_000_000;
-        /// Connections from one address (of IPv6, from one /64). An office behind one address is several
-        /// hundred people.
+        /// Connections from one address (of IPv6, from one /64), and as many again that have not said yet what they
+        /// want, unless it is a trusted proxy's. An office behind one address is several hundred people.
         connections_per_address: usize = 1_000, 1..=10_000_000;
         /// New connections a second: about what one core can take in, so that everybody's return after an outage does not become the next one.
         accepts_per_second: u32 = 10_000, 1..=1_000_000;
@@ -205,6 +207,15 @@ settings! {
         /// Milliseconds that a room is still followed after its last member left, for a reload leaves and
         /// joins again at once.
         linger_ms: u64 = 2_000, 0..=600_000;
+    }
+}
+
+settings! {
+    /// What is there to look into a node, and for nothing else.
+    DiagnosticsConfig {
+        /// Whether `/echo` is there: a WebSocket that sends back every message, through the same code and limits as
+        /// `/ws`, for conformance runs. It asks nobody for a token, so not where strangers can connect.
+        echo: bool = false, Expected::Either;
     }
 }
 

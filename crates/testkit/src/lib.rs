@@ -28,6 +28,7 @@ mod process;
 mod proxy;
 mod raw;
 mod redis;
+mod storm;
 mod token;
 mod wait;
 
@@ -44,5 +45,6 @@ pub use proxy::{Fate, Proxy};
 pub use raw::{RawFrame, RawSocket};
 pub use redis::{Redis, RedisCluster, RedisSentinel, Snapshot, Synced};
 pub use rustix::process::Signal;
+pub use storm::{Storm, storm};
 pub use token::{SECRET, expiring, sign, sign_with, token};
 pub use wait::{PATIENCE, until, within};

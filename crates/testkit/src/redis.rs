@@ -166,6 +166,12 @@ impl Redis {
         redis::from_redis_value(value).unwrap_or_else(|error| panic!("redis: {args:?}: {error}"))
     }
 
+    /// The same for an answer that is a text.
+    pub fn text(&self, args: &[&str]) -> String {
+        let value = self.command(args);
+        redis::from_redis_value(value).unwrap_or_else(|error| panic!("redis: {args:?}: {error}"))
+    }
+
     /// Runs one command; the answer must come within 2 seconds.
     pub fn try_command(&self, args: &[&str]) -> redis::RedisResult<redis::Value> {
         run(&self.dir.path().join(SOCKET), "", args)

@@ -20,6 +20,7 @@ mod drain;
 mod embedded;
 mod faults;
 mod fixture;
+mod floods;
 mod forks;
 mod frames;
 mod limits;
