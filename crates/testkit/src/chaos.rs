@@ -4,7 +4,7 @@
 //! | module | subject |
 //! | --- | --- |
 //! | `run` | faults one after the other, and then the judgement |
-//! | `arena` | what the faults happen to: Redis, the gateways, a proxy between |
+//! | `arena` | what the faults happen to: a Redis of some shape, the gateways, proxies between |
 //! | `fault`, `nemesis` | what can go wrong, and whoever does it |
 //! | `proof` | whether a fault really happened |
 //! | `crowd` | the clients |
@@ -29,9 +29,9 @@ pub mod report;
 pub mod run;
 pub mod watch;
 
-pub use arena::Shape;
+pub use arena::{Oks, Shape};
 pub use checker::{Kind, Violation};
-pub use fault::{Fault, SHORT, deck};
+pub use fault::{Fault, SHORT, SHORT_CLUSTER, SHORT_SENTINEL, deck};
 pub use random::Random;
 pub use report::{Row, Table};
 pub use run::{Options, Outcome, run};

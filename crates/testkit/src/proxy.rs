@@ -55,11 +55,18 @@ pub struct Proxy {
 impl Proxy {
     /// Listens on a free loopback port, for connections to `to`.
     pub async fn start(to: SocketAddr) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", crate::free_port())).await.expect("a free port");
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], crate::free_port())), to, Vec::new()).await
+    }
+
+    /// Listens at an address, for connections to `to`. In what the server says, each first name is replaced by the
+    /// second, which is as long.
+    pub async fn start_at(at: SocketAddr, to: SocketAddr, names: Vec<(String, String)>) -> Self {
+        let listener = TcpListener::bind(at).await.unwrap_or_else(|error| panic!("{at}: {error}"));
         let addr = listener.local_addr().expect("a listener has an address");
         let rules = watch::Sender::new(Rules::default());
         let harm = Arc::new(AtomicU64::new(0));
-        let task = tokio::spawn(accept(listener, to, rules.subscribe(), Arc::clone(&harm)));
+        let server = Arc::new(Server { addr: to, names });
+        let task = tokio::spawn(accept(listener, server, rules.subscribe(), Arc::clone(&harm)));
         Self { addr, rules, harm, task }
     }
 
@@ -108,7 +115,29 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, to: SocketAddr, rules: watch::Receiver<Rules>, harm: Arc<AtomicU64>) {
+/// What is behind the proxy.
+struct Server {
+    addr: SocketAddr,
+    /// Names in its answers, and what is put in their place.
+    names: Vec<(String, String)>,
+}
+
+impl Server {
+    /// Replaces the names, in place. One that is cut in two by the end of a read is not seen; short answers are not.
+    fn translate(&self, bytes: &mut [u8]) {
+        for (from, to) in &self.names {
+            assert_eq!(from.len(), to.len(), "lengths stand in front of what is sent");
+            let mut at = 0;
+            while let Some(found) = bytes[at..].windows(from.len()).position(|part| part == from.as_bytes()) {
+                at += found;
+                bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+                at += to.len();
+            }
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, to: Arc<Server>, rules: watch::Receiver<Rules>, harm: Arc<AtomicU64>) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         let rules = rules.clone();
@@ -116,14 +145,14 @@ async fn accept(listener: TcpListener, to: SocketAddr, rules: watch::Receiver<Ru
         if now.refusing {
             harm.fetch_add(1, Ordering::Relaxed);
         } else {
-            let harm = Arc::clone(&harm);
+            let (to, harm) = (Arc::clone(&to), Arc::clone(&harm));
             tokio::spawn(async move {
                 let mut cut = rules.clone();
                 tokio::select! {
                     _ = cut.wait_for(|rules| rules.cuts != now.cuts) => {
                         harm.fetch_add(1, Ordering::Relaxed);
                     }
-                    _ = serve(client, to, rules, &harm) => {}
+                    _ = serve(client, &to, rules, &harm) => {}
                 }
             });
         }
@@ -132,7 +161,7 @@ async fn accept(listener: TcpListener, to: SocketAddr, rules: watch::Receiver<Ru
 
 async fn serve(
     client: TcpStream,
-    to: SocketAddr,
+    to: &Server,
     rules: watch::Receiver<Rules>,
     harm: &AtomicU64,
 ) -> std::io::Result<()> {
@@ -142,13 +171,13 @@ async fn serve(
     };
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(BUFFER)?;
-    let server = socket.connect(to).await?;
+    let server = socket.connect(to.addr).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     tokio::select! {
-        ended = pump(from_client, to_server, rules.clone(), |rules| count(rules.up)) => ended,
-        ended = pump(from_server, to_client, rules, |rules| count(rules.down)) => ended,
+        ended = pump(from_client, to_server, rules.clone(), |rules| count(rules.up), |_| {}) => ended,
+        ended = pump(from_server, to_client, rules, |rules| count(rules.down), |bytes| to.translate(bytes)) => ended,
     }
 }
 
@@ -157,6 +186,7 @@ async fn pump(
     mut to: OwnedWriteHalf,
     mut rules: watch::Receiver<Rules>,
     fate: impl Fn(&Rules) -> Fate,
+    translate: impl Fn(&mut [u8]),
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     loop {
@@ -164,6 +194,7 @@ async fn pump(
         if read == 0 {
             return Ok(());
         }
+        translate(&mut buffer[..read]);
         let mut rest = &buffer[..read];
         while !rest.is_empty() {
             let now = fate(&rules.borrow_and_update());

@@ -23,6 +23,9 @@ const MISSING: &str = "redis-server is not installed: run \"cargo xtask test\" (
 /// What every test's Redis is configured with; a test's own lines follow and win.
 const BASE: &str = "bind 127.0.0.1\nappendonly yes\nsave \"\"\nmaxmemory-policy noeviction\ndaemonize no\nenable-debug-command local\n";
 
+/// Between two requests to stop.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// The root of the project.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -105,12 +108,22 @@ impl Redis {
 
     /// Ends it with SIGTERM: it writes what it holds to its append-only file first.
     pub async fn stop(&mut self) {
-        self.end(Signal::TERM).await;
+        // A replica that writes the first file after a full copy refuses to stop.
+        let mut process = self.process.take().expect("this Redis is running");
+        until(PATIENCE, "redis-server to stop", async || {
+            process.signal(Signal::TERM);
+            tokio::time::timeout(AGAIN, process.exited(PATIENCE))
+                .await
+                .map_err(|_| "still running".to_owned())
+        })
+        .await;
     }
 
     /// Ends it with SIGKILL.
     pub async fn kill(&mut self) {
-        self.end(Signal::KILL).await;
+        let mut process = self.process.take().expect("this Redis is running");
+        process.signal(Signal::KILL);
+        process.exited(PATIENCE).await;
     }
 
     /// Stops it in its tracks (SIGSTOP): connections stay open and nothing answers.
@@ -216,12 +229,6 @@ impl Redis {
                 fs::File::options().write(true).open(&path).expect("the append-only file can be opened");
             file.set_len(kept.min(length)).expect("a file can be cut");
         }
-    }
-
-    async fn end(&mut self, signal: Signal) {
-        let mut process = self.process.take().expect("this Redis is running");
-        process.signal(signal);
-        process.exited(PATIENCE).await;
     }
 
     fn running(&self) -> &Process {

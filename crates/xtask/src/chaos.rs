@@ -3,6 +3,9 @@
 use crate::step::{Outcome, cargo, run};
 use crate::{root, target};
 
+/// What can stand behind the gateways; `-local` says ok before the replicas have it.
+const SHAPES: [&str; 5] = ["single", "cluster", "cluster-local", "sentinel", "sentinel-local"];
+
 /// What `cargo xtask chaos` was asked for.
 struct Asked {
     faults: u32,
@@ -38,8 +41,8 @@ fn parse(arguments: &[String]) -> Result<Asked, String> {
             "--faults" => asked.faults = value.parse().map_err(number)?,
             "--seed" => asked.seed = value.parse().map_err(number)?,
             "--seeds" => asked.seeds = value.parse().map_err(number)?,
-            "--shape" if value == "single" => asked.shape.clone_from(value),
-            "--shape" => return Err(format!("--shape {value}: expected single")),
+            "--shape" if SHAPES.contains(&value.as_str()) => asked.shape.clone_from(value),
+            "--shape" => return Err(format!("--shape {value}: expected one of {}", SHAPES.join(", "))),
             "--only" => asked.only.clone_from(value),
             _ => return Err(format!("no such option of chaos: {name}")),
         }

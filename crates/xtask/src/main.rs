@@ -20,7 +20,8 @@ cargo xtask test [-- ARGS]   install what is missing, lint, build, run every tes
 cargo xtask install          install what the tests need: Debian packages (as root) and client tools (in target/)
 cargo xtask lint             rustfmt and clippy, warnings are errors
 cargo xtask figures          size, start time, memory per idle connection, what 10,000 resumes cost Redis, lines of code
-cargo xtask chaos [--faults N] [--seed S] [--seeds HOW-MANY] [--shape single] [--only PART-OF-A-NAME]
+cargo xtask chaos [--faults N] [--seed S] [--seeds HOW-MANY] [--only PART-OF-A-NAME]
+                  [--shape single|cluster|cluster-local|sentinel|sentinel-local]
                              faults against a cluster of its own, one after the other, and whether anything was lost
 cargo xtask conformance      Autobahn's WebSocket test suite against /echo; what it saw goes to artifacts/conformance
 cargo xtask help             this

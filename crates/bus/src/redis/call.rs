@@ -82,16 +82,19 @@ pub(super) enum Detour {
 }
 
 impl Detour {
-    pub(super) fn of(error: &Error) -> Option<Self> {
-        Self::parse(error.details())
+    /// `asked` is who said it.
+    pub(super) fn of(error: &Error, asked: Option<&Server>) -> Option<Self> {
+        Self::parse(error.details(), asked)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str, asked: Option<&Server>) -> Option<Self> {
         let mut words = text.split_whitespace();
         match words.next()? {
             kind @ ("MOVED" | "ASK") => {
                 let slot = words.next()?.parse().ok()?;
                 let (host, port) = words.next()?.rsplit_once(':')?;
+                // With `cluster-preferred-endpoint-type unknown-endpoint` no host is named: it is where it was asked.
+                let host = asked.filter(|_| host.is_empty()).map_or(host, |asked| &*asked.host);
                 let server = Server::new(host, port.parse().ok()?);
                 Some(if kind == "ASK" { Self::Ask(server) } else { Self::Moved(slot, server) })
             }
@@ -112,6 +115,8 @@ mod tests {
         for (text, detour) in [
             ("MOVED 3999 127.0.0.1:6381", Some(Detour::Moved(3999, server(6381)))),
             ("ASK 3999 127.0.0.1:6381", Some(Detour::Ask(server(6381)))),
+            ("MOVED 7 :6381", Some(Detour::Moved(7, Server::new("asked", 6381)))),
+            ("ASK 7 :6381", Some(Detour::Ask(Server::new("asked", 6381)))),
             ("MOVED 7 ::1:6381", Some(Detour::Moved(7, Server::new("::1", 6381)))),
             ("TRYAGAIN Multiple keys request during rehashing of slot", Some(Detour::Later)),
             ("CLUSTERDOWN Hash slot not served", Some(Detour::Later)),
@@ -120,7 +125,7 @@ mod tests {
             ("MOVED x y", None),
             ("ERR unknown command", None),
         ] {
-            assert_eq!(Detour::parse(text), detour, "{text}");
+            assert_eq!(Detour::parse(text, Some(&Server::new("asked", 1))), detour, "{text}");
         }
     }
 }

@@ -66,6 +66,8 @@ pub(super) async fn watch_commands(
                 error = errors.recv() => {
                     if let Ok((error, _)) = error {
                         shard.set_trouble(Some(error.to_string()));
+                        // It may be none of the primaries any more.
+                        core.link.is_stale();
                     }
                 }
             }

@@ -142,7 +142,8 @@ impl Link {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let detour = Detour::of(&error).filter(|_| began.elapsed() < self.patience);
+            let detour =
+                Detour::of(&error, shard.server.as_ref()).filter(|_| began.elapsed() < self.patience);
             match detour {
                 None => return Err(unavailable(error)),
                 Some(Detour::Ask(server)) => {
@@ -267,7 +268,7 @@ impl Link {
         for (room, answer) in rooms.iter().zip(answers) {
             heads.push(match answer {
                 // It is on its way to another shard, one of the few.
-                Err(error) if Detour::of(&error).is_some() => self.head(room).await,
+                Err(error) if Detour::of(&error, shard.server.as_ref()).is_some() => self.head(room).await,
                 answer => answer.map_err(unavailable).and_then(answer::position),
             });
         }
@@ -291,7 +292,7 @@ impl Link {
             Call::Command(self.publish_command(), vec![channel.into(), Value::Bytes(payload)])
         };
         match call.send(shard.commands(), false).await {
-            Err(error) if matches!(Detour::of(&error), Some(Detour::Moved(..))) => {
+            Err(error) if matches!(Detour::of(&error, shard.server.as_ref()), Some(Detour::Moved(..))) => {
                 self.is_stale();
                 Ok(())
             }

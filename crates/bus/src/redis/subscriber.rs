@@ -264,7 +264,7 @@ impl Subscriber {
     fn failed(&mut self, error: &Error) -> bool {
         if self.core.link.is_sharded() {
             self.core.link.is_stale();
-            if Detour::of(error).is_some() {
+            if Detour::of(error, self.shard.server.as_ref()).is_some() {
                 // An error to an unsubscription stands where an answer should, and the connection is out of step.
                 let client = self.shard.subscriber.clone();
                 self.core

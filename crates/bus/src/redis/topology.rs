@@ -60,7 +60,8 @@ pub(super) async fn run(core: Arc<Core>, seeds: Vec<Server>) {
 async fn ask(core: &Arc<Core>, seeds: &[Server]) -> Vec<View> {
     let mut asked = JoinSet::new();
     for shard in core.link.shards() {
-        let patience = core.config.connect_timeout;
+        // One that is gone must not hold up what the others say of it.
+        let patience = core.probe_interval;
         asked.spawn(async move {
             let server = shard.server.clone()?;
             shard.connected().ok()?;

@@ -17,7 +17,7 @@ use super::history::{History, Log, Loss, Place, What};
 use reader::Reader;
 
 /// After Redis came back, an `ok` from before may still be on its way to a client, in milliseconds.
-const LATE_OK_MS: u64 = 1000;
+pub(super) const LATE_OK_MS: u64 = 1000;
 
 /// What is known of a run.
 #[derive(Clone, Copy, Debug)]
@@ -229,7 +229,8 @@ impl Checker<'_> {
                 let sent = self.facts.sent.get(&(&**room, (&*history.user, &**id)));
                 // What was first said when Redis was there again cannot have gone with what it lost before.
                 let excused = |loss: &Loss| {
-                    entry.at >= loss.from
+                    loss.acknowledged
+                        && entry.at >= loss.from
                         && entry.at <= loss.until + LATE_OK_MS
                         && sent.is_some_and(|sent| *sent <= loss.until)
                 };

@@ -1,6 +1,6 @@
 //! Whether a fault really happened. One that did no harm shows nothing, however well it was survived.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::arena::Arena;
@@ -38,8 +38,8 @@ impl Measure {
     /// As it is now. All servers must answer.
     pub fn take(arena: &Arena) -> Self {
         Self {
-            harm: arena.seats.iter().map(|seat| seat.proxy.harm()).sum(),
-            servers: vec![Server::look(&arena.redis)],
+            harm: arena.seats.iter().map(|seat| seat.network.harm()).sum(),
+            servers: arena.store.nodes().iter().map(Server::look).collect(),
         }
     }
 
@@ -60,8 +60,17 @@ impl Measure {
             | Fault::RedisKilled
             | Fault::RedisGone
             | Fault::RedisCrashed
-            | Fault::RedisRestored => {
+            | Fault::RedisRestored
+            | Fault::PrimaryKilled
+            | Fault::PrimaryLost
+            | Fault::ReplicaKilled => {
                 (any(&|now, then| now.field("run_id") != then.field("run_id")), "the same process answers")
+            }
+            Fault::PrimaryCutOff | Fault::FailoverAsked => {
+                (any(&|now, then| now.field("role") != then.field("role")), "nobody took anybody's place")
+            }
+            Fault::SlotsMoved | Fault::ClusterGrows => {
+                (grew("errorstat_MOVED") || grew("errorstat_ASK"), "nobody was sent to another node")
             }
             Fault::RedisFlushed => (grew("cmdstat_flushall"), "nothing was flushed"),
             Fault::RedisPaused => (grew("cmdstat_client|pause"), "nothing was paused"),
@@ -142,7 +151,7 @@ pub fn missing(done: &[Done], histories: &[History], gateways: usize) -> Vec<Vio
                 within(it.until, &|what| matches!(what, What::Pace { prompt: false })) > 0,
                 "everybody read at once",
             ),
-            Fault::RedisFrozen | Fault::RedisPaused => {
+            Fault::RedisFrozen | Fault::RedisPaused | Fault::PrimaryKilled | Fault::PrimaryLost => {
                 (standstill(it, histories) > STANDSTILL_MS, "there was an ok all the time")
             }
             _ => (true, ""),
@@ -152,14 +161,20 @@ pub fn missing(done: &[Done], histories: &[History], gateways: usize) -> Vec<Vio
     done.iter().filter_map(doubt).collect()
 }
 
-/// The longest time during a fault in which nobody was told ok.
+/// The longest time during a fault in which nobody was told ok in a room. With several primaries the rooms of the
+/// others go on.
 fn standstill(fault: &Done, histories: &[History]) -> u64 {
-    let entries = histories.iter().flat_map(|history| &history.entries);
-    let acked = entries.filter(|entry| matches!(entry.what, What::Acked { .. })).map(|entry| entry.at);
-    let mut times: Vec<u64> = acked.filter(|at| (fault.from..fault.until).contains(at)).collect();
-    times.extend([fault.from, fault.until]);
-    times.sort_unstable();
-    times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
+    let mut rooms: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for entry in histories.iter().flat_map(|history| &history.entries) {
+        let What::Acked { room, .. } = &entry.what else { continue };
+        let times = rooms.entry(room).or_insert_with(|| vec![fault.from, fault.until]);
+        times.extend(Some(entry.at).filter(|at| (fault.from..fault.until).contains(at)));
+    }
+    let longest = |times: &mut Vec<u64>| {
+        times.sort_unstable();
+        times.windows(2).map(|pair| pair[1] - pair[0]).max()
+    };
+    rooms.values_mut().filter_map(longest).max().unwrap_or(0)
 }
 
 /// A fault of which there is no proof, as a violation.

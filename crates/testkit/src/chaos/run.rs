@@ -95,10 +95,16 @@ pub async fn run(options: &Options) -> Outcome {
         violations.extend(recovered(&crowd, clock, fault.name()).await.err());
         let recovered = clock.now();
         violations.extend(ready(&arena, clock, fault.name()).await.err());
-        if let Ok(after) = caught(clock, fault.name(), async { Measure::take(&arena) }).await
-            && let Some(doubt) = after.doubt(fault, &before)
-        {
-            violations.push(proof::unproven(fault, from, doubt));
+        let settled = caught(clock, fault.name(), async {
+            arena.store.whole().await;
+            Measure::take(&arena)
+        });
+        match settled.await {
+            Ok(after) => {
+                let doubt = after.doubt(fault, &before);
+                violations.extend(doubt.map(|doubt| proof::unproven(fault, from, doubt)));
+            }
+            Err(violation) => violations.push(violation),
         }
         eprintln!(
             "{:>8} ms  {}: {} ms, recovered after {} ms",
@@ -123,7 +129,7 @@ pub async fn run(options: &Options) -> Outcome {
     let evidence = Evidence { histories: &histories, logs: &nemesis.logs, losses: &nemesis.losses };
     violations.extend(checker::check(&evidence));
     let watched = arena.watch.seen();
-    violations.extend(health::always(&histories, &watched));
+    violations.extend(health::always(&histories, &watched, &nemesis.losses, arena.shape.primaries()));
     violations.extend(proof::missing(&done, &histories, options.gateways));
     violations.sort_by_key(|violation| violation.at);
     if !violations.is_empty() {

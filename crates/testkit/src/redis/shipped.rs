@@ -64,7 +64,7 @@ impl RedisCluster {
         let created = create.args(["--cluster-replicas", "1", "--cluster-yes"]).output();
         let created = created.expect("redis-cli can be started");
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
-        let cluster = Self { nodes };
+        let cluster = Self { nodes, lines: Vec::new() };
         cluster.until_complete().await;
         cluster
     }

@@ -1,6 +1,6 @@
 //! One client in one room.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Facts, Kind, Loss, Place, Violation, What};
@@ -20,6 +20,8 @@ pub(super) struct Reader<'a> {
     names: HashMap<(&'a str, &'a str), u64>,
     /// When it joined first, or was last told that something is gone.
     told: u64,
+    /// Logs that it was told are gone, by their bases.
+    left: HashSet<&'a str>,
 }
 
 impl<'a> Reader<'a> {
@@ -33,6 +35,7 @@ impl<'a> Reader<'a> {
             seen: BTreeMap::new(),
             names: HashMap::new(),
             told: 0,
+            left: HashSet::new(),
         }
     }
 
@@ -62,7 +65,7 @@ impl<'a> Reader<'a> {
             What::Joined { place, since, .. } => {
                 self.close(at, facts, out);
                 if since.is_some() {
-                    self.told("a join was not recovered", at, losses, out);
+                    self.told("a join was not recovered", at, place, losses, out);
                 } else {
                     self.told = at;
                 }
@@ -74,9 +77,12 @@ impl<'a> Reader<'a> {
             What::Event { place, from, id, .. } => self.event(at, place, (from, id), facts, out),
             What::Reset { place, reason, .. } => {
                 self.close(at, facts, out);
-                self.told(reason, at, losses, out);
+                self.told(reason, at, place, losses, out);
                 match reason.as_str() {
-                    "forked" => self.take_back(at, place, out),
+                    "forked" => {
+                        self.must_be_gone(at, place, facts, out);
+                        self.take_back(at, place, out);
+                    }
                     // What came before still counts.
                     "trimmed" => self.begin_at(place),
                     _ => {
@@ -215,9 +221,25 @@ impl<'a> Reader<'a> {
         self.stand = Some(place);
     }
 
-    /// It was told that something is gone: that must be so, once for each loss.
-    fn told(&mut self, how: &str, at: u64, losses: &[Loss], out: &mut Vec<Violation>) {
-        if !losses.iter().any(|loss| loss.from <= at && loss.until >= self.told) {
+    /// It was told that it stood on a branch that is gone: where it stood, nothing of that may be in the log that was
+    /// read last. A server that is replaced without a loss costs nobody anything.
+    fn must_be_gone(&self, at: u64, to: &Place, facts: &Facts<'a>, out: &mut Vec<Violation>) {
+        let Some(stand) = self.stand.filter(|stand| to.seq < stand.seq) else { return };
+        let there =
+            facts.branches.get(&(self.room, stand.base())).and_then(|(_, places)| places.get(&stand.seq));
+        if there == Some(&stand) {
+            let what = format!("forked to {to}, though {stand}, where it stood, is in the log");
+            self.found(Kind::NeedlessReset, at, what, out);
+        }
+    }
+
+    /// It was told that something is gone: that must be so, once for each loss. Where it goes on in another log, it may
+    /// have come into the old one when that was gone already and its node had not heard of it; but nobody goes back.
+    fn told(&mut self, how: &str, at: u64, to: &'a Place, losses: &[Loss], out: &mut Vec<Violation>) {
+        let moved = self.stand.map(Place::base).filter(|base| *base != to.base());
+        self.left.extend(moved);
+        let fresh = moved.is_some() && !self.left.contains(to.base());
+        if !losses.iter().any(|loss| loss.from <= at && (fresh || loss.until >= self.told)) {
             let what = format!("{how}, though nothing was lost since {} ms", self.told);
             self.found(Kind::NeedlessReset, at, what, out);
         }

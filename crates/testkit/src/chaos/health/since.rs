@@ -14,7 +14,7 @@ const PROBE_MS: i64 = 2000;
 /// are one.
 const SLACK_MS: i64 = 250;
 
-/// Times that one alarm may name: a node that was up for less than the time between two looks names a new one. More, and it
+/// Times that one alarm may name for each primary: a node that was up for less than the time between two looks names a new one. More, and it
 /// is not the time of anything.
 const TIMES: usize = 3;
 
@@ -31,7 +31,7 @@ pub enum Since {
 
 /// What is wrong with what was said, whatever the fault was: of the future, a moving time, or the contrary of
 /// `chorus_bus_up`.
-pub(super) fn always(watched: &[Watched], found: &mut Vec<Violation>) {
+pub(super) fn always(watched: &[Watched], primaries: usize, found: &mut Vec<Violation>) {
     for node in watched {
         if let Some(sample) = node.samples.iter().find(|it| it.since == Since::Unsaid) {
             found.push(wrong(node, sample.at, format!("{METRIC} is not in /metrics")));
@@ -57,7 +57,7 @@ pub(super) fn always(watched: &[Watched], found: &mut Vec<Violation>) {
             if let Some((at, since)) = times.iter().find(|(at, since)| *since > at.cast_signed() + SLACK_MS) {
                 found.push(wrong(node, *at, format!("down since {since} ms, which is later")));
             }
-            if times.len() > TIMES {
+            if times.len() > TIMES * primaries {
                 found.push(wrong(
                     node,
                     alarm[0].at,

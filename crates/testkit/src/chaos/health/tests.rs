@@ -35,6 +35,11 @@ fn listener(heard: impl Fn(u64) -> bool) -> History {
     History { user: "alice".into(), entries }
 }
 
+/// On one Redis.
+fn always(histories: &[History], watched: &[Watched]) -> Vec<Violation> {
+    super::always(histories, watched, &[], 1)
+}
+
 fn kinds(violations: &[Violation]) -> Vec<Kind> {
     let mut kinds: Vec<Kind> = violations.iter().map(|violation| violation.kind).collect();
     kinds.dedup();
@@ -54,10 +59,44 @@ fn a_node_that_hears_nothing_and_says_nothing_is_caught() {
     assert_eq!(kinds(&always(&[listener(|at| !out(at))], &[saying(|_| false)])), [Kind::Deaf]);
 }
 
+/// Where its `ok` waited for replicas, or where it was lost after its `ok`, nobody is to hear it.
+#[test]
+fn what_was_acknowledged_too_late_or_lost_is_not_missed() {
+    let out = |at: u64| (1000..9000).contains(&at);
+    let mut late = listener(|at| !out(at));
+    if let What::Joined { place, .. } = &mut late.entries[1].what {
+        place.seq = 200;
+    }
+    assert_eq!(kinds(&always(&[late], &[saying(|_| false)])), []);
+    let lost = |acknowledged| {
+        let losses = [Loss { from: 1000, until: 9000, acknowledged }];
+        kinds(&super::always(&[listener(|at| !out(at))], &[saying(|_| false)], &losses, 1))
+    };
+    assert_eq!((lost(true), lost(false)), (vec![], vec![Kind::Deaf]));
+}
+
 #[test]
 fn an_alarm_while_all_goes_well_is_caught() {
     let out = |at: u64| (3000..8000).contains(&at);
     assert_eq!(kinds(&always(&[listener(|_| true)], &[saying(out)])), [Kind::FalseAlarm]);
+}
+
+/// One of several primaries is out of reach: its rooms pause, and the others go on.
+#[test]
+fn an_alarm_for_one_of_several_rooms_passes() {
+    let out = |at: u64| (3000..8000).contains(&at);
+    let mut elsewhere = listener(|at| !out(at));
+    elsewhere.user = "bob".into();
+    for entry in &mut elsewhere.entries {
+        let (What::Joined { room, .. } | What::Acked { room, .. } | What::Event { room, .. }) =
+            &mut entry.what
+        else {
+            continue;
+        };
+        *room = "elsewhere".into();
+    }
+    elsewhere.entries.retain(|entry| !matches!(entry.what, What::Acked { .. }));
+    assert_eq!(kinds(&always(&[listener(|_| true), elsewhere], &[saying(out)])), []);
 }
 
 #[test]

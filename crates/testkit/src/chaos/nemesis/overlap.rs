@@ -5,7 +5,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::sleep;
 
-use super::{Nemesis, PADDING};
+use super::Nemesis;
+use super::clients::PADDING;
 use crate::chaos::arena::{Arena, Variant};
 use crate::chaos::crowd::{Crowd, Pace, Whom};
 use crate::chaos::fault::Fault;
@@ -80,7 +81,7 @@ impl Nemesis {
     async fn side_by_side(&mut self, arena: &mut Arena, crowd: &Crowd) -> (Fault, Fault) {
         let first = FIRST[self.random.below(FIRST.len())];
         let second = SECOND[self.random.below(SECOND.len())];
-        let refuse = arena.seats[self.random.below(arena.seats.len())].proxy.refuser();
+        let refuse = arena.seats[self.random.below(arena.seats.len())].network.refuser();
         let mut random = Random::new(self.random.number());
         let quarter = Whom::Quarter(random.below(4));
         let meanwhile = async {

@@ -165,7 +165,7 @@ impl Play {
         if length < 3 || !self.losses.is_empty() {
             return;
         }
-        self.losses.push(Loss { from: 0, until: self.at });
+        self.losses.push(Loss { from: 0, until: self.at, acknowledged: true });
         let log = &mut self.logs[room];
         log.events.truncate(length - 2);
         let truth = log.events[length - 3].place.clone();

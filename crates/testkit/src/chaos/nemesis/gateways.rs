@@ -1,0 +1,63 @@
+//! What is done to gateways.
+
+use rustix::process::Signal;
+
+use super::{Nemesis, nodes};
+use crate::chaos::arena::{Arena, Variant};
+use crate::chaos::crowd::{Crowd, Whom};
+use crate::chaos::fault::Fault;
+use crate::chaos::health::Expectation;
+use crate::{Metrics, Request};
+
+impl Nemesis {
+    pub(super) async fn gateways(&mut self, fault: Fault, arena: &mut Arena, crowd: &Crowd) -> Expectation {
+        let index = self.occupied(arena).await;
+        let others = nodes(arena, |other| other != index || fault == Fault::GatewayJoins);
+        match fault {
+            Fault::GatewayKilled => {
+                arena.close(index, Signal::KILL).await;
+                self.last(0, 2000).await;
+                arena.open(index, Variant::Usual).await;
+            }
+            Fault::GatewayFrozen => {
+                arena.freeze(index);
+                self.last(2500, 8000).await;
+                arena.thaw(index).await;
+            }
+            Fault::RollingRestart => {
+                for index in 0..arena.seats.len() {
+                    arena.close(index, Signal::TERM).await;
+                    arena.open(index, Variant::Usual).await;
+                }
+                return Expectation::default();
+            }
+            Fault::GatewayJoins => {
+                arena.add().await;
+                // Some of those who come back find the new one.
+                for quarter in 0..4 {
+                    crowd.cut(Whom::Quarter(quarter));
+                    self.last(300, 900).await;
+                }
+                arena.remove().await;
+            }
+            _ => {
+                arena.close(index, Signal::TERM).await;
+                let lean = fault == Fault::GatewayReconfigured;
+                arena.open(index, if lean { Variant::Lean } else { Variant::Usual }).await;
+            }
+        }
+        Expectation { up: others, ..Expectation::default() }
+    }
+
+    /// A gateway with clients: those of one that was gone are elsewhere until they are cut.
+    pub(super) async fn occupied(&mut self, arena: &Arena) -> usize {
+        let (first, count) = (self.random.below(arena.seats.len()), arena.seats.len());
+        for index in (first..first + count).map(|index| index % count) {
+            let metrics = Request::get("/metrics").send(arena.seats[index].addr).await;
+            if Metrics::parse(&metrics.body).sum("chorus_connections") > 0.0 {
+                return index;
+            }
+        }
+        first
+    }
+}
