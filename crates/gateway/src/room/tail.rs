@@ -129,7 +129,8 @@ impl Tail {
             Mark::Reset(_) | Mark::Ephemeral => u64::MAX,
         };
         events.retain(|frame| seq_of(frame) <= self.before.seq);
-        let joins = events.last().is_some_and(|frame| frame.mark == Mark::Event(self.before.clone()));
+        let joins = events.last().is_some_and(|frame| frame.mark == Mark::Event(self.before.clone()))
+            && !self.strays(0, self.before.seq);
         if !joins || self.front < events.len() as u64 {
             return false;
         }
@@ -166,7 +167,8 @@ impl Tail {
         Some(self.frames.iter().skip(skip as usize).map(|(frame, _)| frame))
     }
 
-    /// The index of the next frame for whoever stands at `position`; none if the tail can't tell.
+    /// The index of the next frame for whoever stands at `position`; none if the tail can't tell, or has what is gone
+    /// from the log since.
     ///
     /// Somebody may be ahead, having read an event from the log that has yet to come here: its place is the end.
     pub fn find(&self, position: &Position) -> Option<u64> {
@@ -177,10 +179,30 @@ impl Tail {
             Mark::Event(at) | Mark::Reset(at) => at == position,
             Mark::Ephemeral => false,
         };
-        match self.frames.iter().rposition(|(frame, _)| stands(frame)) {
-            Some(offset) => Some(self.front + offset as u64 + 1),
-            None => (*position == self.before).then_some(self.front),
-        }
+        let next = match self.frames.iter().rposition(|(frame, _)| stands(frame)) {
+            Some(offset) => offset + 1,
+            None if *position == self.before => 0,
+            None => return None,
+        };
+        (!self.strays(next, position.seq)).then_some(self.front + next as u64)
+    }
+
+    /// Whether the run, from an offset on, goes through events that are gone since, for whoever stands at `seq`, which
+    /// is not. Those who went there were told that it was in vain; the others need not hear of it.
+    fn strays(&self, offset: usize, seq: u64) -> bool {
+        let mut last = seq;
+        self.frames.iter().skip(offset).any(|(frame, _)| match &frame.mark {
+            Mark::Event(at) => {
+                last = at.seq;
+                false
+            }
+            Mark::Reset(to) => {
+                let in_vain = (seq..last).contains(&to.seq);
+                last = to.seq;
+                in_vain
+            }
+            Mark::Ephemeral => false,
+        })
     }
 
     /// The position just before the last `count` events, if the tail holds them all without a reset between.
@@ -375,5 +397,23 @@ mod tests {
         assert!(!tail.batch(10, 1000).unwrap().fits(10, 2));
         assert_eq!(tail.find(&at("e", 4)), Some(15), "behind the reset, not in the branch that is gone");
         assert_eq!(tail.recent(2), None);
+    }
+
+    /// Met by the chaos harness behind sentinels: who joined after a failover was given what had been lost in it, and then
+    /// told so.
+    #[test]
+    fn nobody_is_led_through_what_is_gone() {
+        let mut tail = tail();
+        tail.push(frame(Mark::Reset(at("e", 3))), Instant::now());
+        tail.push(frame(Mark::Event(at("f", 4))), Instant::now());
+        assert_eq!(tail.find(&at("e", 2)), None, "the log goes on without 4 and 5");
+        assert_eq!(tail.find(&at("e", 3)), Some(15));
+        assert_eq!(tail.find(&at("e", 4)), Some(13), "who saw it is told");
+        assert_eq!(tail.find(&at("e", 5)), Some(14));
+        assert_eq!(tail.find(&at("f", 4)), Some(16));
+        let events = vec![frame(Mark::Event(at("e", 1))), frame(Mark::Event(at("e", 2)))];
+        assert!(!tail.reach_back(at("e", 0), events, Instant::now()));
+        tail.trim(20, Duration::MAX, Instant::now());
+        assert_eq!(tail.find(&at("e", 5)), Some(14), "and it may be all that is left");
     }
 }
