@@ -70,7 +70,8 @@ else
   if before == 0 or ids_turn then
     renew(ids, 2 * id_life)
   end
-  if now - head_renewed >= head_life / 2 then
+  -- Until its first event it had the life of one that nobody uses.
+  if before == 0 or now - head_renewed >= head_life / 2 then
     renew(head, head_life)
     head_renewed, only_seq = now, false
   end

@@ -54,6 +54,25 @@ async fn a_head_is_renewed_after_half_of_its_life_and_not_before() {
     assert!(life(&redis, &room, "head") >= full - DAY, "a follow did not renew it");
 }
 
+/// A room in which nothing was ever said costs nothing for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_head_of_a_room_that_was_only_joined_goes_soon() {
+    let redis = Redis::start().await;
+    let bus = node(&redis.url()).await;
+    let room = room("unused");
+    drop(follow(&bus, &room).await);
+    let left = life(&redis, &room, "head");
+    assert!((2 * DAY..=3 * DAY).contains(&left), "{left}");
+    age(&redis, &room, "x", DAY + 1000);
+    redis.command(&["PEXPIRE", &key(&room, "head"), &(2 * DAY).to_string()]);
+    drop(follow(&bus, &room).await);
+    let left = life(&redis, &room, "head");
+    assert!(left > 3 * DAY - 60_000, "followed for a day it would lapse: {left}");
+    append(&bus, &room, "a").await;
+    let left = life(&redis, &room, "head");
+    assert!(left > 44 * DAY, "the first event did not make it last: {left}");
+}
+
 /// Nobody appends to a room that is followed, and its head must not lapse: that would be a new log.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_head_of_a_quiet_room_is_renewed_while_it_is_followed() {
@@ -65,6 +84,7 @@ async fn the_head_of_a_quiet_room_is_renewed_while_it_is_followed() {
     };
     let bus = RedisBus::connect(config).await.expect("a right configuration");
     let room = room("quiet");
+    append(&bus, &room, "a").await;
     let (recorder, following) = follow(&bus, &room).await;
     for turn in 0..2 {
         age(&redis, &room, "x", 20 * DAY);
