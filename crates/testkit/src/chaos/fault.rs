@@ -50,7 +50,7 @@ faults! {
     RedisRestored = "redis: older snapshot";
     /// FLUSHALL.
     RedisFlushed = "redis: FLUSHALL";
-    /// SIGSTOP for 1 to 10 seconds.
+    /// SIGSTOP for 1 to 30 seconds.
     RedisFrozen = "redis: SIGSTOP";
     /// CLIENT PAUSE.
     RedisPaused = "redis: CLIENT PAUSE";

@@ -21,7 +21,8 @@ impl Nemesis {
             }
             Fault::GatewayFrozen => {
                 arena.freeze(index);
-                self.last(2500, 8000).await;
+                // A heartbeat is four seconds.
+                self.last(4500, 9000).await;
                 arena.thaw(index).await;
             }
             Fault::RollingRestart => {

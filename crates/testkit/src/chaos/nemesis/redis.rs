@@ -46,7 +46,9 @@ impl Nemesis {
             }
             Fault::RedisFrozen => {
                 arena.store.nodes()[victim].freeze();
-                self.last(1000, 10_000).await;
+                // Half a minute is not for every time.
+                let longest = [10_000, 10_000, 30_000][self.random.below(3)];
+                self.last(1000, longest).await;
                 arena.store.nodes()[victim].thaw();
             }
             _ => {
