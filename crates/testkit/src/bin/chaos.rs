@@ -29,8 +29,8 @@ async fn main() -> ExitCode {
         let faults = deck(shape, &only, count, &mut Random::new(seed));
         assert!(!faults.is_empty(), "no fault is called {only:?}");
         eprintln!("seed {seed}: {} faults", faults.len());
-        let (binary, artifacts) = (binary.clone(), artifacts.clone());
-        let options = Options { binary, shape, faults, seed, gateways: 3, members: 18, artifacts };
+        let (binary, histories) = (binary.clone(), artifacts.join(&name));
+        let options = Options { binary, shape, faults, seed, gateways: 3, members: 18, artifacts: histories };
         let outcome = run(&options).await;
         for violation in outcome.violations.iter().take(SHOWN) {
             println!("seed {seed}: {violation}");
@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
         }
         table.merge(&outcome.table);
         // After each seed: what was measured stays if a later one is not waited for.
-        write(&options.artifacts, &name, first..=seed, count, &table);
+        write(&artifacts, &name, first..=seed, count, &table);
     }
     println!("\n{seeds} runs of {count} faults, seeds from {first} on, {violated} violated\n\n{table}");
     if violated == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

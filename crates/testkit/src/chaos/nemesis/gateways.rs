@@ -34,10 +34,14 @@ impl Nemesis {
             }
             Fault::GatewayJoins => {
                 arena.add().await;
-                // Some of those who come back find the new one.
-                for quarter in 0..4 {
-                    crowd.cut(Whom::Quarter(quarter));
+                // Some of those who come back find the new one; now and then it takes more than one round.
+                let joined = arena.seats.len() - 1;
+                for turn in 0..24 {
+                    crowd.cut(Whom::Quarter(turn % 4));
                     self.last(300, 900).await;
+                    if turn >= 3 && has_clients(arena, joined).await {
+                        break;
+                    }
                 }
                 arena.remove().await;
             }
@@ -54,11 +58,16 @@ impl Nemesis {
     pub(super) async fn occupied(&mut self, arena: &Arena) -> usize {
         let (first, count) = (self.random.below(arena.seats.len()), arena.seats.len());
         for index in (first..first + count).map(|index| index % count) {
-            let metrics = Request::get("/metrics").send(arena.seats[index].addr).await;
-            if Metrics::parse(&metrics.body).sum("chorus_connections") > 0.0 {
+            if has_clients(arena, index).await {
                 return index;
             }
         }
         first
     }
+}
+
+/// Whether anybody is connected to a gateway.
+async fn has_clients(arena: &Arena, index: usize) -> bool {
+    let metrics = Request::get("/metrics").send(arena.seats[index].addr).await;
+    Metrics::parse(&metrics.body).sum("chorus_connections") > 0.0
 }
