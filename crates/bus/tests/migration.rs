@@ -238,8 +238,10 @@ async fn a_room_that_is_in_two_places_is_waited_for_in_order_and_within_a_deadli
             })
             .await;
         for (number, appending) in queued.drain(..).enumerate() {
+            // On a busy machine a connection may be opened anew meanwhile, and what was under way sent again: then it
+            // says that it was appended already.
             let appended = appending.await.expect("an append that waited");
-            assert_eq!((appended.position.seq, appended.duplicate), (number as u64 + 2, false));
+            assert_eq!(appended.position.seq, number as u64 + 2);
         }
     }
     // It was not appended, and is now.
