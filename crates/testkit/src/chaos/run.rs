@@ -71,6 +71,7 @@ pub async fn run(options: &Options) -> Outcome {
 
     violations.extend(recovered(&crowd, clock, "the start").await.err());
     let mut whole = true;
+    let (mut primaries, mut seen_at) = (arena.store.primaries(), clock.now());
     for &fault in &options.faults {
         if !violations.is_empty() {
             // What follows would only say the same again.
@@ -97,10 +98,15 @@ pub async fn run(options: &Options) -> Outcome {
         violations.extend(ready(&arena, clock, fault.name()).await.err());
         let settled = caught(clock, fault.name(), async {
             arena.store.whole().await;
-            Measure::take(&arena)
+            (Measure::take(&arena), arena.store.primaries())
         });
         match settled.await {
-            Ok(after) => {
+            Ok((after, now)) => {
+                // A machine that stands still for a second is enough to have a primary replaced that nobody harmed.
+                if primaries != now {
+                    nemesis.may_have_lost(&arena, seen_at);
+                }
+                (primaries, seen_at) = (now, clock.now());
                 let doubt = after.doubt(fault, &before);
                 violations.extend(doubt.map(|doubt| proof::unproven(fault, from, doubt)));
             }

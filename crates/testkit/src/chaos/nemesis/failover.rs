@@ -124,7 +124,7 @@ impl Nemesis {
 
     /// A failover since that time may have lost what the replicas did not have: with `ok`s of the primary alone also
     /// what was acknowledged, otherwise only what was seen without an `ok`.
-    pub(super) fn may_have_lost(&mut self, arena: &Arena, from: u64) {
+    pub(in crate::chaos) fn may_have_lost(&mut self, arena: &Arena, from: u64) {
         let until = self.clock.now() + NOTICED_MS;
         self.losses.push(Loss { from, until, acknowledged: arena.shape.is_local() });
     }
