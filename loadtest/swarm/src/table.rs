@@ -22,6 +22,6 @@ pub fn line(outcome: &Outcome) -> String {
         outcome.cpu_us,
         counts.cpu_s * 100.0 / outcome.seconds,
         counts.closed,
-        counts.missing + counts.disordered + counts.astray,
+        counts.wrong(),
     )
 }

@@ -23,8 +23,10 @@ pub struct Counts {
     pub delivered: u64,
     /// Numbers that were skipped and did not come.
     pub missing: u64,
-    /// Numbers that came again, or after a later one.
+    /// Messages that came after a later one.
     pub disordered: u64,
+    /// Messages that came again.
+    pub repeated: u64,
     /// Messages of rooms that the receiver is not in.
     pub astray: u64,
     /// Deliveries of an earlier phase, that came too late to be counted there.
@@ -48,6 +50,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Messages that did not come, or not once, in order, to whom they were for.
+    pub fn wrong(&self) -> u64 {
+        self.missing + self.disordered + self.repeated + self.astray
+    }
+
     /// Adds another worker's.
     pub fn add(&mut self, other: &Self) {
         self.sent += other.sent;
@@ -55,6 +62,7 @@ impl Counts {
         self.delivered += other.delivered;
         self.missing += other.missing;
         self.disordered += other.disordered;
+        self.repeated += other.repeated;
         self.astray += other.astray;
         self.late += other.late;
         self.to_slow += other.to_slow;
@@ -68,17 +76,35 @@ impl Counts {
     }
 }
 
-/// The numbers that one connection has had of each sender, by room and sender.
+/// What a message's number shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// So many are missing before it: none, as a rule.
+    After(u64),
+    /// It was missing, and comes after a later one.
+    Disordered,
+    /// It has come before.
+    Repeated,
+}
+
+/// The numbers that one connection has had of each sender, by room and sender: the last, and how many are missing.
 #[derive(Debug, Default)]
-pub struct Order(FxHashMap<(u32, u32), u64>);
+pub struct Order(FxHashMap<(u32, u32), (u64, u64)>);
 
 impl Order {
-    /// Takes the next one down, and says what it shows: how many were skipped, or none when it is an old one.
-    pub fn next(&mut self, stamp: &Stamp) -> Option<u64> {
-        let last = self.0.entry((stamp.room, stamp.sender)).or_insert(0);
-        let skipped = stamp.number.checked_sub(*last + 1)?;
-        *last = stamp.number;
-        Some(skipped)
+    /// Takes the next one down. With several missing, one that comes again is taken for one of them.
+    pub fn next(&mut self, stamp: &Stamp) -> Next {
+        let (last, missing) = self.0.entry((stamp.room, stamp.sender)).or_default();
+        if let Some(skipped) = stamp.number.checked_sub(*last + 1) {
+            *last = stamp.number;
+            *missing += skipped;
+            Next::After(skipped)
+        } else if *missing > 0 {
+            *missing -= 1;
+            Next::Disordered
+        } else {
+            Next::Repeated
+        }
     }
 }
 
@@ -117,13 +143,14 @@ mod tests {
     fn a_gap_a_repeat_and_a_swap_are_seen_by_room_and_sender() {
         let mut order = Order::default();
         let mut next = |room, sender, number| order.next(&stamp(room, sender, number));
-        assert_eq!(next(1, 1, 1), Some(0));
-        assert_eq!(next(1, 2, 1), Some(0));
-        assert_eq!(next(2, 1, 1), Some(0));
-        assert_eq!(next(1, 1, 4), Some(2));
-        assert_eq!(next(1, 1, 3), None);
-        assert_eq!(next(1, 1, 4), None);
-        assert_eq!(next(1, 1, 5), Some(0));
+        assert_eq!(next(1, 1, 1), Next::After(0));
+        assert_eq!(next(1, 2, 1), Next::After(0));
+        assert_eq!(next(2, 1, 1), Next::After(0));
+        assert_eq!(next(1, 1, 4), Next::After(2));
+        assert_eq!(next(1, 1, 3), Next::Disordered);
+        assert_eq!(next(1, 1, 2), Next::Disordered);
+        assert_eq!(next(1, 1, 4), Next::Repeated);
+        assert_eq!(next(1, 1, 5), Next::After(0));
     }
 
     #[test]

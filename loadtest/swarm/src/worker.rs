@@ -19,7 +19,7 @@ use crate::sample;
 use crate::schedule::Schedule;
 use crate::stamp::Finder;
 use crate::talk::{Order, Report};
-use crate::tally::{Counts, histogram, pack};
+use crate::tally::{Counts, Next, histogram, pack};
 use crate::wire::{self, Opcode};
 
 /// What one read may bring: the longest frame that a server sends, and the rest of another.
@@ -461,9 +461,13 @@ impl Worker {
                 continue;
             }
             match connection.order.next(&stamp) {
-                Some(skipped) => play.counts.missing += skipped,
-                None => {
+                Next::After(skipped) => play.counts.missing += skipped,
+                Next::Disordered => {
+                    play.counts.missing = play.counts.missing.saturating_sub(1);
                     play.counts.disordered += 1;
+                }
+                Next::Repeated => {
+                    play.counts.repeated += 1;
                     continue;
                 }
             }
