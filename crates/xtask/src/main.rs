@@ -3,6 +3,7 @@
 //! They use nothing but the standard library, so that the first of them runs seconds after a clone: it is the one
 //! that installs what all others need.
 
+mod bench;
 mod chaos;
 mod clients;
 mod figures;
@@ -21,6 +22,8 @@ cargo xtask lint             rustfmt and clippy, warnings are errors
 cargo xtask figures          size, start time, memory per idle connection, lines of code
 cargo xtask chaos [--faults N] [--seed S] [--shape single] [--only PART-OF-A-NAME]
                              faults against a cluster of its own, one after the other, and whether anything was lost
+cargo xtask bench [--quick] [--only PART-OF-A-NAME] [--rounds N] [--page]
+                             the same workloads on Chorus and on its peers; writes docs/PERFORMANCE.md
 cargo xtask help             this
 ";
 
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         ("lint", []) => lint(),
         ("figures", []) => figures::print(),
         ("chaos", _) => chaos::judge(rest),
+        ("bench", _) => bench::measure(rest),
         ("help" | "--help" | "-h", _) => {
             print!("{HELP}");
             Ok(())

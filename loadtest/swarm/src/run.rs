@@ -18,8 +18,8 @@ use crate::tally::{Counts, histogram, unpack};
 /// Between the order to begin and the beginning, so that all workers have it.
 const LEAD: u64 = 100_000_000;
 
-/// A worker that says nothing for so long, beyond what it was asked to do, hangs.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// A worker that says nothing for so long hangs: a million connections on two cores take some minutes.
+const PATIENCE: Duration = Duration::from_mins(20);
 
 /// A process whose cost is measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]

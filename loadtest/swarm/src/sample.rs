@@ -47,6 +47,12 @@ pub fn socket_memory() -> u64 {
     pages.unwrap_or_default() * PAGE
 }
 
+/// Memory of the whole machine that is not to be had, in bytes: processes', the kernel's, sockets' themselves.
+pub fn memory_in_use() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    (field(&text, "MemTotal:").saturating_sub(field(&text, "MemAvailable:"))) * 1024
+}
+
 /// The number behind a name that begins a line.
 fn field(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
