@@ -40,6 +40,8 @@ pub struct Position {
 pub enum Hello {
     /// Nothing that matters.
     Other,
+    /// Now this is to be said.
+    Say(&'static str),
     /// The server knows who this is: now the rooms can be joined.
     Greeted,
     /// One more room is joined.
@@ -171,7 +173,7 @@ mod tests {
         assert_eq!(ws.hello(br#"{"type":"welcome"}"#), Hello::Greeted);
         assert_eq!(ws.hello(br#"{"type":"joined","room":"r1"}"#), Hello::Joined);
         let socketio = socketio::SocketIo;
-        assert_eq!(socketio.hello(br#"0{"sid":"x"}"#), Hello::Other);
+        assert_eq!(socketio.hello(br#"0{"sid":"x"}"#), Hello::Say("40"));
         assert_eq!(socketio.hello(br#"40{"sid":"y"}"#), Hello::Greeted);
         assert_eq!(socketio.hello(br#"430["r1"]"#), Hello::Joined);
         assert!(matches!(socketio.hello(br#"44{"message":"no"}"#), Hello::Refused(_)));

@@ -35,6 +35,9 @@ const ORDERS: Token = Token(usize::MAX);
 /// Something is due.
 const TIMER: Token = Token(usize::MAX - 1);
 
+/// When no handshake has ended for so long, those under way hang, in nanoseconds.
+const HANG: u64 = 30_000_000_000;
+
 /// How often it is looked whether a phase is over, in nanoseconds.
 const LOOK: u64 = 20_000_000;
 
@@ -52,6 +55,8 @@ struct Worker {
     waiting: Vec<usize>,
     /// Handshakes under way.
     opening: u32,
+    /// When one of them began or ended.
+    moved_at: u64,
     /// Why the first connection that did not come in did not.
     refused: Option<String>,
     buffer: Box<[u8]>,
@@ -156,6 +161,7 @@ impl Worker {
             dialect: speak(&plan),
             waiting: (0..connections.len()).rev().collect(),
             opening: 0,
+            moved_at: now(),
             refused: None,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             finder: Finder::default(),
@@ -226,6 +232,14 @@ impl Worker {
     }
 
     fn open_more(&mut self) {
+        if self.opening > 0 && now() > self.moved_at + HANG {
+            for index in 0..self.connections.len() {
+                if !matches!(self.connections[index].stage, Stage::Live | Stage::Closed) {
+                    let stage = self.connections[index].stage;
+                    self.lost(index, &format!("no answer in half a minute, {stage:?}"));
+                }
+            }
+        }
         while self.opening < self.plan.in_flight {
             let Some(index) = self.waiting.pop() else { return };
             let connection = &mut self.connections[index];
@@ -234,6 +248,7 @@ impl Worker {
                 .connect(&self.plan)
                 .and_then(|socket| self.poll.registry().register(socket, Token(index), interest));
             self.opening += 1;
+            self.moved_at = now();
             if let Err(error) = begun {
                 self.lost(index, &error.to_string());
             }
@@ -497,6 +512,7 @@ impl Worker {
         let connection = &mut self.connections[index];
         match (self.dialect.hello(payload), connection.stage) {
             (Hello::Refused(reason), _) => return Err(reason),
+            (Hello::Say(answer), _) => connection.say(answer).map_err(text)?,
             (Hello::Greeted, Stage::Greeting) => {
                 connection.stage = Stage::Joining(self.plan.rooms_each);
                 for room in self.plan.rooms_of(connection.number) {
@@ -513,6 +529,7 @@ impl Worker {
                 }
                 connection.stage = Stage::Live;
                 self.opening -= 1;
+                self.moved_at = now();
             }
             (Hello::Joined, Stage::Joining(left)) => connection.stage = Stage::Joining(left - 1),
             _ => {}
@@ -527,6 +544,7 @@ impl Worker {
         connection.cut();
         if was != Stage::Live {
             self.opening -= 1;
+            self.moved_at = now();
             self.refused.get_or_insert_with(|| reason.to_owned());
         }
         self.play.counts.closed += 1;

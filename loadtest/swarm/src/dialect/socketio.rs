@@ -19,8 +19,7 @@ impl Dialect for SocketIo {
     }
 
     fn greeting(&self, _connection: u32) -> Option<String> {
-        // The packet that connects to the main namespace; it may be sent before the server's `0`.
-        Some("40".to_owned())
+        None
     }
 
     fn join(&self, room: u32, _since: Option<&Position>) -> String {
@@ -29,6 +28,8 @@ impl Dialect for SocketIo {
 
     fn hello(&self, text: &[u8]) -> Hello {
         match text {
+            // Engine.IO is open: connect to the main namespace.
+            [b'0', ..] => Hello::Say("40"),
             [b'4', b'0', ..] => Hello::Greeted,
             [b'4', b'3', ..] => Hello::Joined,
             [b'4', b'1' | b'4', ..] | [b'1', ..] => {

@@ -13,6 +13,11 @@ use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+thread_local! {
+    /// What is read goes through here: an idle connection holds nothing.
+    static CHUNK: RefCell<Vec<u8>> = RefCell::new(vec![0; 65_536]);
+}
+
 /// Members of each room.
 type Rooms = Rc<RefCell<HashMap<String, Vec<Rc<TcpStream>>>>>;
 
@@ -45,14 +50,18 @@ async fn member(mut socket: TcpStream, rooms: Rooms) -> Option<()> {
     upgrade(&mut socket).await?;
     let socket = Rc::new(socket);
     put(&socket, br#"{"type":"welcome"}"#)?;
-    let (mut bytes, mut chunk) = (Vec::new(), vec![0; 65_536]);
+    let mut bytes = Vec::new();
     let done = loop {
         if socket.readable().await.is_err() {
             break None;
         }
-        match socket.try_read(&mut chunk) {
+        let read = CHUNK.with_borrow_mut(|chunk| {
+            let read = socket.try_read(chunk);
+            read.inspect(|count| bytes.extend_from_slice(&chunk[..*count]))
+        });
+        match read {
             Ok(0) => break None,
-            Ok(count) => bytes.extend_from_slice(&chunk[..count]),
+            Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
             Err(_) => break None,
         }
