@@ -1,6 +1,7 @@
 //! How many appends a second one node gets through, and how long until its own follower has the last.
 //!
-//! `cargo run --release -p bus --example appends` starts a Redis of its own; with a URL it uses that one.
+//! `cargo run --release -p bus --example appends` starts a Redis of its own; with a URL it uses that one. With
+//! `replicated` in place of the URL it starts a primary and two replicas, waits for both, and then freezes one.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement for people")]
 
 use std::{
@@ -8,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bus::{Append, Bus, Follower, Key, LogEvent, MemoryBus, RedisBus, RedisConfig, Retention};
+use bus::{Ack, Append, Bus, Follower, Key, LogEvent, MemoryBus, RedisBus, RedisConfig, Retention};
 use proto::{Position, RoomName, server::ResetReason};
-use testkit::Redis;
+use testkit::{Redis, RedisSentinel};
 
 const RETENTION: Retention = Retention { length: 1000, age_ms: 3_600_000 };
 const BODY: usize = 128;
@@ -30,8 +31,11 @@ impl Follower for Count {
     }
 }
 
+/// So long a measurement takes at most.
+const MOST: Duration = Duration::from_secs(8);
+
 /// Keeps `window` appends under way, spread over the rooms, until `total` are answered.
-async fn measure(what: &str, bus: Arc<dyn Bus>, rooms: usize, window: usize, total: usize) {
+async fn measure(what: &str, bus: &Arc<dyn Bus>, rooms: usize, window: usize, total: usize) {
     let names: Vec<RoomName> = (0..rooms)
         .map(|room| RoomName::parse(&format!("{}-{room}", what.replace(' ', "-"))).expect("a name"))
         .collect();
@@ -43,43 +47,93 @@ async fn measure(what: &str, bus: Arc<dyn Bus>, rooms: usize, window: usize, tot
     let began = Instant::now();
     let hands: Vec<_> = (0..window)
         .map(|hand| {
-            let (bus, names) = (Arc::clone(&bus), names.clone());
+            let (bus, names) = (Arc::clone(bus), names.clone());
             tokio::spawn(async move {
+                let (mut times, mut refused) = (Vec::new(), 0);
                 for turn in (hand..total).step_by(window) {
+                    let asked = Instant::now();
+                    if asked - began > MOST {
+                        break;
+                    }
                     let append =
                         Append { body: vec![b'x'; BODY].into(), key: Key::of_node(bus.node(), turn as u64) };
-                    bus.append(&names[turn % names.len()], append).await.expect("an append");
+                    if bus.append(&names[turn % names.len()], append).await.is_err() {
+                        refused += 1;
+                        // As a client that tries again.
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    times.push(asked.elapsed());
                 }
+                (times, refused)
             })
         })
         .collect();
+    let (mut times, mut refused) = (Vec::new(), 0);
     for hand in hands {
-        hand.await.expect("a hand");
+        let (own, own_refused) = hand.await.expect("a hand");
+        times.extend(own);
+        refused += own_refused;
     }
     let (answered, began_to_follow) = (began.elapsed(), Instant::now());
-    while count.0.load(Ordering::Relaxed) < total as u64 {
+    let appended = (times.len() - refused) as u64;
+    while count.0.load(Ordering::Relaxed) < appended {
         tokio::time::sleep(Duration::from_micros(200)).await;
     }
+    times.sort_unstable();
+    let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1000.0;
     println!(
-        "{what:24} {rooms:5} rooms, {window:5} under way: {:8.0} appends/s, all followed {:.1} ms later",
-        total as f64 / answered.as_secs_f64(),
+        "{what:24} {rooms:5} rooms, {window:5} under way: {:8.0} ok/s, {refused} refused, {:.1} ms median, {:.1} ms p99, \
+         all followed {:.1} ms later",
+        appended as f64 / answered.as_secs_f64(),
+        at(50),
+        at(99),
         began_to_follow.elapsed().as_secs_f64() * 1000.0
     );
 }
 
+/// Appends that wait for two replicas, and what becomes of them when one does not answer.
+async fn replicated() {
+    let servers = RedisSentinel::start().await;
+    let config =
+        RedisConfig { ack: Ack::Replicated(2), ..RedisConfig::new(&servers.url(), "measure", RETENTION) };
+    let bus: Arc<dyn Bus> = Arc::new(RedisBus::connect(config).await.expect("a right URL"));
+    for (rooms, window, total) in [(1, 1, 5_000), (1, 256, 60_000), (100, 256, 60_000)] {
+        measure(&format!("replicated {rooms} {window}"), &bus, rooms, window, total).await;
+    }
+    let replica = &servers.nodes[(servers.primary() + 1) % servers.nodes.len()];
+    replica.freeze();
+    measure("frozen", &bus, 100, 256, 1_000_000).await;
+    replica.thaw();
+    let thawed = Instant::now();
+    let room = RoomName::parse("thawed").expect("a name");
+    for turn in 0.. {
+        let append = Append { body: vec![b'x'; BODY].into(), key: Key::of_node(bus.node(), turn) };
+        if bus.append(&room, append).await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    println!("the first ok {:.0} ms after the replica went on", thawed.elapsed().as_secs_f64() * 1000.0);
+    bus.close().await;
+}
+
 #[tokio::main]
 async fn main() {
-    let own = if std::env::args().len() > 1 { None } else { Some(Redis::start().await) };
-    let url = own.as_ref().map_or_else(|| std::env::args().nth(1).unwrap_or_default(), Redis::url);
+    let asked = std::env::args().nth(1);
+    if asked.as_deref() == Some("replicated") {
+        return replicated().await;
+    }
+    let own = if asked.is_some() { None } else { Some(Redis::start().await) };
+    let url = own.as_ref().map_or_else(|| asked.unwrap_or_default(), Redis::url);
     let redis = RedisBus::connect(RedisConfig::new(&url, "measure", RETENTION)).await.expect("a right URL");
     let redis: Arc<dyn Bus> = Arc::new(redis);
     let memory: Arc<dyn Bus> = Arc::new(MemoryBus::new("measure", RETENTION));
     for (rooms, window, total) in [(1, 1, 5_000), (1, 256, 60_000), (100, 256, 60_000), (1000, 1000, 60_000)]
     {
-        measure(&format!("redis {rooms} {window}"), Arc::clone(&redis), rooms, window, total).await;
+        measure(&format!("redis {rooms} {window}"), &redis, rooms, window, total).await;
     }
     for (rooms, window) in [(1, 1), (1000, 1000)] {
-        measure(&format!("memory {rooms} {window}"), Arc::clone(&memory), rooms, window, 300_000).await;
+        measure(&format!("memory {rooms} {window}"), &memory, rooms, window, 300_000).await;
     }
     redis.close().await;
 }

@@ -63,6 +63,16 @@ pub(crate) enum Step {
     Reset(Position, ResetReason),
 }
 
+impl Step {
+    /// Where the follower stands after it.
+    pub(crate) fn position(&self) -> &Position {
+        match self {
+            Self::Event(event) => &event.position,
+            Self::Reset(to, _) => to,
+        }
+    }
+}
+
 /// A head as somebody saw it.
 #[derive(Debug)]
 pub(crate) struct Observation<'a> {
@@ -230,6 +240,16 @@ impl Tracker {
             self.state = State::Wanted;
         } else {
             self.settle(out);
+        }
+    }
+
+    /// Something went wrong in here: whatever was held is read from the log, like all that may have been forgotten.
+    pub(crate) fn distrust(&mut self) {
+        self.held = VecDeque::new();
+        self.held_bytes = 0;
+        match self.state {
+            State::Level => self.state = State::Wanted,
+            State::Starting | State::Wanted | State::Reading => self.overflowed = true,
         }
     }
 

@@ -8,7 +8,7 @@
 //! Two backends keep the same contract, and [`conformance`] is that contract as code:
 //! [`MemoryBus`] for one process, [`RedisBus`] for a cluster.
 
-use std::{future::Future, pin::Pin, sync::Arc, task};
+use std::{future::Future, pin::Pin, sync::Arc, task, time::SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,7 +24,10 @@ mod redis;
 
 pub use memory::{MemoryBus, MemoryHub};
 pub use node::NodeId;
-pub use redis::{Ack, RedisBus, RedisConfig};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use redis::fuzzing;
+pub use redis::{Ack, RedisBus, RedisConfig, RedisTls};
 
 /// How much of a room's log is kept.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +96,7 @@ impl Future for Appending {
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<Self::Output> {
         Pin::new(&mut self.0)
             .poll(cx)
-            .map(|answer| answer.unwrap_or_else(|_| Err(BusError::unavailable("the bus has stopped"))))
+            .map(|answer| answer.unwrap_or_else(|_| Err(BusError::unavailable("the append was given up"))))
     }
 }
 
@@ -181,6 +184,8 @@ pub struct Health {
     pub up: bool,
     /// What was seen last, fit for a log line and for `/readyz`.
     pub detail: String,
+    /// Since when they do not: what was published until then is known to have been delivered. None while up.
+    pub down_since: Option<SystemTime>,
 }
 
 /// Why the bus did not do what was asked.

@@ -194,7 +194,7 @@ impl Bus for MemoryBus {
     }
 
     fn health(&self) -> Health {
-        Health { up: true, detail: "in memory".to_owned() }
+        Health { up: true, detail: "in memory".to_owned(), down_since: None }
     }
 
     fn node(&self) -> &NodeId {

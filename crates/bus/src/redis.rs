@@ -2,30 +2,35 @@
 //!
 //! | module | subject |
 //! | --- | --- |
-//! | `config`, `shard` | how Redis is reached, and the connections to one primary |
+//! | `config`, `tls`, `shard` | how Redis is reached, and the connections to one primary |
+//! | `connection` | keeping connections open |
 //! | `map`, `topology` | which primary of a cluster has what, and how that is learnt |
 //! | `sentinels` | whether the primary was replaced |
 //! | `link`, `call` | commands, and where they go |
 //! | `keys`, `wire`, `script`, `answer` | names, payloads, scripts and what they answer |
-//! | `lane` | appends: one batch under way per room |
+//! | `lane`, `commits` | appends: one batch under way per room; those that wait for replicas |
 //! | `subscriber` | subscriptions, and what comes over them |
 //! | `rooms`, `fill` | followed rooms, and the reading that fills their holes |
 //! | `reads` | [`Bus::read`] |
+//! | `diagnosis` | what all shards together amount to: good health, or why not |
 //! | `inspect` | how the given Redis is set up, and what that means |
-//! | `probe` | whether the paths are alive, and whether silence is silence |
+//! | `panic` | what a fault of the program may end |
+//! | `probe`, `pulse` | whether the paths are alive, and since when they are not |
+//! | `silence` | whether quiet rooms are as quiet as they seem |
 
 use std::{
+    future::Future,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use fred::{
-    clients::Client,
-    interfaces::{ClientLike, EventInterface},
+    interfaces::EventInterface,
     types::config::{Config, Server},
 };
+use parking_lot::Mutex;
 use proto::{Position, RoomName};
 use tokio::{
     sync::{Notify, Semaphore, broadcast},
@@ -37,36 +42,47 @@ use crate::{
     Append, Appending, Bus, BusError, Follower, Following, Health, NodeId, Page, ReadFrom, epoch,
     follow::Observation,
 };
+use connection::{keep_connected, watch_commands};
 use lane::Lanes;
 use link::Link;
 use map::Map;
-use probe::Unsettled;
 use reads::Reads;
 use rooms::{Followed, Need, Rooms};
 use shard::Shard;
+use silence::Unsettled;
 use wire::Payload;
 
 mod answer;
 mod call;
+mod commits;
 mod config;
+mod connection;
+mod diagnosis;
 mod fill;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod inspect;
 mod keys;
 mod lane;
 mod link;
 mod map;
 mod metric;
+mod panic;
 mod probe;
+mod pulse;
 mod reads;
 mod rooms;
 mod script;
 mod sentinels;
 mod shard;
+mod silence;
 mod subscriber;
+mod tls;
 mod topology;
 mod wire;
 
 pub use config::{Ack, RedisConfig};
+pub use tls::RedisTls;
 
 /// How many signals a slow receiver may lag behind.
 const SIGNALS: usize = 1024;
@@ -93,8 +109,11 @@ struct Core {
     /// Tells whoever waits for good health.
     health: Notify,
     config: RedisConfig,
+    began: SystemTime,
     /// How a server is reached, whichever it is.
     reach: Config,
+    /// Why whoever knows the way (a node that the URL of a cluster names, a sentinel) could not be asked for it.
+    lost: Mutex<Option<String>>,
     probe_interval: Duration,
     command_timeout: Duration,
     closing: CancellationToken,
@@ -107,7 +126,8 @@ impl RedisBus {
     /// runtime.
     ///
     /// # Errors
-    /// [`BusError::Config`] when the URL can't be right, or when the Redis that was reached has fewer replicas than
+    /// [`BusError::Config`] when the URL or a file of [`RedisTls`] can't be right, when Redis did not prove who it is
+    /// (or this node did not prove it to Redis), and when the Redis that was reached has fewer replicas than
     /// [`RedisConfig::ack`] asks for.
     pub async fn connect(config: RedisConfig) -> Result<Self, BusError> {
         let place = config::parse(&config)?;
@@ -122,24 +142,34 @@ impl RedisBus {
             signals: broadcast::Sender::new(SIGNALS),
             health: Notify::new(),
             reach: place.config,
+            lost: Mutex::default(),
             probe_interval: config.probe_interval,
             command_timeout: config.command_timeout,
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            began: SystemTime::now(),
             config,
         });
-        metric::up(false);
+        core.health_changed();
         if place.seeds.is_empty() {
             let shard = core.new_shard(None, &core.reach);
             core.link.set_map(Map::one(Arc::clone(&shard)));
             core.start(&shard);
-            core.tasks.spawn(sentinels::run(Arc::clone(&core), shard));
+            core.keep_running("sentinels", &shard, sentinels::run);
         } else {
-            core.tasks.spawn(topology::run(Arc::clone(&core), place.seeds));
+            let own = Arc::clone(&core);
+            panic::keep_running(&core.tasks, "topology", move || {
+                topology::run(Arc::clone(&own), place.seeds.clone())
+            });
         }
         // Not being up in time is no error: see above.
-        if timeout(core.config.connect_timeout, core.up()).await.is_ok() {
-            core.inspect().await?;
+        let checked = match timeout(core.config.connect_timeout, core.up()).await {
+            Ok(()) => core.inspect().await,
+            Err(_) => core.hopeless(),
+        };
+        if let Err(refusal) = checked {
+            core.closing.cancel();
+            return Err(refusal);
         }
         Ok(Self(core))
     }
@@ -159,68 +189,31 @@ impl Core {
     /// Starts what runs for a shard, which is on the map.
     fn start(self: &Arc<Self>, shard: &Arc<Shard>) {
         // Whoever listens must be there before the connection is.
-        let subscribed = shard.subscriber.reconnect_rx();
         let connected = shard.commands.reconnect_rx();
-        let both = || (Arc::clone(self), Arc::clone(shard));
-        let (core, own) = both();
-        self.tasks.spawn(subscriber::receive(core, own));
-        let (core, own) = both();
-        self.tasks.spawn(subscriber::run(core, own, subscribed));
-        let (core, own) = both();
-        self.tasks.spawn(probe::run(core, own));
-        self.tasks.spawn(watch_commands(Arc::clone(shard), connected));
+        self.keep_running("receiver", shard, subscriber::receive);
+        self.keep_running("subscriber", shard, |core, shard| {
+            let reconnects = shard.subscriber.reconnect_rx();
+            subscriber::run(core, shard, reconnects)
+        });
+        self.keep_running("probe", shard, probe::run);
+        self.keep_running("silence", shard, silence::run);
+        self.tasks.spawn(watch_commands(Arc::clone(self), Arc::clone(shard), connected));
         for client in shard.clients() {
             self.tasks.spawn(keep_connected(shard.closing.clone(), client.clone()));
         }
     }
 
-    /// Looks at what was given.
-    async fn inspect(&self) -> Result<(), BusError> {
-        for shard in self.link.shards() {
-            if let Some(refusal) = inspect::shard(&shard, self.config.ack).await {
-                self.closing.cancel();
-                return Err(BusError::Config(refusal));
-            }
-        }
-        Ok(())
-    }
-
-    /// What the probes of every shard amount to.
-    fn judge(&self) -> Health {
-        let shards = self.link.shards();
-        if shards.is_empty() {
-            return Health { up: false, detail: "no node of the redis cluster was reached yet".to_owned() };
-        }
-        let mut health = Health { up: true, detail: String::new() };
-        for shard in &shards {
-            let own = shard.pulse.health();
-            if !own.up {
-                let detail = if shards.len() > 1 { format!("{shard}: {}", own.detail) } else { own.detail };
-                return Health { up: false, detail };
-            }
-            health.detail = own.detail;
-        }
-        health
-    }
-
-    /// A shard came up or went down, or there are others now.
-    fn health_changed(&self) {
-        let up = self.judge().up;
-        metric::up(up);
-        if up {
-            self.health.notify_waiters();
-        }
-    }
-
-    /// Waits until every path is alive.
-    async fn up(&self) {
-        loop {
-            let changed = self.health.notified();
-            if self.judge().up {
-                return;
-            }
-            changed.await;
-        }
+    /// Runs a shard's task until that ends by itself.
+    fn keep_running<F>(
+        self: &Arc<Self>,
+        what: &'static str,
+        shard: &Arc<Shard>,
+        task: impl Fn(Arc<Self>, Arc<Shard>) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (core, shard) = (Arc::clone(self), Arc::clone(shard));
+        panic::keep_running(&self.tasks, what, move || task(Arc::clone(&core), Arc::clone(&shard)));
     }
 
     /// Waits until a room, which is in the map of followed rooms, is subscribed to where its slot is.
@@ -275,59 +268,6 @@ impl Core {
             self.tasks.spawn(fill::run(Arc::clone(self), Arc::clone(followed)));
         }
     }
-}
-
-/// Keeps a client's connection until the bus is closed. fred reconnects by itself, but gives up for ever on some
-/// errors, such as a server that refuses the password for a while.
-async fn keep_connected(closing: CancellationToken, client: Client) {
-    const PAUSE: Duration = Duration::from_secs(1);
-    loop {
-        let mut connection = client.connect();
-        tokio::select! {
-            ended = &mut connection => {
-                let error = ended.err().map_or_else(|| "it ended".to_owned(), |error| error.to_string());
-                tracing::warn!(error, "redis connection gave up");
-            }
-            () = closing.cancelled() => {
-                // One that hangs is not worth waiting for.
-                let _ = timeout(CLOSING, client.quit()).await;
-                connection.abort();
-                return;
-            }
-        }
-        if closing.run_until_cancelled(sleep(PAUSE)).await.is_none() {
-            return;
-        }
-    }
-}
-
-/// Has the path probed at once when the commands' connection is there again, and remembers why it is not.
-async fn watch_commands(shard: Arc<Shard>, mut connected: broadcast::Receiver<Server>) {
-    let mut errors = shard.commands.error_rx();
-    let mut first = true;
-    let watch = async {
-        loop {
-            tokio::select! {
-                // Lagging behind is another reconnect.
-                _ = connected.recv() => {
-                    if !std::mem::replace(&mut first, false) {
-                        metric::reconnected();
-                        tracing::info!(shard = %shard, "redis commands reconnected");
-                    }
-                    // The event comes a little before the client takes commands.
-                    let _ = shard.commands.wait_for_connect().await;
-                    shard.set_trouble(None);
-                    shard.pulse.probe_now();
-                }
-                error = errors.recv() => {
-                    if let Ok((error, _)) = error {
-                        shard.set_trouble(Some(error.to_string()));
-                    }
-                }
-            }
-        }
-    };
-    shard.closing.run_until_cancelled(watch).await;
 }
 
 /// Ends a following when it is dropped, also one that never came to be.

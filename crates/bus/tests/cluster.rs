@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use bus::{
-    Ack, Bus,
-    conformance::{self, Recorder, append, append_many, follow, room},
+    Ack, Bus, ReadFrom,
+    conformance::{self, Recorder, append, append_many, bodies, follow, read, room},
 };
 use bytes::Bytes;
 use faults::{Nodes, Talk, node, until_up};
@@ -114,6 +114,28 @@ async fn slots_move_while_their_rooms_are_busy() {
     // Live, and not only filled: what is not logged comes through as well.
     let (recorder, _following) = follow(&other, &quiet).await;
     until_ephemeral(&*one, &quiet, &recorder).await;
+}
+
+/// With `cluster-preferred-endpoint-type unknown-endpoint` nodes name no host: each is where it was asked. So must be
+/// the one that the answer ASK names by its port alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_moves_between_nodes_that_name_no_host() {
+    let cluster = RedisCluster::start_with(&["cluster-preferred-endpoint-type unknown-endpoint"]).await;
+    let bus = node(&cluster.url(), Ack::Local).await;
+    let room = room("nameless");
+    append(&bus, &room, "before").await;
+    let slot = cluster.slot(&format!("chat:{room}"));
+    let source = &cluster.nodes[cluster.primary_of(slot)];
+    cluster
+        .move_slot(slot, cluster.other_primary(slot), async || {
+            if source.number(&["CLUSTER", "COUNTKEYSINSLOT", &slot.to_string()]) == 0 {
+                append(&bus, &room, "asked").await;
+            }
+        })
+        .await;
+    append(&bus, &room, "after").await;
+    let log = read(&bus, &room, ReadFrom::AfterSeq(0), 10).await;
+    assert_eq!(bodies(&log.events), ["before", "asked", "after"]);
 }
 
 /// fred drops the server's word that a subscription ended with its slot.

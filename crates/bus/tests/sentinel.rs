@@ -7,8 +7,8 @@ use std::{
 };
 
 use bus::{
-    Ack,
-    conformance::{self, room},
+    Ack, Bus,
+    conformance::{self, append, message, room},
 };
 use faults::{Nodes, Talk, node, until_up};
 use testkit::RedisSentinel;
@@ -73,4 +73,40 @@ async fn a_primary_is_replaced_while_it_lives() {
     replicated.end(true).await;
     until_up(&*bold).await;
     until_up(&*careful).await;
+}
+
+/// One replica of two hangs, and both are asked for. Rooms used to wait for it one after the other, a second each.
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_hang_are_told_to_every_room_at_once_and_nothing_more_is_appended() {
+    const ROOMS: usize = 50;
+    let redis = RedisSentinel::start().await;
+    let careful = node(&redis.url(), Ack::Replicated(2)).await;
+    let bold = node(&redis.url(), Ack::Local).await;
+    let rooms: Vec<_> = (0..ROOMS).map(|_| room("hanging")).collect();
+    append(&careful, &rooms[0], "before").await;
+    let hanging = &redis.nodes[(redis.primary() + 1) % redis.nodes.len()];
+    hanging.freeze();
+
+    // What another node has appended is not known to be on the replicas either.
+    append(&bold, &rooms[0], "known").await;
+    assert!(careful.append(&rooms[0], message("known")).await.is_err(), "a duplicate that one replica lacks");
+
+    let began = Instant::now();
+    for id in ["first", "second", "third"] {
+        let under_way: Vec<_> = rooms.iter().map(|room| careful.append(room, message(id))).collect();
+        for appending in under_way {
+            assert!(appending.await.is_err(), "one replica lacks it");
+        }
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "took {:?}", began.elapsed());
+    let head = bold.head(&rooms[1]).await.expect("a head");
+    assert!(head.seq <= 1, "refused, and in the log all the same: {head}");
+
+    hanging.thaw();
+    for room in &rooms {
+        conformance::until("the replica to be back", async || {
+            careful.append(room, message("second")).await.map_err(|error| error.to_string())
+        })
+        .await;
+    }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::{Router, routing::get};
-use bus::{Bus, BusError, MemoryBus, RedisBus, RedisConfig, Retention};
+use bus::{Bus, BusError, MemoryBus, RedisBus, RedisConfig, RedisTls, Retention};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -21,11 +21,12 @@ use crate::{
     connections::Connections,
     dev, drain,
     http::{self, HttpState},
-    limits::Admission,
+    limits::{Admission, Lobby},
     metrics::{self, Metrics},
     room::Shared,
     rooms::Rooms,
-    serve, socket,
+    serve::{self, Terms},
+    socket,
 };
 
 /// What all sessions of a node share.
@@ -82,6 +83,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     if let Some(key) = config.weak_secret() {
         tracing::warn!(key, "this secret is short enough to be guessed: good for a try on this machine only");
     }
+    if let Some(key) = config.company() {
+        tracing::warn!(
+            key,
+            instead = "set redis_url (CHORUS_REDIS_URL) on every node, if there is more than one",
+            "rooms are in this node's memory: who is on another node does not hear them, and a restart forgets them"
+        );
+    }
     let send_buffer = config.limits.send_buffer_bytes;
     let listener = serve::listen(config.listen, send_buffer).map_err(|cause| StartError::Listen {
         address: config.listen,
@@ -103,14 +111,20 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let stop = CancellationToken::new();
     tokio::spawn(metrics::upkeep(rendering));
     tokio::spawn(Arc::clone(&app.rooms).trim_forever());
-    let header_timeout = Duration::from_millis(config.limits.header_read_timeout_ms);
+    let terms = Terms {
+        lobby: Lobby::new(config),
+        header_timeout: Duration::from_millis(config.limits.header_read_timeout_ms),
+        metrics: Arc::clone(&app.metrics),
+    };
     if let Some(listener) = metrics_listener {
         tracing::info!(addr = %listener.local_addr().unwrap_or(config.listen), "serving metrics");
         let router = http::metrics_router(state.clone());
-        tokio::spawn(serve::serve(listener, router, header_timeout, CancellationToken::new()));
+        // A flood of clients must not blind whoever watches.
+        let terms = Terms { lobby: Lobby::new(config), ..terms.clone() };
+        tokio::spawn(serve::serve(listener, router, terms, CancellationToken::new()));
     }
     let address = listener.local_addr().unwrap_or(config.listen);
-    tokio::spawn(serve::serve(listener, app.router(state), header_timeout, stop.clone()));
+    tokio::spawn(serve::serve(listener, app.router(state), terms, stop.clone()));
     tracing::info!(addr = %address, node = %app.bus.node(), "listening");
     if config.development() {
         // For the person who typed the command; a closed standard output is no reason to stop.
@@ -149,11 +163,11 @@ impl App {
 
     /// Everything on the main listener.
     pub fn router(self: &Arc<Self>, state: HttpState) -> Router {
-        Router::new()
-            .route("/ws", get(socket::upgrade))
-            .with_state(Arc::clone(self))
-            .merge(http::router(state.clone()))
-            .merge(dev::router(state))
+        let mut sockets = Router::new().route("/ws", get(socket::chat));
+        if self.config.diagnostics.echo {
+            sockets = sockets.route("/echo", get(socket::echo));
+        }
+        sockets.with_state(Arc::clone(self)).merge(http::router(state.clone())).merge(dev::router(state))
     }
 
     fn http_state(&self, metrics: PrometheusHandle) -> HttpState {
@@ -196,7 +210,10 @@ async fn connect(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
                 config::Ack::Local => bus::Ack::Local,
                 config::Ack::Replicated => bus::Ack::Replicated(config.history.ack_replicas),
             };
-            let redis = RedisConfig { ack, ..RedisConfig::new(url.expose(), &config.node, retention) };
+            let own = &config.redis;
+            let tls =
+                RedisTls { ca: own.tls_ca.clone(), identity: own.tls_cert.clone().zip(own.tls_key.clone()) };
+            let redis = RedisConfig { ack, tls, ..RedisConfig::new(url.expose(), &config.node, retention) };
             Arc::new(RedisBus::connect(redis).await?)
         }
         None => Arc::new(MemoryBus::new(&config.node, retention)),

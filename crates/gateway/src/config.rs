@@ -3,7 +3,7 @@
 //! Four layers, each above the one before: the defaults below, a TOML file, `CHORUS_*` environment variables,
 //! flags. `docs/CONFIGURATION.md` is made from the declarations below, and a test keeps it so.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -41,8 +41,8 @@ settings! {
         /// The Redis that carries rooms between nodes: one server (`redis://user:password@host:6379/0`), a
         /// cluster (`redis-cluster://user:password@host:6379,host:6379`, some of its nodes or all), or what
         /// sentinels watch (`redis-sentinel://user:password@host:26379,host:26379/service`; what the sentinels
-        /// themselves ask for is `?sentinelUsername=` and `?sentinelPassword=`). Without one a node keeps rooms
-        /// in its own memory, and is alone.
+        /// themselves ask for is `?sentinelUsername=` and `?sentinelPassword=`). With `rediss` in the place of
+        /// `redis` all of it goes over TLS. Without one a node keeps rooms in its own memory, and is alone.
         redis_url: Option<RedisUrl> = None, "a URL such as redis://user:password@host:6379/0";
         /// The sites whose pages may connect. With none listed, a page may connect to the host that it came
         /// from.
@@ -60,6 +60,8 @@ settings! {
         log: String = "info".to_owned(), "a filter such as info or warn,gateway=debug";
         /// How log lines look: `text` for people, `json` for collectors.
         log_format: LogFormat = LogFormat::Text, "text or json";
+        /// How Redis is reached over TLS.
+        redis: RedisConfig = RedisConfig::default(), RedisConfig::settings();
         /// How clients prove who they are.
         auth: AuthConfig = AuthConfig::default(), AuthConfig::settings();
         /// What a client, an address and the node may use.
@@ -72,6 +74,22 @@ settings! {
         heartbeat: HeartbeatConfig = HeartbeatConfig::default(), HeartbeatConfig::settings();
         /// What holds in every room.
         rooms: RoomsConfig = RoomsConfig::default(), RoomsConfig::settings();
+        /// What is there to look into a node, and for nothing else.
+        diagnostics: DiagnosticsConfig = DiagnosticsConfig::default(), DiagnosticsConfig::settings();
+    }
+}
+
+settings! {
+    /// Whom to trust, and what to show, when `redis_url` begins with `rediss`. The files are read when the node starts.
+    RedisConfig {
+        /// The certificates of those who may sign Redis', as `tls-ca-cert-file` in `redis.conf`; nobody else is
+        /// trusted then. When it is not set, whom the system trusts.
+        tls_ca: Option<PathBuf> = None, "the path of a PEM file";
+        /// This node's own certificate, with those between it and its CA. A Redis asks for one unless it is told
+        /// not to (`tls-auth-clients no`).
+        tls_cert: Option<PathBuf> = None, "the path of a PEM file";
+        /// The key of `tls_cert`.
+        tls_key: Option<PathBuf> = None, "the path of a PEM file";
     }
 }
 
@@ -102,7 +120,7 @@ settings! {
         data_bytes: usize = 16 * 1024, 1..=196_608;
         /// Bytes of a frame from a client: its `data`, a token of 8 KiB, and room for escapes and white
         /// space.
-        frame_bytes: usize = 64 * 1024, 1024..=1_048_576;
+        frame_bytes: usize = 64 * 1024, 1024..=16_777_216;
         /// How deeply JSON may nest. Many parsers of clients give up at a hundred.
         json_depth: usize = 32, 2..=128;
         /// Rooms that a connection may be in at once.
@@ -122,8 +140,8 @@ settings! {
         replay_bytes_per_second: u32 = 4 * 1024 * 1024, 1024..=1_073_741_824;
         /// Connections of the node. Each takes some 4 KB and one file descriptor: see `ulimit -n`.
         connections: usize = 100_000, 1..=10_000_000;
-        /// Connections from one address (of IPv6, from one /64). An office behind one address is several
-        /// hundred people.
+        /// Connections from one address (of IPv6, from one /64), and as many again that have not said yet what they
+        /// want, unless it is a trusted proxy's. An office behind one address is several hundred people.
         connections_per_address: usize = 1_000, 1..=10_000_000;
         /// New connections a second: about what one core can take in, so that everybody's return after an outage does not become the next one.
         accepts_per_second: u32 = 10_000, 1..=1_000_000;
@@ -192,6 +210,15 @@ settings! {
     }
 }
 
+settings! {
+    /// What is there to look into a node, and for nothing else.
+    DiagnosticsConfig {
+        /// Whether `/echo` is there: a WebSocket that sends back every message, through the same code and limits as
+        /// `/ws`, for conformance runs. It asks nobody for a token, so not where strangers can connect.
+        echo: bool = false, Expected::Either;
+    }
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -227,6 +254,11 @@ impl Config {
     /// The key of a secret that could be guessed, if there is one: only on loopback does a node start with it.
     pub fn weak_secret(&self) -> Option<&'static str> {
         check::weak_secret(self)
+    }
+
+    /// The key of a setting by which a node without a Redis may have company that it can't hear, if there is one.
+    pub fn company(&self) -> Option<&'static str> {
+        check::company(self)
     }
 
     /// The configuration as a TOML file, with secrets hidden.

@@ -9,7 +9,8 @@
 //! After a would-block only the connection's own task writes, when the socket opens again.
 
 use std::{
-    io,
+    io::{self, IoSlice},
+    net::Shutdown,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -20,6 +21,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use proto::{Close, Position};
+use socket2::SockRef;
 use tokio::{net::TcpStream, sync::Notify};
 
 use crate::{
@@ -31,7 +33,7 @@ use crate::{
 pub mod membership;
 pub mod writer;
 
-use membership::{Membership, ReadOn};
+use membership::{Instead, Membership, ReadOn};
 use writer::{Outcome, Writer};
 
 /// One client's socket and everything that waits to be written to it.
@@ -52,7 +54,7 @@ pub struct Connection {
     relieved: Notify,
     /// How the connection ends; set once.
     end: Mutex<Option<End>>,
-    /// Milliseconds from `born` until something last came in.
+    /// Milliseconds from `born` until the last sign of life.
     heard: AtomicU64,
     born: Instant,
     metrics: Arc<Metrics>,
@@ -124,6 +126,11 @@ impl Connection {
     fn write(&self, writer: &mut Writer, batch: Option<(&Arc<Room>, &Batch)>) {
         let waiting = writer.outbox_bytes();
         let outcome = writer.write(batch, |slices| self.io.try_write_vectored(slices), &self.metrics);
+        self.follow_up(writer, &outcome, waiting);
+    }
+
+    /// What comes of a write; `waiting` is how much the outbox held before.
+    fn follow_up(&self, writer: &mut Writer, outcome: &Outcome, waiting: usize) {
         match outcome {
             Outcome::Level => {}
             Outcome::Behind => self.wake.notify_one(),
@@ -158,9 +165,36 @@ impl Connection {
     /// For the connection's own task: waits until a blocked socket opens, and writes what waits.
     pub async fn unblock(&self) -> io::Result<()> {
         self.io.writable().await?;
+        self.note_life();
         self.set_unblocked();
         self.flush(None);
         Ok(())
+    }
+
+    /// For the connection's own task: tries a blocked socket that the system does not call writable; says whether it
+    /// took anything. It is called so when a third of its buffer is free, for which a client that reads a kilobyte a
+    /// second takes longer than anybody's patience; but it takes more as soon as there is any room.
+    pub fn nudge(&self) -> bool {
+        let mut taken = 0;
+        {
+            let mut writer = self.writer.lock();
+            let waiting = writer.outbox_bytes();
+            let send = |slices: &[IoSlice<'_>]| {
+                let sent = SockRef::from(&self.io).send_vectored(slices)?;
+                taken += sent;
+                Ok(sent)
+            };
+            let outcome = writer.write(None, send, &self.metrics);
+            if outcome != Outcome::Blocked {
+                self.set_unblocked();
+            }
+            self.follow_up(&mut writer, &outcome, waiting);
+        }
+        if taken > 0 {
+            self.note_life();
+        }
+        self.flush(None);
+        taken > 0
     }
 
     fn set_unblocked(&self) {
@@ -229,7 +263,7 @@ impl Connection {
 
     /// Puts `instead` in the place of the event numbered `seq`, for this connection only; sends it at once if
     /// that place is behind it.
-    pub fn replace_event(self: &Arc<Self>, room: &Arc<Room>, seq: u64, instead: Bytes) {
+    pub fn replace_event(self: &Arc<Self>, room: &Arc<Room>, seq: u64, instead: Instead) {
         let late = self.with_writer(|writer| writer.replace_event(room, seq, instead));
         if let Some(instead) = late.filter(|frame| !frame.is_empty()) {
             self.send(instead);
@@ -246,11 +280,16 @@ impl Connection {
     /// Reads what is there; `WouldBlock` when nothing is.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.io.try_read(buffer)?;
-        self.heard.store(self.born.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.note_life();
         Ok(read)
     }
 
-    /// How long ago something last came in.
+    fn note_life(&self) {
+        self.heard.store(self.born.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// How long ago something last came in, or a full socket took something: the pings that its client is to answer
+    /// stand behind all that its socket holds.
     pub fn silence(&self) -> Duration {
         self.born.elapsed().saturating_sub(Duration::from_millis(self.heard.load(Ordering::Relaxed)))
     }
@@ -299,6 +338,12 @@ impl Connection {
         self.leave_all();
         self.writer.lock().finish(announcement, close);
         self.flush(None);
+    }
+
+    /// Tells the client that nothing more will come, once everything is written; what it still sends can be read.
+    pub fn end_writing(&self) {
+        // Fails when the client is gone, which reading will tell.
+        let _ = SockRef::from(&self.io).shutdown(Shutdown::Write);
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, connection::End};
+use crate::{app::App, connection::End, socket::frame};
 
 /// Closes are spread over at most half of the drain, but never more thinly than one in so long: a node with three
 /// connections need not take five seconds to tell them.
@@ -51,6 +51,9 @@ pub async fn drain(app: &Arc<App>, stop: &CancellationToken) {
         let step = CLOSE_INTERVAL.min(window / 2 / connections.len().max(1) as u32);
         let begun = Instant::now();
         for (number, connection) in connections.iter().enumerate() {
+            if Instant::now() >= deadline {
+                break;
+            }
             connection.end(End::Close(Close::Restart, Some(retry_after(connections.len()))));
             // A timer has a grain of a millisecond, so at high numbers several go together.
             let due = begun + step * number as u32;
@@ -61,6 +64,9 @@ pub async fn drain(app: &Arc<App>, stop: &CancellationToken) {
         drop(connections);
         // Those whose handshake was under way when the drain began.
         for late in app.connections.all() {
+            if Instant::now() >= deadline {
+                break;
+            }
             late.end(End::Close(Close::Restart, Some(retry_after(1))));
         }
         app.tasks.close();
@@ -70,7 +76,20 @@ pub async fn drain(app: &Arc<App>, stop: &CancellationToken) {
     .await;
     match ended {
         Ok(()) => tracing::info!("drained"),
-        Err(_) => tracing::warn!(left = app.tasks.len(), "the drain's time is over"),
+        Err(_) => {
+            tracing::warn!(left = app.tasks.len(), "the drain's time is over");
+            cut_off(app);
+        }
+    }
+}
+
+/// Closes at once whatever the drain did not come to.
+fn cut_off(app: &App) {
+    for connection in app.connections.all() {
+        if connection.ending().is_none() {
+            connection.finish(None, frame::close(Close::GoingAway));
+            app.metrics.closed(Close::GoingAway);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use bus::Bus;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 
-use crate::{auth::Authenticator, config::Config};
+use crate::{auth::Authenticator, clock, config::Config};
 
 pub mod problem;
 mod tickets;
@@ -63,6 +63,9 @@ struct Readiness {
 struct BusReadiness {
     up: bool,
     detail: String,
+    /// Milliseconds since 1970; absent while up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    down_since_ms: Option<u64>,
 }
 
 /// Whether new connections should come here. A probe that is not ready is not dead: see `/healthz`.
@@ -71,7 +74,8 @@ async fn ready(State(state): State<HttpState>) -> Response {
     let draining = state.draining.load(Ordering::Relaxed);
     let ready = health.up && !draining;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let bus = BusReadiness { up: health.up, detail: health.detail };
+    let down_since_ms = health.down_since.map(clock::ms_since_1970);
+    let bus = BusReadiness { up: health.up, detail: health.detail, down_since_ms };
     (status, Json(Readiness { ready, bus, draining })).into_response()
 }
 

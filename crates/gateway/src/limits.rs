@@ -5,7 +5,7 @@ pub mod admission;
 pub mod bucket;
 
 pub use address::client_address;
-pub use admission::{Admission, Permit};
+pub use admission::{Admission, Lobby, Permit};
 pub use bucket::Bucket;
 
 /// Why a connection was not taken.

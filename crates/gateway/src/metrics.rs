@@ -148,11 +148,13 @@ impl Default for Metrics {
 /// What the bus counts by itself, at 0.
 fn register_bus() {
     gauge!("chorus_bus_up").set(0.0);
+    gauge!("chorus_bus_down_since_timestamp_seconds").set(0.0);
     for name in [
         "chorus_bus_holes_filled_total",
         "chorus_bus_reconnects_total",
         "chorus_bus_stale_total",
         "chorus_bus_malformed_total",
+        "chorus_bus_panics_total",
     ] {
         counter!(name).absolute(0);
     }
@@ -175,6 +177,11 @@ fn describe() {
         ),
         ("chorus_slow_readers", Unit::Count, "Connections that do not take what waits for them"),
         ("chorus_bus_up", Unit::Count, "1 while a probe proves that deliveries come through, else 0"),
+        (
+            "chorus_bus_down_since_timestamp_seconds",
+            Unit::Seconds,
+            "Since when deliveries are not known to come through: Unix time of the last proof that they did; 0 while up",
+        ),
     ];
     for (name, unit, help) in gauges {
         describe_gauge!(name, unit, help);
@@ -203,6 +210,11 @@ fn describe() {
         ("chorus_bus_reconnects_total", Unit::Count, "Connections to Redis that were made again"),
         ("chorus_bus_stale_total", Unit::Count, "Events refused because a server that was cut off sent them"),
         ("chorus_bus_malformed_total", Unit::Count, "Publications and log entries that could not be read"),
+        (
+            "chorus_bus_panics_total",
+            Unit::Count,
+            "Faults of the program that a task of the bus ended with; please report them",
+        ),
     ];
     for (name, unit, help) in counters {
         describe_counter!(name, unit, help);

@@ -66,21 +66,23 @@ impl Rooms {
 
     /// Counting up under the map's guard keeps the room from being dropped between the look and the claim.
     fn claim(self: &Arc<Self>, name: &RoomName) -> Claim {
-        let entry = self
-            .map
-            .entry(name.clone())
-            .or_insert_with(|| Arc::new(Room::new(name.clone(), Arc::clone(&self.shared))));
+        let entry = self.map.entry(name.clone()).or_insert_with(|| {
+            // Counted up and down: a length that is read and then set may be set after a later one.
+            self.shared.metrics.rooms.increment(1.0);
+            Arc::new(Room::new(name.clone(), Arc::clone(&self.shared)))
+        });
         let room = Arc::clone(&entry);
         room.claims.fetch_add(1, Ordering::SeqCst);
         drop(entry);
-        self.shared.metrics.rooms.set(self.map.len() as f64);
         Claim { room, rooms: Arc::clone(self) }
     }
 
     /// Drops a room if nobody has claimed it again.
     fn drop_if_vacant(&self, name: &RoomName) {
         let dropped = self.map.remove_if(name, |_, room| room.claims.load(Ordering::SeqCst) == 0);
-        self.shared.metrics.rooms.set(self.map.len() as f64);
+        if dropped.is_some() {
+            self.shared.metrics.rooms.decrement(1.0);
+        }
         // The room's end unsubscribes; that must not happen under the map's guard, and does not.
         drop(dropped);
     }

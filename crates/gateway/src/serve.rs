@@ -1,7 +1,7 @@
 //! The accept loop. It is our own, on hyper, for two things that `axum::serve` does not have: a deadline for a
 //! request's headers (a slow-loris would hold its socket for ever), and the bare TCP stream behind an upgrade.
 
-use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::socket::Peer;
+use crate::{limits::Lobby, metrics::Metrics, socket::Peer};
 
 /// Connections that the kernel holds ready to be accepted: a reconnect storm comes all at once.
 const BACKLOG: i32 = 4096;
@@ -33,17 +33,36 @@ pub fn listen(address: SocketAddr, send_buffer_bytes: usize) -> io::Result<TcpLi
     TcpListener::from_std(socket.into())
 }
 
+/// What holds for each connection that a listener accepts.
+#[derive(Clone)]
+pub struct Terms {
+    /// How many may be there that are no WebSockets, or not yet.
+    pub lobby: Lobby,
+    /// How long a request's headers may take.
+    pub header_timeout: Duration,
+    /// Where refusals are counted.
+    pub metrics: Arc<Metrics>,
+}
+
 /// Accepts connections and serves them until it is told to stop; requests under way are then finished.
-pub async fn serve(listener: TcpListener, router: Router, header_timeout: Duration, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, router: Router, terms: Terms, stop: CancellationToken) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                tokio::spawn(serve_one(stream, peer, router.clone(), header_timeout, stop.clone()));
-            }
+            Ok((stream, peer)) => match terms.lobby.admit(peer.ip()) {
+                Ok(place) => {
+                    let served = serve_one(stream, peer, router.clone(), terms.header_timeout, stop.clone());
+                    tokio::spawn(async move {
+                        served.await;
+                        drop(place);
+                    });
+                }
+                // It has not said anything yet, and nothing is said to it: a flood is not worth an answer.
+                Err(reason) => terms.metrics.refused(reason),
+            },
             Err(error) => {
                 // Out of file descriptors, most likely. It will pass, and a tight loop would not help.
                 tracing::warn!(%error, "can't accept connections; is the limit of open files (ulimit -n) reached?");

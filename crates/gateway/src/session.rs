@@ -35,9 +35,26 @@ use crate::{
 mod catch_up;
 mod clock;
 mod goodbye;
+mod presence;
+#[cfg(test)]
+mod tests;
+
+use presence::Presence;
+
+/// What a session does with the messages that come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// It takes them for the protocol's frames.
+    Chat,
+    /// It sends them back: the diagnostic `/echo`. All but that is as in a chat, for a conformance run to mean
+    /// something; only nobody is asked who he is.
+    Echo,
+}
 
 /// What a handshake brought along.
 pub struct Opening {
+    /// What it asked for.
+    pub service: Service,
     /// The credential, if there was one.
     pub credential: Option<Credential>,
     /// The rooms to join at once, as they were written.
@@ -52,6 +69,7 @@ pub struct Session {
     pub app: Arc<App>,
     /// The socket.
     pub connection: Arc<Connection>,
+    service: Service,
     who: Mutex<Who>,
     /// Wakes the watch when the identity changed.
     identified: Notify,
@@ -79,7 +97,7 @@ impl Session {
     /// Serves a client until either side ends it. `early` is what the socket gave behind the handshake; it is
     /// copied, for it pins the whole buffer that the handshake was read into.
     pub async fn run(app: Arc<App>, io: TcpStream, early: Bytes, opening: Opening) {
-        let Opening { credential, rooms, place } = opening;
+        let Opening { service, credential, rooms, place } = opening;
         let connection = app.connections.open(io);
         let limits = &app.config.limits;
         let mut reader = Reader {
@@ -91,7 +109,8 @@ impl Session {
         reader.decoder.feed(&early);
         drop(early);
         let who = Mutex::new(Who { identity: None, gauge: app.metrics.connection(), rooms });
-        let session = Self { app, connection, who, identified: Notify::new() };
+        let _presence = Presence { app: Arc::clone(&app), connection: Arc::clone(&connection) };
+        let session = Self { app, connection, service, who, identified: Notify::new() };
         if place.is_err() {
             session.connection.end(End::Close(Close::Overloaded, Some(crate::drain::retry_after(1))));
         }
@@ -159,7 +178,7 @@ impl Session {
         if self.connection.ending().is_some() {
             return;
         }
-        if let Some(credential) = credential {
+        if let Some(credential) = credential.filter(|_| self.service == Service::Chat) {
             match Box::pin(auth::identify(&self.app.auth, &*self.app.bus, &credential)).await {
                 Ok(identity) => Box::pin(self.welcome(identity)).await,
                 Err(error) => return self.connection.end(End::Close(error.close(), None)),
@@ -178,6 +197,10 @@ impl Session {
                     Err(close) => return End::Close(close, None),
                 };
                 match incoming {
+                    Incoming::Text(text) if self.service == Service::Echo => {
+                        self.app.metrics.frames_received.increment(1);
+                        self.echo(frame::text(text.as_bytes()), &mut reader.rate);
+                    }
                     Incoming::Text(text) => {
                         self.app.metrics.frames_received.increment(1);
                         let pace = Pace {
@@ -187,9 +210,24 @@ impl Session {
                         };
                         self.take(text, pace).await;
                     }
-                    Incoming::Ping(payload) => self.connection.send(frame::pong(&payload)),
+                    Incoming::Binary(bytes) if self.service == Service::Echo => {
+                        self.app.metrics.frames_received.increment(1);
+                        self.echo(frame::binary(bytes), &mut reader.rate);
+                    }
+                    Incoming::Ping(payload) => {
+                        // It costs what any frame costs, so it counts as one.
+                        if reader.rate.take(1, Instant::now()).is_ok() {
+                            reader.hasty = 0;
+                        } else {
+                            reader.hasty += 1;
+                        }
+                        if reader.hasty > self.app.config.limits.frame_burst {
+                            return End::Close(Close::RateLimited, None);
+                        }
+                        self.connection.send(frame::pong(&payload));
+                    }
                     Incoming::Pong => {}
-                    Incoming::Binary => return End::Close(Close::BinaryUnsupported, None),
+                    Incoming::Binary(_) => return End::Close(Close::BinaryUnsupported, None),
                     Incoming::Close(code) => return End::Client(code),
                 }
                 self.connection.wait_for_room(self.app.config.limits.requests_in_flight).await;
@@ -217,6 +255,14 @@ impl Session {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read,
             }
+        }
+    }
+
+    /// Sends a message back. There is no `error` to tell whoever is too fast, so that ends it.
+    fn echo(&self, message: Bytes, rate: &mut Bucket) {
+        match rate.take(1, Instant::now()) {
+            Ok(()) => self.connection.send(message),
+            Err(_) => self.connection.end(End::Close(Close::RateLimited, None)),
         }
     }
 

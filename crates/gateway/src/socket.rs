@@ -21,7 +21,7 @@ use crate::{
     auth::{Credential, credential, origin, origin::Origin},
     connections::Farewell,
     limits::{Permit, Refusal, client_address},
-    session::{Opening, Session},
+    session::{Opening, Service, Session},
 };
 
 pub mod decoder;
@@ -40,10 +40,19 @@ struct NotUpgraded {
 }
 
 /// `GET /ws`.
-pub async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Response {
-    match prepare(&app, &mut request) {
+pub async fn chat(State(app): State<Arc<App>>, request: Request) -> Response {
+    upgrade(&app, request, Service::Chat)
+}
+
+/// `GET /echo`, where it is switched on.
+pub async fn echo(State(app): State<Arc<App>>, request: Request) -> Response {
+    upgrade(&app, request, Service::Echo)
+}
+
+fn upgrade(app: &Arc<App>, mut request: Request, service: Service) -> Response {
+    match prepare(app, &mut request, service) {
         Ok((opening, response, upgrade)) => {
-            app.tasks.spawn(serve(Arc::clone(&app), upgrade, opening));
+            app.tasks.spawn(serve(Arc::clone(app), upgrade, opening));
             response
         }
         Err(NotUpgraded { status, reason, text }) => {
@@ -61,7 +70,11 @@ pub async fn upgrade(State(app): State<Arc<App>>, mut request: Request) -> Respo
 }
 
 /// Checks a handshake and takes from it what the session needs.
-fn prepare(app: &App, request: &mut Request) -> Result<(Opening, Response, OnUpgrade), NotUpgraded> {
+fn prepare(
+    app: &App,
+    request: &mut Request,
+    service: Service,
+) -> Result<(Opening, Response, OnUpgrade), NotUpgraded> {
     let headers = request.headers();
     let accept = accept_key(headers)?;
     let config = &app.config;
@@ -94,7 +107,7 @@ fn prepare(app: &App, request: &mut Request) -> Result<(Opening, Response, OnUpg
         let selected = HeaderValue::from_static(proto::SUBPROTOCOL);
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, selected);
     }
-    Ok((Opening { credential, rooms, place }, response, upgrade))
+    Ok((Opening { service, credential, rooms, place }, response, upgrade))
 }
 
 /// The place for the connection. Without one it is upgraded all the same, for a browser can't read a 503, and told

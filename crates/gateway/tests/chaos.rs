@@ -4,15 +4,30 @@
 
 use std::path::{Path, PathBuf};
 
-use testkit::chaos::{Options, SHORT, Shape, run};
+use testkit::chaos::{Fault, Oks, Options, SHORT, SHORT_CLUSTER, SHORT_SENTINEL, Shape, run};
 
 #[tokio::test]
 async fn nothing_is_lost_whatever_fails() {
+    judge(Shape::Single, SHORT).await;
+}
+
+/// Nothing that was acknowledged by the replicas, too.
+#[tokio::test]
+async fn nothing_is_lost_whatever_fails_in_a_cluster() {
+    judge(Shape::Cluster(Oks::Replicated), SHORT_CLUSTER).await;
+}
+
+#[tokio::test]
+async fn nothing_is_lost_whatever_fails_behind_sentinels() {
+    judge(Shape::Sentinel(Oks::Replicated), SHORT_SENTINEL).await;
+}
+
+async fn judge(shape: Shape, faults: &[Fault]) {
     let built = || env!("CARGO_BIN_EXE_chorus").into();
     let options = Options {
         binary: std::env::var_os("CHORUS_BIN").map_or_else(built, PathBuf::from),
-        shape: Shape::Single,
-        faults: SHORT.to_vec(),
+        shape,
+        faults: faults.to_vec(),
         seed: 3,
         gateways: 3,
         members: 12,

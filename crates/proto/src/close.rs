@@ -128,6 +128,11 @@ impl Close {
         }
     }
 
+    /// Whether the client's bytes broke the rules of the transport, so that nothing can be read after them.
+    pub fn fails_connection(self) -> bool {
+        matches!(self, Self::ProtocolViolation | Self::NotUtf8 | Self::TooLarge)
+    }
+
     /// The rule for clients.
     pub fn reconnect(self) -> Reconnect {
         match self {

@@ -4,9 +4,11 @@
 //! | module | subject |
 //! | --- | --- |
 //! | `run` | faults one after the other, and then the judgement |
-//! | `arena` | what the faults happen to: Redis, the gateways, a proxy between |
+//! | `arena` | what the faults happen to: a Redis of some shape, the gateways, proxies between |
 //! | `fault`, `nemesis` | what can go wrong, and whoever does it |
+//! | `proof` | whether a fault really happened |
 //! | `crowd` | the clients |
+//! | `herd` | ten thousand more of them, who only come back |
 //! | `watch` | asks the nodes how they are |
 //! | `history` | what is recorded |
 //! | `checker`, `health` | what is wrong with it; pure |
@@ -18,16 +20,18 @@ pub mod checker;
 pub mod crowd;
 pub mod fault;
 pub mod health;
+pub mod herd;
 pub mod history;
 pub mod nemesis;
+pub mod proof;
 pub mod random;
 pub mod report;
 pub mod run;
 pub mod watch;
 
-pub use arena::Shape;
+pub use arena::{Oks, Shape};
 pub use checker::{Kind, Violation};
-pub use fault::{Fault, SHORT, deck};
+pub use fault::{Fault, SHORT, SHORT_CLUSTER, SHORT_SENTINEL, deck};
 pub use random::Random;
 pub use report::{Row, Table};
 pub use run::{Options, Outcome, run};

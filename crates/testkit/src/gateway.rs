@@ -196,6 +196,11 @@ impl Gateway {
         self.process.rss()
     }
 
+    /// The processor's time that it has used.
+    pub fn cpu(&self) -> Duration {
+        self.process.cpu()
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         self.process.stderr()

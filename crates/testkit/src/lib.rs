@@ -15,6 +15,7 @@
     reason = "the helpers of a test fail by panicking"
 )]
 
+mod certificates;
 pub mod chaos;
 mod client;
 mod cluster;
@@ -27,9 +28,11 @@ mod process;
 mod proxy;
 mod raw;
 mod redis;
+mod storm;
 mod token;
 mod wait;
 
+pub use certificates::Certificates;
 pub use client::{Client, Close, Dial, Event, Ledger, Refusal};
 pub use cluster::Cluster;
 pub use gateway::{Gateway, GatewayOptions};
@@ -42,5 +45,6 @@ pub use proxy::{Fate, Proxy};
 pub use raw::{RawFrame, RawSocket};
 pub use redis::{Redis, RedisCluster, RedisSentinel, Snapshot, Synced};
 pub use rustix::process::Signal;
+pub use storm::{Storm, storm};
 pub use token::{SECRET, expiring, sign, sign_with, token};
 pub use wait::{PATIENCE, until, within};

@@ -74,6 +74,16 @@ impl Process {
         kib * 1024
     }
 
+    /// The processor's time that it has used.
+    pub fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("procfs tells of a child");
+        // Its name stands in parentheses and may hold anything; user's and system's time are numbers 14 and 15.
+        let (_, after_name) = stat.rsplit_once(')').expect("a process has a name");
+        let fields = after_name.split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.map(|field| field.parse::<u64>().expect("a number of ticks")).sum();
+        Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+    }
+
     /// Everything it has written to stdout.
     pub fn stdout(&self) -> String {
         read_lossy(&self.stdout)

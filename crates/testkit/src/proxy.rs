@@ -1,6 +1,8 @@
 //! A TCP proxy that plays a bad network.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -46,22 +48,37 @@ struct Rules {
 pub struct Proxy {
     addr: SocketAddr,
     rules: watch::Sender<Rules>,
+    harm: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
 impl Proxy {
     /// Listens on a free loopback port, for connections to `to`.
     pub async fn start(to: SocketAddr) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", crate::free_port())).await.expect("a free port");
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], crate::free_port())), to, Vec::new()).await
+    }
+
+    /// Listens at an address, for connections to `to`. In what the server says, each first name is replaced by the
+    /// second, which is as long.
+    pub async fn start_at(at: SocketAddr, to: SocketAddr, names: Vec<(String, String)>) -> Self {
+        let listener = TcpListener::bind(at).await.unwrap_or_else(|error| panic!("{at}: {error}"));
         let addr = listener.local_addr().expect("a listener has an address");
         let rules = watch::Sender::new(Rules::default());
-        let task = tokio::spawn(accept(listener, to, rules.subscribe()));
-        Self { addr, rules, task }
+        let harm = Arc::new(AtomicU64::new(0));
+        let server = Arc::new(Server { addr: to, names });
+        let task = tokio::spawn(accept(listener, server, rules.subscribe(), Arc::clone(&harm)));
+        Self { addr, rules, harm, task }
     }
 
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// How much harm it has done until now: pieces of traffic that did not just pass, and connections that were cut or
+    /// refused.
+    pub fn harm(&self) -> u64 {
+        self.harm.load(Ordering::Relaxed)
     }
 
     /// Says what becomes of bytes to the server, and of those from it, from now on.
@@ -76,10 +93,18 @@ impl Proxy {
 
     /// Cuts every connection and lets no other one live, or lets them again.
     pub fn refuse(&self, refusing: bool) {
-        self.rules.send_modify(|rules| {
-            rules.refusing = refusing;
-            rules.cuts += u64::from(refusing);
-        });
+        self.refuser()(refusing);
+    }
+
+    /// [`Proxy::refuse`], for one who does not hold the proxy.
+    pub fn refuser(&self) -> impl Fn(bool) + Send + use<> {
+        let rules = self.rules.clone();
+        move |refusing| {
+            rules.send_modify(|rules| {
+                rules.refusing = refusing;
+                rules.cuts += u64::from(refusing);
+            });
+        }
     }
 }
 
@@ -90,33 +115,69 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, to: SocketAddr, rules: watch::Receiver<Rules>) {
+/// What is behind the proxy.
+struct Server {
+    addr: SocketAddr,
+    /// Names in its answers, and what is put in their place.
+    names: Vec<(String, String)>,
+}
+
+impl Server {
+    /// Replaces the names, in place. One that is cut in two by the end of a read is not seen; short answers are not.
+    fn translate(&self, bytes: &mut [u8]) {
+        for (from, to) in &self.names {
+            assert_eq!(from.len(), to.len(), "lengths stand in front of what is sent");
+            let mut at = 0;
+            while let Some(found) = bytes[at..].windows(from.len()).position(|part| part == from.as_bytes()) {
+                at += found;
+                bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+                at += to.len();
+            }
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, to: Arc<Server>, rules: watch::Receiver<Rules>, harm: Arc<AtomicU64>) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         let rules = rules.clone();
         let now = *rules.borrow();
-        if !now.refusing {
+        if now.refusing {
+            harm.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let (to, harm) = (Arc::clone(&to), Arc::clone(&harm));
             tokio::spawn(async move {
                 let mut cut = rules.clone();
                 tokio::select! {
-                    _ = cut.wait_for(|rules| rules.cuts != now.cuts) => {}
-                    _ = serve(client, to, rules) => {}
+                    _ = cut.wait_for(|rules| rules.cuts != now.cuts) => {
+                        harm.fetch_add(1, Ordering::Relaxed);
+                    }
+                    _ = serve(client, &to, rules, &harm) => {}
                 }
             });
         }
     }
 }
 
-async fn serve(client: TcpStream, to: SocketAddr, rules: watch::Receiver<Rules>) -> std::io::Result<()> {
+async fn serve(
+    client: TcpStream,
+    to: &Server,
+    rules: watch::Receiver<Rules>,
+    harm: &AtomicU64,
+) -> std::io::Result<()> {
+    let count = |fate: Fate| {
+        harm.fetch_add(u64::from(fate != Fate::Pass), Ordering::Relaxed);
+        fate
+    };
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(BUFFER)?;
-    let server = socket.connect(to).await?;
+    let server = socket.connect(to.addr).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     tokio::select! {
-        ended = pump(from_client, to_server, rules.clone(), |rules| rules.up) => ended,
-        ended = pump(from_server, to_client, rules, |rules| rules.down) => ended,
+        ended = pump(from_client, to_server, rules.clone(), |rules| count(rules.up), |_| {}) => ended,
+        ended = pump(from_server, to_client, rules, |rules| count(rules.down), |bytes| to.translate(bytes)) => ended,
     }
 }
 
@@ -125,6 +186,7 @@ async fn pump(
     mut to: OwnedWriteHalf,
     mut rules: watch::Receiver<Rules>,
     fate: impl Fn(&Rules) -> Fate,
+    translate: impl Fn(&mut [u8]),
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     loop {
@@ -132,6 +194,7 @@ async fn pump(
         if read == 0 {
             return Ok(());
         }
+        translate(&mut buffer[..read]);
         let mut rest = &buffer[..read];
         while !rest.is_empty() {
             let now = fate(&rules.borrow_and_update());

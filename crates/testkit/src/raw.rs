@@ -1,9 +1,9 @@
 //! A WebSocket without a library: for frames that no decent client sends.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::{PATIENCE, within};
 
@@ -40,7 +40,17 @@ impl RawSocket {
     /// # Panics
     /// When the answer is not 101.
     pub async fn open(to: SocketAddr, path: &str) -> Self {
-        let mut stream = TcpStream::connect(to).await.expect("the gateway accepts");
+        Self::open_from(IpAddr::V4(Ipv4Addr::UNSPECIFIED), to, path).await
+    }
+
+    /// The same from a source address of one's own, such as 127.0.0.7.
+    ///
+    /// # Panics
+    /// When the answer is not 101.
+    pub async fn open_from(source: IpAddr, to: SocketAddr, path: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((source, 0).into()).expect("an address of this machine");
+        let mut stream = socket.connect(to).await.expect("the gateway accepts");
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {to}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -75,7 +85,12 @@ impl RawSocket {
 
     /// Sends any bytes. An error is not told: the server may have closed already, and the next read says so.
     pub async fn send_bytes(&mut self, bytes: &[u8]) {
-        let _ = within(PATIENCE, "the server to read", self.0.write_all(bytes)).await;
+        let _ = self.try_send_bytes(bytes).await;
+    }
+
+    /// Sends any bytes; an error says that the server takes no more.
+    pub async fn try_send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        within(PATIENCE, "the server to read", self.0.write_all(bytes)).await
     }
 
     /// Reads a frame; `None` at the end of the stream.

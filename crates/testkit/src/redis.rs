@@ -1,5 +1,6 @@
 //! A real `redis-server` of a test's own.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,6 +13,7 @@ use crate::{PATIENCE, Process, find_program, free_port, until};
 
 mod cluster;
 mod sentinel;
+mod shipped;
 
 pub use cluster::RedisCluster;
 pub use sentinel::RedisSentinel;
@@ -21,6 +23,15 @@ const MISSING: &str = "redis-server is not installed: run \"cargo xtask test\" (
 /// What every test's Redis is configured with; a test's own lines follow and win.
 const BASE: &str = "bind 127.0.0.1\nappendonly yes\nsave \"\"\nmaxmemory-policy noeviction\ndaemonize no\nenable-debug-command local\n";
 
+/// Between two requests to stop.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The root of the project.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// Where a test's own commands go: that way is open whatever the port speaks.
+const SOCKET: &str = "redis.sock";
+
 /// A `redis-server` on a free loopback port, append-only, in a directory that vanishes with it.
 #[derive(Debug)]
 pub struct Redis {
@@ -28,6 +39,8 @@ pub struct Redis {
     process: Option<Process>,
     port: u16,
     dir: TempDir,
+    /// Its configuration and what stands behind that on the command line.
+    arguments: Vec<OsString>,
 }
 
 /// A copy of a Redis' data files.
@@ -44,7 +57,7 @@ impl Redis {
         Self::start_with(&[]).await
     }
 
-    /// Starts one with further lines of `redis.conf`.
+    /// Starts one with further lines of `redis.conf`, in which `{port}` is its own.
     pub async fn start_with(lines: &[&str]) -> Self {
         let mut redis = Self::prepare(lines);
         redis.restart().await;
@@ -57,9 +70,15 @@ impl Redis {
         let port = free_port();
         fs::create_dir(dir.path().join("data")).expect("a directory for the data");
         let data = dir.path().join("data");
-        let conf = format!("port {port}\ndir \"{}\"\n{BASE}{}\n", data.display(), lines.join("\n"));
-        fs::write(dir.path().join("redis.conf"), conf).expect("redis.conf can be written");
-        Self { process: None, port, dir }
+        let lines = lines.join("\n").replace("{port}", &port.to_string());
+        let conf = format!(
+            "port {port}\nunixsocket \"{}\"\ndir \"{}\"\n{BASE}{lines}\n",
+            dir.path().join(SOCKET).display(),
+            data.display()
+        );
+        let file = dir.path().join("redis.conf");
+        fs::write(&file, conf).expect("redis.conf can be written");
+        Self { process: None, port, dir, arguments: vec![file.into()] }
     }
 
     /// Whether its process is there: it was neither stopped nor killed.
@@ -75,7 +94,7 @@ impl Redis {
         assert!(self.process.is_none(), "this Redis is running already");
         let Some(program) = find_program("redis-server") else { panic!("{MISSING}") };
         let mut command = Command::new(program);
-        command.arg(self.dir.path().join("redis.conf"));
+        command.args(&self.arguments).current_dir(self.dir.path());
         let mut process = Process::spawn("redis", &mut command, self.dir.path());
         until(PATIENCE, "redis-server to answer PING", async || {
             if let Some(status) = process.status() {
@@ -89,12 +108,22 @@ impl Redis {
 
     /// Ends it with SIGTERM: it writes what it holds to its append-only file first.
     pub async fn stop(&mut self) {
-        self.end(Signal::TERM).await;
+        // A replica that writes the first file after a full copy refuses to stop.
+        let mut process = self.process.take().expect("this Redis is running");
+        until(PATIENCE, "redis-server to stop", async || {
+            process.signal(Signal::TERM);
+            tokio::time::timeout(AGAIN, process.exited(PATIENCE))
+                .await
+                .map_err(|_| "still running".to_owned())
+        })
+        .await;
     }
 
     /// Ends it with SIGKILL.
     pub async fn kill(&mut self) {
-        self.end(Signal::KILL).await;
+        let mut process = self.process.take().expect("this Redis is running");
+        process.signal(Signal::KILL);
+        process.exited(PATIENCE).await;
     }
 
     /// Stops it in its tracks (SIGSTOP): connections stay open and nothing answers.
@@ -117,6 +146,12 @@ impl Redis {
         self.port
     }
 
+    /// How many connections it has cut because their output grew beyond the limit, over all its starts. From its log:
+    /// Redis counts them only since 7.2.
+    pub fn output_cuts(&self) -> usize {
+        self.running().stdout().matches("overcoming of output buffer limits").count()
+    }
+
     /// Runs one command on a connection of its own.
     ///
     /// # Panics
@@ -131,9 +166,25 @@ impl Redis {
         redis::from_redis_value(value).unwrap_or_else(|error| panic!("redis: {args:?}: {error}"))
     }
 
+    /// The same for an answer that is a text.
+    pub fn text(&self, args: &[&str]) -> String {
+        let value = self.command(args);
+        redis::from_redis_value(value).unwrap_or_else(|error| panic!("redis: {args:?}: {error}"))
+    }
+
     /// Runs one command; the answer must come within 2 seconds.
     pub fn try_command(&self, args: &[&str]) -> redis::RedisResult<redis::Value> {
-        run(self.port, args)
+        run(&self.dir.path().join(SOCKET), "", args)
+    }
+
+    /// The same, by somebody who says a name and a password.
+    pub fn try_command_as(
+        &self,
+        user: &str,
+        password: &str,
+        args: &[&str],
+    ) -> redis::RedisResult<redis::Value> {
+        run(&self.dir.path().join(SOCKET), &format!("?user={user}&pass={password}"), args)
     }
 
     /// Copies the data files, with all that was acknowledged until now.
@@ -180,12 +231,6 @@ impl Redis {
         }
     }
 
-    async fn end(&mut self, signal: Signal) {
-        let mut process = self.process.take().expect("this Redis is running");
-        process.signal(signal);
-        process.exited(PATIENCE).await;
-    }
-
     fn running(&self) -> &Process {
         self.process.as_ref().expect("this Redis is running")
     }
@@ -204,8 +249,8 @@ fn append_only_files(dir: &Path) -> Vec<(PathBuf, u64)> {
 }
 
 /// Runs one command on a connection of its own.
-fn run(port: u16, args: &[&str]) -> redis::RedisResult<redis::Value> {
-    let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
+fn run(socket: &Path, login: &str, args: &[&str]) -> redis::RedisResult<redis::Value> {
+    let client = redis::Client::open(format!("unix://{}{login}", socket.display()))?;
     let mut connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
     connection.set_read_timeout(Some(Duration::from_secs(2)))?;
     let (name, rest) = args.split_first().expect("a command has a name");

@@ -3,35 +3,46 @@
 use crate::step::{Outcome, cargo, run};
 use crate::{root, target};
 
+/// What can stand behind the gateways; `-local` says ok before the replicas have it.
+const SHAPES: [&str; 5] = ["single", "cluster", "cluster-local", "sentinel", "sentinel-local"];
+
 /// What `cargo xtask chaos` was asked for.
 struct Asked {
     faults: u32,
     seed: u64,
+    seeds: u64,
     shape: String,
     only: String,
 }
 
-/// Runs so many faults in the order that the seed gives; an error says that something was violated.
+/// Runs so many faults in the order that a seed gives, for one seed after the other; an error says that something was violated.
 pub(crate) fn judge(arguments: &[String]) -> Outcome {
     let asked = parse(arguments)?;
     run("build the gateway", cargo().args(["build", "-p", "gateway", "--bin", "chorus"]))?;
     let mut chaos = cargo();
     chaos.args(["run", "--quiet", "-p", "testkit", "--bin", "chaos", "--"]);
     chaos.arg(target().join("debug/chorus")).arg(root().join("artifacts/chaos"));
-    chaos.args([asked.shape, asked.faults.to_string(), asked.seed.to_string(), asked.only]);
+    chaos.args([
+        asked.shape,
+        asked.faults.to_string(),
+        asked.seed.to_string(),
+        asked.seeds.to_string(),
+        asked.only,
+    ]);
     run("chaos", &mut chaos)
 }
 
 fn parse(arguments: &[String]) -> Result<Asked, String> {
-    let mut asked = Asked { faults: 30, seed: 1, shape: "single".to_owned(), only: String::new() };
+    let mut asked = Asked { faults: 32, seed: 1, seeds: 1, shape: "single".to_owned(), only: String::new() };
     for pair in arguments.chunks(2) {
         let [name, value] = pair else { return Err(format!("{} needs a value", pair[0])) };
         let number = |_| format!("{name} {value}: expected a number");
         match name.as_str() {
             "--faults" => asked.faults = value.parse().map_err(number)?,
             "--seed" => asked.seed = value.parse().map_err(number)?,
-            "--shape" if value == "single" => asked.shape.clone_from(value),
-            "--shape" => return Err(format!("--shape {value}: expected single")),
+            "--seeds" => asked.seeds = value.parse().map_err(number)?,
+            "--shape" if SHAPES.contains(&value.as_str()) => asked.shape.clone_from(value),
+            "--shape" => return Err(format!("--shape {value}: expected one of {}", SHAPES.join(", "))),
             "--only" => asked.only.clone_from(value),
             _ => return Err(format!("no such option of chaos: {name}")),
         }

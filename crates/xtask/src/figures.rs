@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::step::{Outcome, cargo, run};
 use crate::{root, target};
 
-/// Builds the release and prints its size, start time, memory with idle connections, and the lines of each crate.
+/// Builds the release and prints its size, start time, memory with idle connections, what 10,000 resumes at once cost Redis,
+/// and the lines of each crate.
 pub(crate) fn print() -> Outcome {
     run("build the release", cargo().args(["build", "--release", "-p", "gateway", "--bin", "chorus"]))?;
     let binary = target().join("release/chorus");

@@ -6,6 +6,7 @@
 mod bench;
 mod chaos;
 mod clients;
+mod conformance;
 mod figures;
 mod step;
 mod system;
@@ -19,11 +20,13 @@ const HELP: &str = "\
 cargo xtask test [-- ARGS]   install what is missing, lint, build, run every test (ARGS go to `cargo test`)
 cargo xtask install          install what the tests need: Debian packages (as root) and client tools (in target/)
 cargo xtask lint             rustfmt and clippy, warnings are errors
-cargo xtask figures          size, start time, memory per idle connection, lines of code
-cargo xtask chaos [--faults N] [--seed S] [--shape single] [--only PART-OF-A-NAME]
+cargo xtask figures          size, start time, memory per idle connection, what 10,000 resumes cost Redis, lines of code
+cargo xtask chaos [--faults N] [--seed S] [--seeds HOW-MANY] [--only PART-OF-A-NAME]
+                  [--shape single|cluster|cluster-local|sentinel|sentinel-local]
                              faults against a cluster of its own, one after the other, and whether anything was lost
 cargo xtask bench [--quick] [--only PART-OF-A-NAME] [--rounds N] [--page]
                              the same workloads on Chorus and on its peers; writes docs/PERFORMANCE.md
+cargo xtask conformance      Autobahn's WebSocket test suite against /echo; what it saw goes to artifacts/conformance
 cargo xtask help             this
 ";
 
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         ("install", []) => install(),
         ("lint", []) => lint(),
         ("figures", []) => figures::print(),
+        ("conformance", []) => conformance::judge(),
         ("chaos", _) => chaos::judge(rest),
         ("bench", _) => bench::measure(rest),
         ("help" | "--help" | "-h", _) => {

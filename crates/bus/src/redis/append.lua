@@ -56,7 +56,11 @@ for i = FIRST_EVENT, #ARGV, 2 do
   end
 end
 
-if #fresh > 0 or ids_turn then
+if #fresh == 0 and not ids_turn then
+  -- Another connection appended all of it, or another node did. A write of this one's own, of what is there already,
+  -- comes behind that in what the replicas get, and so WAIT on this one answers for it.
+  redis.call('HSET', head, 's', digits(seq))
+else
   -- Most of the time only the number has changed.
   local only_seq = server == known[6] and not ids_turn
   if now - log_renewed >= log_life / 2 then
@@ -66,7 +70,8 @@ if #fresh > 0 or ids_turn then
   if before == 0 or ids_turn then
     renew(ids, 2 * id_life)
   end
-  if now - head_renewed >= head_life / 2 then
+  -- Until its first event it had the life of one that nobody uses.
+  if before == 0 or now - head_renewed >= head_life / 2 then
     renew(head, head_life)
     head_renewed, only_seq = now, false
   end

@@ -14,6 +14,7 @@ use fred::{
     },
 };
 
+use super::tls::{self, RedisTls};
 use crate::{BusError, Retention};
 
 /// When an append is answered.
@@ -32,8 +33,11 @@ pub enum Ack {
 pub struct RedisConfig {
     /// `redis://[[user]:password@]host[:port][/database]`,
     /// `redis-cluster://[[user]:password@]host[:port][,host[:port]…]`, or
-    /// `redis-sentinel://[[user]:password@]host[:port][,host[:port]…]/service[/database]`.
+    /// `redis-sentinel://[[user]:password@]host[:port][,host[:port]…]/service[/database]`; with `rediss` in the place
+    /// of `redis` all of it goes over TLS, and nothing without.
     pub url: String,
+    /// Whom to trust with `rediss`; whom the system trusts by default.
+    pub tls: RedisTls,
     /// This node's name.
     pub node: String,
     /// How much of each room's log is kept.
@@ -48,6 +52,9 @@ pub struct RedisConfig {
     /// How often the paths to and from Redis are probed; 500 ms by default. After four probes without an answer a
     /// path is down.
     pub probe_interval: Duration,
+    /// After how long the head of a room that is still followed is given its full life again; 24 h by default, far
+    /// less than the 30 days that it lives.
+    pub renew_interval: Duration,
 }
 
 impl RedisConfig {
@@ -55,12 +62,14 @@ impl RedisConfig {
     pub fn new(url: &str, node: &str, retention: Retention) -> Self {
         Self {
             url: url.to_owned(),
+            tls: RedisTls::default(),
             node: node.to_owned(),
             retention,
             ack: Ack::Local,
             command_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
             probe_interval: Duration::from_millis(500),
+            renew_interval: Duration::from_hours(24),
         }
     }
 }
@@ -90,21 +99,28 @@ pub(super) fn parse(config: &RedisConfig) -> Result<Place, BusError> {
         BusError::Config(format!(
             "the Redis URL {what}: it should be like redis://[[user]:password@]host[:port][/database], \
              redis-cluster://[[user]:password@]host:port,host:port,... or \
-             redis-sentinel://[[user]:password@]host:port,host:port,.../service"
+             redis-sentinel://[[user]:password@]host:port,host:port,.../service, or the same with rediss for TLS"
         ))
     };
     let Some((scheme, rest)) = config.url.split_once("://") else { return Err(wrong("has no scheme")) };
-    let (parsed, what) = match scheme {
-        "redis" => (Config::from_url_centralized(&config.url), "has no valid host, port or database"),
+    // fred would take whom the system trusts, and nobody else.
+    let (scheme, secure) = match scheme.strip_prefix("rediss") {
+        Some(shape) => (format!("redis{shape}"), true),
+        None => (scheme.to_owned(), false),
+    };
+    let (parsed, what) = match &*scheme {
+        "redis" => {
+            (Config::from_url_centralized(&format!("redis://{rest}")), "has no valid host, port or database")
+        }
         "redis-cluster" => {
-            let (url, path) = single_host(scheme, rest, 6379);
+            let (url, path) = single_host(&scheme, rest, 6379);
             if !path.is_empty() {
                 return Err(wrong("names a database, and a cluster has only one"));
             }
             (Config::from_url_clustered(&url), "has no valid hosts and ports")
         }
         "redis-sentinel" => {
-            let (url, path) = single_host(scheme, rest, 26_379);
+            let (url, path) = single_host(&scheme, rest, 26_379);
             let (service, database) = path.split_once('/').unwrap_or((path, ""));
             let mut url = url;
             if !service.is_empty() {
@@ -117,10 +133,11 @@ pub(super) fn parse(config: &RedisConfig) -> Result<Place, BusError> {
             });
             (parsed, "has no valid hosts and ports, service or database")
         }
-        _ => return Err(wrong("has another scheme than redis, redis-cluster and redis-sentinel")),
+        _ => return Err(wrong("has another scheme than redis, redis-cluster, redis-sentinel and rediss")),
     };
     let mut parsed = parsed.map_err(|_| wrong(what))?;
     parsed.version = RespVersion::RESP3;
+    parsed.tls = if secure { Some(tls::connector(&config.tls)?.into()) } else { None };
     // A gateway may start before Redis does.
     parsed.fail_fast = false;
     let (hosts, seeds) = match &parsed.server {
@@ -208,12 +225,18 @@ mod tests {
             "redis-sentinel://u:p@a:26379/chorus/3",
             "redis-sentinel://a?sentinelServiceName=chorus&sentinelPassword=p&node=b:26379",
         ] {
-            assert!(parse(&config(good)).is_ok(), "{good}");
+            let place = parse(&config(good)).unwrap_or_else(|error| panic!("{good}: {error}"));
+            assert!(!place.config.uses_tls(), "{good}");
+            let good = good.replacen("redis", "rediss", 1);
+            let place = parse(&config(&good)).unwrap_or_else(|error| panic!("{good}: {error}"));
+            assert!(place.config.uses_tls(), "{good}");
         }
         for bad in [
             "",
             "localhost:6379",
-            "rediss://h",
+            "rediss:/h",
+            "rediss-sentinel://h",
+            "redisss://h",
             "redis-cluster://",
             "redis-cluster://h/1",
             "redis-cluster://h,h:secret",

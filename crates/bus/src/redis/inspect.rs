@@ -1,4 +1,7 @@
 //! A look at the Redis that was given: what it is set to decides what an `ok` means.
+//!
+//! It is looked at whenever there is a new connection: at the start, or later if it was not there then, and after a
+//! failover, for the one that was promoted may be set up otherwise.
 
 use fred::{
     clients::Client,
@@ -11,21 +14,32 @@ use super::{config::Ack, shard::Shard};
 
 /// What matters of how a server is set up.
 #[derive(Debug, PartialEq, Eq)]
-struct Setup {
+pub(super) struct Setup {
     max_memory: u64,
     policy: String,
     append_only: bool,
+    min_replicas: u32,
     replicas: u32,
 }
 
-/// Warns of what would lose acknowledged events. Says what can't work at all, as one line.
+/// Warns of what would lose acknowledged events, once for each way of being set up. Says what can't work at all, as one
+/// line.
 pub(super) async fn shard(shard: &Shard, ack: Ack) -> Option<String> {
     match setup(&shard.commands).await {
         Ok(setup) => {
-            for (what, instead) in warnings(&setup) {
-                tracing::warn!(shard = %shard, what, instead, "redis is not set up to keep what is acknowledged");
+            let why = refusal(&setup, ack);
+            let warnings = warnings(&setup);
+            let mut seen = shard.setup.lock();
+            if seen.as_ref() != Some(&setup) {
+                for (what, instead) in warnings {
+                    tracing::warn!(shard = %shard, what, instead, "redis is not set up to keep what is acknowledged");
+                }
+                if let Some(why) = &why {
+                    tracing::warn!(shard = %shard, why, "redis acknowledges nothing");
+                }
             }
-            refusal(&setup, ack).map(|why| format!("{shard}: {why}"))
+            *seen = Some(setup);
+            why.map(|why| format!("{shard}: {why}"))
         }
         Err(error) => {
             // Its access rules may not let us look; that it works is the probes' to say.
@@ -49,6 +63,12 @@ fn warnings(setup: &Setup) -> Vec<(&'static str, &'static str)> {
             "set appendonly to yes, with appendfsync everysec or always",
         ));
     }
+    if setup.min_replicas > setup.replicas {
+        warnings.push((
+            "it has fewer replicas than it wants for a write, and refuses every append until it has them",
+            "start its replicas, or set min-replicas-to-write to 0 where there are none",
+        ));
+    }
     warnings
 }
 
@@ -64,7 +84,9 @@ fn refusal(setup: &Setup, ack: Ack) -> Option<String> {
 }
 
 async fn setup(client: &Client) -> Result<Setup, Error> {
-    let config = custom(client, "CONFIG", &["GET", "maxmemory", "maxmemory-policy", "appendonly"]).await?;
+    const SETTINGS: [&str; 5] =
+        ["GET", "maxmemory", "maxmemory-policy", "appendonly", "min-replicas-to-write"];
+    let config = custom(client, "CONFIG", &SETTINGS).await?;
     let replication = custom(client, "INFO", &["replication"]).await?;
     Ok(read(&config, &replication.as_string().unwrap_or_default()))
 }
@@ -90,6 +112,7 @@ fn read(config: &Value, replication: &str) -> Setup {
         max_memory: setting("maxmemory").and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
         policy: setting("maxmemory-policy").unwrap_or_default(),
         append_only: setting("appendonly").is_none_or(|value| value == "yes"),
+        min_replicas: setting("min-replicas-to-write").and_then(|count| count.parse().ok()).unwrap_or(0),
         replicas: replicas.and_then(|count| count.trim().parse().ok()).unwrap_or(0),
     }
 }
@@ -109,9 +132,11 @@ mod tests {
             (&["maxmemory", "9", "maxmemory-policy", "noeviction", "appendonly", "yes"], 0),
             (&["maxmemory", "9", "maxmemory-policy", "allkeys-lru", "appendonly", "yes"], 1),
             (&["maxmemory", "9", "maxmemory-policy", "volatile-lru", "appendonly", "no"], 2),
+            (&["min-replicas-to-write", "1"], 0),
+            (&["min-replicas-to-write", "2"], 1),
             (&[], 0),
         ] {
-            assert_eq!(warnings(&setup(config, "")).len(), count, "{config:?}");
+            assert_eq!(warnings(&setup(config, "connected_slaves:1\r\n")).len(), count, "{config:?}");
         }
     }
 

@@ -3,13 +3,13 @@
 //! What waits while a batch is under way is the next batch, so a busy room costs one call for many events. A room
 //! without appends owns nothing: its lane begins with the first append and ends when the last is answered.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, future::Future, sync::Arc};
 
 use dashmap::{DashMap, mapref::entry::Entry};
 use proto::RoomName;
 use tokio::sync::oneshot;
 
-use super::Core;
+use super::{Core, panic::Unfinished};
 use crate::{Append, Appended, Appending, BusError, follow::Observation};
 
 /// Events in one call of the script: at 64 it gains nothing more (81k/s against 70k/s at 16).
@@ -68,6 +68,15 @@ impl Lanes {
         (Appending(appending), new)
     }
 
+    /// Ends a lane that nobody drives any more.
+    fn abandon(&self, room: &RoomName) {
+        let lane = self.0.remove(room);
+        for (_, answer) in lane.into_iter().flat_map(|(_, lane)| lane.waiting) {
+            // Whoever asked may have gone.
+            let _ = answer.send(Err(BusError::unavailable("the appends before it failed")));
+        }
+    }
+
     /// The next batch; none when nothing waits, and the lane has ended.
     fn next(&self, room: &RoomName) -> Option<(Vec<Append>, Vec<Answer>)> {
         let Entry::Occupied(mut entry) = self.0.entry(room.clone()) else { return None };
@@ -98,9 +107,16 @@ pub(super) fn append(core: &Arc<Core>, room: &RoomName, append: Append) -> Appen
     let (appending, new) = core.lanes.push(room, append);
     if new {
         let (core, room) = (Arc::clone(core), room.clone());
-        tokio::spawn(async move { drive(&core, &room).await });
+        tokio::spawn(async move { guarded(&core.lanes, &room, drive(&core, &room)).await });
     }
     appending
+}
+
+/// Drives a lane. One whose driver panics ends, and whoever waits in it is told; the next append begins another.
+async fn guarded(lanes: &Lanes, room: &RoomName, drive: impl Future<Output = ()>) {
+    let unfinished = Unfinished::new("lane", || lanes.abandon(room));
+    drive.await;
+    unfinished.finished();
 }
 
 async fn drive(core: &Arc<Core>, room: &RoomName) {
@@ -168,5 +184,27 @@ mod tests {
         let (mut refused, _) = lanes.push(&room, append(BATCH_BYTES));
         assert!(matches!(refused.0.try_recv(), Ok(Err(BusError::Unavailable { .. }))));
         drop(kept);
+    }
+
+    /// A room whose lane died used to take appends for ever, and never to answer.
+    #[tokio::test]
+    async fn a_lane_that_panics_answers_and_the_next_append_begins_another() {
+        let (lanes, room) = (Arc::new(Lanes::default()), RoomName::parse("r").unwrap());
+        let (first, _) = lanes.push(&room, append(1));
+        let (own, own_room) = (Arc::clone(&lanes), room.clone());
+        let driver = tokio::spawn(async move {
+            let drive = async {
+                let _batch = own.next(&own_room);
+                let (second, new) = own.push(&own_room, append(1));
+                assert!(!new, "{second:?}");
+                panic!("a fault");
+            };
+            guarded(&own, &own_room, drive).await;
+        });
+        assert!(driver.await.is_err());
+        assert!(matches!(first.await, Err(BusError::Unavailable { .. })));
+        assert!(lanes.are_empty());
+        let (_third, new) = lanes.push(&room, append(1));
+        assert!(new, "somebody drives it");
     }
 }

@@ -1,9 +1,16 @@
 //! What is counted. None of it is on the way of an ordinary event, so the recorder is asked each time.
 
+use std::time::UNIX_EPOCH;
+
 use proto::server::ResetReason;
 
-pub(super) fn up(up: bool) {
-    metrics::gauge!("chorus_bus_up").set(if up { 1.0 } else { 0.0 });
+use crate::Health;
+
+/// Whether the bus is up, and since when it is not.
+pub(super) fn health(health: &Health) {
+    let since = health.down_since.and_then(|since| since.duration_since(UNIX_EPOCH).ok());
+    metrics::gauge!("chorus_bus_up").set(if health.up { 1.0 } else { 0.0 });
+    metrics::gauge!("chorus_bus_down_since_timestamp_seconds").set(since.unwrap_or_default().as_secs_f64());
 }
 
 /// Events that came from the log because the channel had lost them.
@@ -32,4 +39,9 @@ pub(super) fn stale(count: u64) {
 /// Payloads and entries that are none of ours.
 pub(super) fn malformed(count: u64) {
     metrics::counter!("chorus_bus_malformed_total").increment(count);
+}
+
+/// Faults of the program.
+pub(super) fn panicked() {
+    metrics::counter!("chorus_bus_panics_total").increment(1);
 }

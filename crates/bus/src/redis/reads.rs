@@ -3,7 +3,7 @@
 //! Whoever asks while the same part is being read waits for the *next* reading of it, shared with everybody who
 //! waits by then: a read that was under way before may lack what the asker has already been told of.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, future::Future, sync::Arc};
 
 use parking_lot::Mutex;
 use proto::{Position, RoomName, server::ResetReason};
@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::{
     Core,
     link::{Link, Part},
+    panic::Unfinished,
 };
 use crate::{
     BusError, LogEvent, Page, ReadFrom, Verdict,
@@ -67,22 +68,32 @@ pub(super) async fn read(
     };
     if let Some(answer) = first {
         // A task of its own: whoever asked first may be dropped while others wait.
-        tokio::spawn(serve(Arc::clone(core), asked, answer));
+        let core = Arc::clone(core);
+        tokio::spawn(async move {
+            guarded(&core.reads, &asked, serve(&core, &asked, answer)).await;
+        });
     }
-    receiver.await.unwrap_or_else(|_| Err(BusError::unavailable("the bus has stopped")))
+    receiver.await.unwrap_or_else(|_| Err(BusError::unavailable("the read was given up")))
 }
 
-async fn serve(core: Arc<Core>, asked: Asked, first: Answer) {
+/// Reads a part for whoever wants it. When that panics, those who wait are told, and the next who asks reads anew.
+async fn guarded(reads: &Reads, asked: &Asked, serve: impl Future<Output = ()>) {
+    let unfinished = Unfinished::new("reader", || drop(reads.waiting.lock().remove(asked)));
+    serve.await;
+    unfinished.finished();
+}
+
+async fn serve(core: &Core, asked: &Asked, first: Answer) {
     let mut answers = vec![first];
     loop {
-        let page = page(&core, &asked).await;
+        let page = page(core, asked).await;
         for answer in answers {
             let _ = answer.send(page.clone());
         }
         let mut waiting = core.reads.waiting.lock();
-        answers = waiting.get_mut(&asked).map(std::mem::take).unwrap_or_default();
+        answers = waiting.get_mut(asked).map(std::mem::take).unwrap_or_default();
         if answers.is_empty() {
-            waiting.remove(&asked);
+            waiting.remove(asked);
             return;
         }
     }
@@ -170,5 +181,26 @@ fn newest_without_holes(mut events: Vec<LogEvent>) -> Vec<LogEvent> {
     match hole {
         Some(hole) => events.split_off(hole + 1),
         None => events,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A part whose reader died used to be waited for by everybody who asked for it, for ever.
+    #[tokio::test]
+    async fn a_reader_that_panics_lets_the_others_go() {
+        let reads = Arc::new(Reads::new());
+        let asked: Asked = (RoomName::parse("r").unwrap(), ReadFrom::Newest, 10);
+        let (answer, waits) = oneshot::channel();
+        reads.waiting.lock().insert(asked.clone(), vec![answer]);
+        let (own, own_asked) = (Arc::clone(&reads), asked.clone());
+        let reader = tokio::spawn(async move {
+            guarded(&own, &own_asked, async { panic!("a fault") }).await;
+        });
+        assert!(reader.await.is_err());
+        assert!(waits.await.is_err());
+        assert!(reads.waiting.lock().is_empty(), "whoever asks next reads");
     }
 }

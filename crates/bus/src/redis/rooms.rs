@@ -1,18 +1,21 @@
 //! The rooms that this node follows.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
 use dashmap::{DashMap, mapref::entry::Entry};
 use parking_lot::Mutex;
-use proto::{Epoch, Position, RoomName};
+use proto::{Epoch, Position, RoomName, server::ResetReason};
 use tokio::time::Instant;
 
 use super::{
-    metric,
+    metric, panic,
     wire::{self, Payload},
 };
 use crate::{
@@ -41,6 +44,8 @@ struct State {
     /// None when the following has ended: nothing is handed on any more.
     follower: Option<Arc<dyn Follower>>,
     outcome: Outcome,
+    /// What the follower must be told because it panicked when it was handed something.
+    owed: Option<(Position, ResetReason)>,
     /// Whether a task reads the log for it.
     filling: bool,
     /// The tail when a probe last came by.
@@ -68,6 +73,7 @@ impl Rooms {
                 tracker: Tracker::new(),
                 follower: Some(follower),
                 outcome: Outcome::default(),
+                owed: None,
                 filling: false,
                 visited: None,
                 opened: Instant::now(),
@@ -140,7 +146,8 @@ impl Followed {
                 let frame = Bytes::copy_from_slice(frame);
                 self.with(|state| {
                     if let Some(follower) = &state.follower {
-                        follower.ephemeral(frame);
+                        // It may be lost.
+                        caught("follower", || follower.ephemeral(frame));
                     }
                 })
             }
@@ -189,7 +196,13 @@ impl Followed {
 
     pub(super) fn page(&self, slice: Slice) {
         // The task that gave the page goes on, so it needs no other.
-        let need = self.with(|state| state.tracker.page(slice, &mut state.outcome));
+        let need = self.with(|state| {
+            // It has been, even if looking at it fails.
+            let taken = caught("tracker", || state.tracker.page(slice, &mut state.outcome));
+            if taken.is_none() {
+                state.tracker.read_failed();
+            }
+        });
         debug_assert!(!need.fill);
     }
 
@@ -206,28 +219,15 @@ impl Followed {
         drop(follower);
     }
 
-    /// Does something with the tracker and hands on what came of it.
+    /// Does something with the tracker and hands on what came of it. Neither a tracker nor a follower that panics
+    /// may end the caller, who serves other rooms too.
     fn with(&self, act: impl FnOnce(&mut State)) -> Need {
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        act(state);
-        let Outcome { steps, filled, stale } = &mut state.outcome;
-        for step in steps.drain(..) {
-            let Some(follower) = &state.follower else { continue };
-            match step {
-                Step::Event(event) => follower.event(event),
-                Step::Reset(to, reason) => {
-                    metric::reset(reason);
-                    follower.reset(to, reason);
-                }
-            }
+        if caught("tracker", || act(state)).is_none() {
+            state.tracker.distrust();
         }
-        if *filled > 0 {
-            metric::filled(std::mem::take(filled));
-        }
-        if *stale > 0 {
-            metric::stale(std::mem::take(stale));
-        }
+        state.hand_on();
         if state.follower.is_none() {
             return Need::default();
         }
@@ -237,7 +237,62 @@ impl Followed {
     }
 }
 
+impl State {
+    /// Tells the follower what the tracker found.
+    ///
+    /// One that panics may or may not have what it was handed. So it is told, as of a part of the log that is gone:
+    /// at once, and as long as that panics too, again before anything else.
+    fn hand_on(&mut self) {
+        let Outcome { steps, filled, stale } = &mut self.outcome;
+        if *filled > 0 {
+            metric::filled(std::mem::take(filled));
+        }
+        if *stale > 0 {
+            metric::stale(std::mem::take(stale));
+        }
+        let mut steps = steps.drain(..);
+        let Some(follower) = &self.follower else { return };
+        loop {
+            if let Some((to, reason)) = self.owed.take()
+                && caught("follower", || follower.reset(to.clone(), reason)).is_none()
+            {
+                // It will be told later, and then of everything until then.
+                let last = steps.next_back().map_or(to, |step| step.position().clone());
+                self.owed = Some((last, reason));
+                return;
+            }
+            let Some(step) = steps.next() else { return };
+            let (to, reason) = match &step {
+                Step::Event(event) => (event.position.clone(), ResetReason::Trimmed),
+                Step::Reset(to, reason) => {
+                    metric::reset(*reason);
+                    (to.clone(), *reason)
+                }
+            };
+            let handed = caught("follower", || match step {
+                Step::Event(event) => follower.event(event),
+                Step::Reset(to, reason) => follower.reset(to, reason),
+            });
+            if handed.is_none() {
+                self.owed = Some((to, reason));
+            }
+        }
+    }
+}
+
+/// Does something that may panic; none when it did.
+fn caught(what: &'static str, act: impl FnOnce()) -> Option<()> {
+    let done = catch_unwind(AssertUnwindSafe(act)).ok();
+    if done.is_none() {
+        panic::tell(what);
+    }
+    done
+}
+
 fn malformed() -> Need {
     metric::malformed(1);
     Need::default()
 }
+
+#[cfg(test)]
+pub(super) mod tests;

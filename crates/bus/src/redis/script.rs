@@ -4,13 +4,12 @@ use std::sync::OnceLock;
 
 use fred::{
     bytes_utils::Str,
-    clients::Client,
     error::Error,
     interfaces::LuaInterface,
     types::{Key, Value},
 };
 
-use super::call::{Around, Reply, pipelined};
+use super::call::Path;
 
 /// What every script begins with.
 const HEAD: &str = include_str!("head.lua");
@@ -31,35 +30,35 @@ impl Script {
     /// nothing.
     pub(super) async fn call(
         &self,
-        client: &Client,
+        path: Path<'_>,
         keys: &[Key],
         args: &[Value],
-        around: Around,
-    ) -> Result<Reply, Error> {
+        asking: bool,
+    ) -> Result<Value, Error> {
         if let Some(hash) = self.hash.get() {
-            match evaluate(client, hash, keys, args, around).await {
+            match evaluate(path, hash, keys, args, asking).await {
                 Err(error) if error.details().starts_with("NOSCRIPT") => {}
                 answer => return answer,
             }
         }
-        let hash: Str = client.script_load(self.text.as_str()).await?;
+        let hash: Str = path.client().script_load(self.text.as_str()).await?;
         // The hash of a text is always the same, so it does not matter who was first.
         let _ = self.hash.set(hash.clone());
-        evaluate(client, &hash, keys, args, around).await
+        evaluate(path, &hash, keys, args, asking).await
     }
 }
 
 async fn evaluate(
-    client: &Client,
+    path: Path<'_>,
     hash: &Str,
     keys: &[Key],
     args: &[Value],
-    around: Around,
-) -> Result<Reply, Error> {
+    asking: bool,
+) -> Result<Value, Error> {
     let mut all: Vec<Value> = Vec::with_capacity(2 + keys.len() + args.len());
     all.push(hash.clone().into());
     all.push(i64::try_from(keys.len()).unwrap_or(i64::MAX).into());
     all.extend(keys.iter().cloned().map(Value::from));
     all.extend(args.iter().cloned());
-    pipelined(client, "EVALSHA", all, around).await
+    path.send("EVALSHA", all, asking).await
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use fred::{
     clients::Client,
     error::Error,
-    interfaces::ClientLike,
+    interfaces::{ClientLike, EventInterface},
     types::{
         CustomCommand, Value,
         config::{Config, Server, ServerConfig},
@@ -39,7 +39,8 @@ pub(super) async fn run(core: Arc<Core>, shard: Arc<Shard>) {
             config::client(own, &core.config, 1)
         })
         .collect();
-    for client in &clients {
+    for (client, server) in clients.iter().zip(hosts) {
+        core.tasks.spawn(notice(Arc::clone(&core), client.clone(), server.clone()));
         core.tasks.spawn(keep_connected(shard.closing.clone(), client.clone()));
     }
     let watch = async {
@@ -63,6 +64,26 @@ pub(super) async fn run(core: Arc<Core>, shard: Arc<Shard>) {
         }
     };
     shard.closing.run_until_cancelled(watch).await;
+}
+
+/// Remembers why a sentinel can't be asked: those who ask it for the primary are told no more than that none could.
+async fn notice(core: Arc<Core>, client: Client, server: Server) {
+    let mut errors = client.error_rx();
+    let mut connected = client.reconnect_rx();
+    let watch = async {
+        loop {
+            tokio::select! {
+                // Lagging behind is another one.
+                _ = connected.recv() => core.set_lost(None),
+                error = errors.recv() => {
+                    if let Ok((error, _)) = error {
+                        core.set_lost(Some((&server, error.to_string())));
+                    }
+                }
+            }
+        }
+    };
+    core.closing.run_until_cancelled(watch).await;
 }
 
 /// Whom more than half of all sentinels name. Fewer may be those that were cut off.

@@ -21,9 +21,13 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    call::Path,
+    commits::Commits,
     config::{self, Ack, RedisConfig},
-    probe::Pulse,
+    inspect::Setup,
+    pulse::Pulse,
     subscriber::Changes,
+    tls,
 };
 use crate::BusError;
 
@@ -37,7 +41,7 @@ pub(super) struct Shard {
     pub(super) commands: Client,
     /// An append that waits for replicas holds up what is sent behind it, so such appends have a connection to
     /// themselves.
-    waiting: Option<Client>,
+    commits: Option<Arc<Commits>>,
     pub(super) subscriber: Client,
     pub(super) changes: Changes,
     pub(super) pulse: Pulse,
@@ -48,10 +52,15 @@ pub(super) struct Shard {
     /// Whether the last probe was answered. While it was not, commands are not tried: each would take its whole
     /// timeout to say the same.
     reachable: AtomicBool,
+    /// Whether it has ever been reached; and when it was heard of.
+    was_reachable: AtomicBool,
+    since: Instant,
     /// When it was last seen to be no primary.
     demoted: Mutex<Option<Instant>>,
     /// Why there is no connection, as the last attempt said.
     trouble: Mutex<Option<String>>,
+    /// How it was set up when it was last looked at.
+    pub(super) setup: Mutex<Option<Setup>>,
 }
 
 impl Shard {
@@ -65,26 +74,39 @@ impl Shard {
         Self {
             server,
             commands: client(1),
-            waiting: matches!(config.ack, Ack::Replicated(_)).then(|| client(1)),
+            commits: match config.ack {
+                Ack::Local => None,
+                Ack::Replicated(replicas) => Some(Commits::new(client(1), replicas)),
+            },
             subscriber: client(MESSAGES),
             changes: Changes::default(),
             pulse: Pulse::new(),
             closing,
             own_channel: Mutex::new("".into()),
             reachable: AtomicBool::new(false),
+            was_reachable: AtomicBool::new(false),
+            since: Instant::now(),
             demoted: Mutex::new(None),
             trouble: Mutex::new(None),
+            setup: Mutex::new(None),
         }
     }
 
-    /// The connection that appends go over.
-    pub(super) fn appends(&self) -> &Client {
-        self.waiting.as_ref().unwrap_or(&self.commands)
+    /// Where commands go.
+    pub(super) fn commands(&self) -> Path<'_> {
+        Path::Plain(&self.commands)
+    }
+
+    /// Where appends go.
+    pub(super) fn appends(&self) -> Path<'_> {
+        self.commits.as_ref().map_or_else(|| self.commands(), Path::Committed)
     }
 
     /// Every connection.
     pub(super) fn clients(&self) -> impl Iterator<Item = &Client> {
-        [&self.commands, &self.subscriber].into_iter().chain(&self.waiting)
+        [&self.commands, &self.subscriber]
+            .into_iter()
+            .chain(self.commits.as_ref().map(|commits| &commits.client))
     }
 
     pub(super) fn own_channel(&self) -> Arc<str> {
@@ -97,6 +119,12 @@ impl Shard {
 
     pub(super) fn set_reachable(&self, reachable: bool) {
         self.reachable.store(reachable, Ordering::Relaxed);
+        self.was_reachable.fetch_or(reachable, Ordering::Relaxed);
+    }
+
+    /// Whether it was heard of a moment ago, and its connections are being made: who waits will be served.
+    pub(super) fn is_new(&self, moment: Duration) -> bool {
+        !self.was_reachable.load(Ordering::Relaxed) && self.since.elapsed() < moment
     }
 
     /// The server is, or is about to become, a replica, and the sentinels name another one: all connections must go
@@ -128,14 +156,19 @@ impl Shard {
         if let Some(error) = &error
             && trouble.as_ref() != Some(error)
         {
-            tracing::warn!(shard = %self, error, "redis connection failed");
+            tracing::warn!(shard = %self, error, advice = tls::advice(error), "redis connection failed");
         }
         *trouble = error;
     }
 
+    /// Why there is no connection, as the last attempt said.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
+    }
+
     /// Without a connection fred would queue what it is given.
     pub(super) fn connected(&self) -> Result<(), BusError> {
-        if self.commands.is_connected() && self.appends().is_connected() {
+        if self.commands.is_connected() && self.appends().client().is_connected() {
             return Ok(());
         }
         let trouble = self.trouble.lock();

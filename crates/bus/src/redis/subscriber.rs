@@ -111,7 +111,8 @@ pub(super) async fn run(core: Arc<Core>, shard: Arc<Shard>, reconnects: broadcas
         have: HashSet::new(),
         level: false,
         reconnects,
-        was_connected: false,
+        // So it is only when this task is not the first.
+        was_connected: shard.subscriber.is_connected(),
         trouble: None,
     };
     shard.closing.run_until_cancelled(subscriber.keep()).await;
@@ -263,7 +264,7 @@ impl Subscriber {
     fn failed(&mut self, error: &Error) -> bool {
         if self.core.link.is_sharded() {
             self.core.link.is_stale();
-            if Detour::of(error).is_some() {
+            if Detour::of(error, self.shard.server.as_ref()).is_some() {
                 // An error to an unsubscription stands where an answer should, and the connection is out of step.
                 let client = self.shard.subscriber.clone();
                 self.core
@@ -284,6 +285,8 @@ impl Subscriber {
 /// Takes what comes over the subscriptions, until the shard is closed.
 pub(super) async fn receive(core: Arc<Core>, shard: Arc<Shard>) {
     let mut messages = shard.subscriber.message_rx();
+    // When this task is not the first, something may have come while nobody listened.
+    shard.pulse.compare_soon();
     let take = async {
         loop {
             match messages.recv().await {

@@ -60,7 +60,8 @@ pub(super) async fn run(core: Arc<Core>, seeds: Vec<Server>) {
 async fn ask(core: &Arc<Core>, seeds: &[Server]) -> Vec<View> {
     let mut asked = JoinSet::new();
     for shard in core.link.shards() {
-        let patience = core.config.connect_timeout;
+        // One that is gone must not hold up what the others say of it.
+        let patience = core.probe_interval;
         asked.spawn(async move {
             let server = shard.server.clone()?;
             shard.connected().ok()?;
@@ -82,21 +83,24 @@ async fn ask(core: &Arc<Core>, seeds: &[Server]) -> Vec<View> {
 async fn stranger(core: &Core, server: &Server) -> Option<View> {
     let mut parsed = config::at(&core.reach, server);
     parsed.fail_fast = true;
-    let client = config::client(parsed, &core.config, 1);
+    // It hands on the error of every attempt, and with room for one alone no more than that there were others.
+    let client = config::client(parsed, &core.config, 16);
     let asked = async {
         client.init().await?;
         view(&client, server).await
     };
     let answer = timeout(core.config.connect_timeout, asked).await;
     let _ = timeout(PAUSE, client.quit()).await;
-    match answer {
-        Ok(Ok(view)) => Some(view),
-        Ok(Err(error)) => {
-            tracing::debug!(%server, %error, "redis cluster node could not be asked");
-            None
+    let why = match answer {
+        Ok(Ok(view)) => {
+            core.set_lost(None);
+            return Some(view);
         }
-        Err(_) => None,
-    }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer in time".to_owned(),
+    };
+    core.set_lost(Some((server, why)));
+    None
 }
 
 async fn view(client: &Client, server: &Server) -> Result<View, Error> {

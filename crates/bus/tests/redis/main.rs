@@ -10,8 +10,11 @@ use bus::{
 };
 use testkit::Redis;
 
+mod ages;
 mod forks;
+mod health;
 mod outages;
+mod panics;
 mod strangers;
 
 /// What most tests keep of a room.

@@ -1,5 +1,6 @@
 //! What the tests of a cluster and of sentinels do alike: talk while something happens, and look at what came of it.
 #![allow(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail by panicking too")]
+#![allow(dead_code, reason = "each of the tests that share this takes its part")]
 
 use std::{
     sync::{
@@ -15,6 +16,7 @@ use bus::{
     conformance::{self, Cluster, Recorder, append, bodies, follow, message, read},
 };
 use proto::{RoomName, server::ResetReason};
+use testkit::Redis;
 use tokio::task::JoinSet;
 
 /// A failover takes a second or two, and the machine is busy.
@@ -29,25 +31,38 @@ pub(crate) struct Nodes(pub(crate) String);
 #[async_trait]
 impl Cluster for Nodes {
     async fn node(&self) -> Arc<dyn Bus> {
-        Arc::new(connect(&self.0, Ack::Local, conformance::LENGTH).await)
+        Configured(config(&self.0)).node().await
+    }
+}
+
+/// The same, with a configuration of the test's own.
+pub(crate) struct Configured(pub(crate) RedisConfig);
+
+#[async_trait]
+impl Cluster for Configured {
+    async fn node(&self) -> Arc<dyn Bus> {
+        let retention = Retention { length: conformance::LENGTH, ..self.0.retention };
+        Arc::new(connect(RedisConfig { retention, ..self.0.clone() }).await)
     }
 }
 
 /// A node whose logs hold all that [`Talk`] says.
 pub(crate) async fn node(url: &str, ack: Ack) -> RedisBus {
-    connect(url, ack, 2 * SAID as u64).await
+    connect(RedisConfig { ack, ..config(url) }).await
 }
 
 /// A node that probes more often than usual, so that tests don't wait.
-async fn connect(url: &str, ack: Ack, length: u64) -> RedisBus {
-    let retention = Retention { length, age_ms: 3_600_000 };
-    let config = RedisConfig {
-        ack,
+pub(crate) fn config(url: &str) -> RedisConfig {
+    let retention = Retention { length: 2 * SAID as u64, age_ms: 3_600_000 };
+    RedisConfig {
         probe_interval: Duration::from_millis(100),
         command_timeout: Duration::from_secs(2),
         connect_timeout: Duration::from_secs(5),
         ..RedisConfig::new(url, "test", retention)
-    };
+    }
+}
+
+pub(crate) async fn connect(config: RedisConfig) -> RedisBus {
     RedisBus::connect(config).await.expect("a right configuration")
 }
 
@@ -55,6 +70,15 @@ pub(crate) async fn until_up(bus: &dyn Bus) {
     conformance::until("good health", async || {
         let health = bus.health();
         if health.up { Ok(()) } else { Err(health.detail) }
+    })
+    .await;
+}
+
+/// Waits until a replica has become a primary.
+pub(crate) async fn until_promoted(node: &Redis) {
+    conformance::until("a promotion", async || {
+        let role = format!("{:?}", node.try_command(&["ROLE"]));
+        if role.contains("master\"") { Ok(()) } else { Err(role) }
     })
     .await;
 }
@@ -92,6 +116,11 @@ impl Talk {
             let before = followed[0].0.bodies().len();
             followed[0].0.until("more talk", |bodies| bodies.len() >= before + 10).await;
         }
+    }
+
+    /// How many events have come, of all rooms, to the node that talks.
+    pub(crate) fn heard(&self) -> usize {
+        self.followed.iter().map(|[(recorder, _), _]| recorder.bodies().len()).sum()
     }
 
     /// Ends it, and checks that everybody has every event that was acknowledged, once and in order. Gives how often

@@ -11,7 +11,7 @@ use proto::{
 };
 
 use super::writable_room;
-use crate::{auth::Identity, clock::unix_ms, session::Session, socket::frame};
+use crate::{auth::Identity, clock::unix_ms, config::Ack, session::Session, socket::frame};
 
 /// Appends a message. The answer comes when the log's does; the reader goes on meanwhile.
 pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>, message: Message<'_>) {
@@ -32,9 +32,14 @@ pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>
     let connection = Arc::clone(&session.connection);
     let ok = {
         let (reference, name) = (reference.clone(), room.name.clone());
-        move |appended: &Appended| reference.map(|it| ok_frame(it, name, id, appended)).unwrap_or_default()
+        move |appended: &Appended| {
+            let ok = |it| ok_frame(it, name.clone(), id.clone(), appended);
+            reference.clone().map(ok).unwrap_or_default()
+        }
     };
-    let quiet = !echo && room.echoes.expect(&key, &connection, ok.clone());
+    // The event comes before the replicas have it. Then it comes like any other, and the `ok` when it is true.
+    let early = session.app.config.history.ack == Ack::Replicated;
+    let quiet = !echo && !early && room.echoes.expect(&key, &connection, ok.clone());
 
     let (metrics, started) = (Arc::clone(&session.app.metrics), Instant::now());
     let appending = session.app.bus.append(&room.name, append);
@@ -50,7 +55,9 @@ pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>
                 if quiet {
                     room.echoes.answered(&room, &key, &appended);
                 } else if reference.is_some() {
-                    connection.send(ok(&appended));
+                    // Without `echo` a client takes an `ok` for the event, unless it says so.
+                    let duplicate = appended.duplicate || !echo;
+                    connection.send(ok(&Appended { duplicate, ..appended }));
                 }
             }
             Err(error) => {

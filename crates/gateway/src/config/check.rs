@@ -2,7 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Ack, Config, Secret};
+use super::{Ack, Config, RedisUrl, Secret};
 use crate::auth::origin;
 
 /// A setting that is wrong.
@@ -41,7 +41,22 @@ fn each(config: &Config) -> Result<(), Complaint> {
 fn together(config: &Config) -> Result<(), Complaint> {
     let loopback = config.listen.ip().to_canonical().is_loopback();
     let weak = if loopback { None } else { weak_secret(config) };
+    let redis = &config.redis;
+    let secure = config.redis_url.as_ref().is_some_and(RedisUrl::is_secure);
     let wrong = [
+        (secure || redis.tls_ca.is_none(), "redis.tls_ca", SECURE_URL),
+        (secure || redis.tls_cert.is_none(), "redis.tls_cert", SECURE_URL),
+        (secure || redis.tls_key.is_none(), "redis.tls_key", SECURE_URL),
+        (
+            redis.tls_cert.is_none() || redis.tls_key.is_some(),
+            "redis.tls_cert",
+            "redis.tls_key (CHORUS_REDIS_TLS_KEY) beside it",
+        ),
+        (
+            redis.tls_key.is_none() || redis.tls_cert.is_some(),
+            "redis.tls_key",
+            "redis.tls_cert (CHORUS_REDIS_TLS_CERT) beside it",
+        ),
         (
             config.redis_url.is_none() || config.auth.jwt_secret.is_some(),
             "redis_url",
@@ -77,6 +92,9 @@ fn together(config: &Config) -> Result<(), Complaint> {
     wrong.map_or(Ok(()), |(_, key, instead)| Err(Complaint { key, instead: Some(instead) }))
 }
 
+/// Whoever names a CA believes that the connection is secure.
+const SECURE_URL: &str =
+    "none, or a redis_url (CHORUS_REDIS_URL) that begins with rediss: without it there is no TLS";
 const LONG_SECRET: &str = "at least 32 random bytes where others than this machine can connect, as HS256 needs \
      (RFC 7518, section 3.2): try `openssl rand -base64 32`";
 const LONG_KEY: &str = "keys of at least 16 bytes each, as from `openssl rand -hex 32`";
@@ -89,6 +107,17 @@ pub(super) fn weak_secret(config: &Config) -> Option<&'static str> {
         return Some("auth.jwt_secret");
     }
     config.api_keys.iter().any(|key| short(key, 16)).then_some("api_keys")
+}
+
+/// The key of a setting by which a node without a Redis may have company, if there is one: others than this machine
+/// connect to it, maybe by way of a proxy that has further nodes behind it.
+pub(super) fn company(config: &Config) -> Option<&'static str> {
+    let loopback = config.listen.ip().to_canonical().is_loopback();
+    match config.redis_url {
+        Some(_) => None,
+        None if !config.trusted_proxies.is_empty() => Some("trusted_proxies"),
+        None => (!loopback).then_some("listen"),
+    }
 }
 
 fn name(text: &str) -> bool {

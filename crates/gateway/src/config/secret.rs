@@ -53,6 +53,11 @@ impl RedisUrl {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is reached over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.0.starts_with("rediss")
+    }
 }
 
 impl fmt::Display for RedisUrl {
@@ -111,6 +116,7 @@ mod tests {
             ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
             ("redis://:hunter2@db/0", "redis://:(hidden)@db/0"),
             ("redis://chat:hunter2@db:6379", "redis://chat:(hidden)@db:6379"),
+            ("rediss-cluster://chat:hunter2@db:6379,b", "rediss-cluster://chat:(hidden)@db:6379,b"),
             ("redis://hunter2@db", "redis://:(hidden)@db"),
             ("redis://a:hunter2@x@db", "redis://a:(hidden)@db"),
             ("redis://a:hun?te/r2@db", "redis://a:(hidden)@db"),

@@ -17,6 +17,8 @@ pub(super) struct Setting {
 /// What a setting may be.
 #[derive(Clone, Debug)]
 pub(super) enum Expected {
+    /// A switch.
+    Either,
     /// A whole number within bounds.
     Whole(RangeInclusive<i64>),
     /// Some text; what is right in words.
@@ -42,6 +44,7 @@ impl Setting {
     pub(super) fn read(&self, text: &str) -> toml::Value {
         let plain = || toml::Value::String(text.to_owned());
         match self.expected {
+            Expected::Either => text.trim().parse().map_or_else(|_| plain(), toml::Value::Boolean),
             Expected::Whole(_) => text.trim().parse().map_or_else(|_| plain(), toml::Value::Integer),
             Expected::List(_) => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -54,6 +57,7 @@ impl Setting {
     /// Whether the value can be right; texts are judged by the types that they become.
     pub(super) fn admits(&self, value: &toml::Value) -> bool {
         match &self.expected {
+            Expected::Either => value.is_bool(),
             Expected::Whole(range) => value.as_integer().is_some_and(|number| range.contains(&number)),
             Expected::Text(_) => value.is_str(),
             Expected::List(_) => value.is_array(),
@@ -65,6 +69,7 @@ impl Setting {
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Either => f.write_str("true or false"),
             Self::Whole(range) => write!(f, "a whole number from {} to {}", range.start(), range.end()),
             Self::Text(words) => f.write_str(words),
             Self::List(words) => write!(f, "a list of {words}"),

@@ -277,6 +277,51 @@ fn an_acknowledgement_of_replicas_needs_a_redis() {
 }
 
 #[test]
+fn a_node_without_a_redis_may_have_company_that_it_can_not_hear() {
+    let key = ("CHORUS_JWT_SECRET", KEY);
+    let (listen, proxies) = (("CHORUS_LISTEN", "0.0.0.0:1"), ("CHORUS_TRUSTED_PROXIES", "10.0.0.1"));
+    let redis = ("CHORUS_REDIS_URL", "redis://db");
+    for (given, company) in [
+        (&[][..], None),
+        (&[key], None),
+        (&[key, listen], Some("listen")),
+        (&[key, listen, proxies], Some("trusted_proxies")),
+        // The proxy is on this machine, as the other nodes may be.
+        (&[key, proxies], Some("trusted_proxies")),
+        (&[key, listen, proxies, redis], None),
+    ] {
+        assert_eq!(Config::load(&environment(given)).unwrap().company(), company, "{given:?}");
+    }
+}
+
+#[test]
+fn files_of_tls_need_a_url_of_tls() {
+    let with = |url: &str, more: &[(&str, &str)]| {
+        let all: Vec<_> = [("CHORUS_REDIS_URL", url), ("CHORUS_JWT_SECRET", KEY)]
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect();
+        Config::load(&environment(&all)).map(|config| config.redis).map_err(|error| error.to_string())
+    };
+    let (ca, cert, key) = (
+        ("CHORUS_REDIS_TLS_CA", "/ca"),
+        ("CHORUS_REDIS_TLS_CERT", "/cert"),
+        ("CHORUS_REDIS_TLS_KEY", "/key"),
+    );
+    assert_eq!(
+        with("redis://db", &[ca]).unwrap_err(),
+        r#"redis.tls_ca = "/ca" (from CHORUS_REDIS_TLS_CA): expected none, or a redis_url (CHORUS_REDIS_URL) that begins with rediss: without it there is no TLS"#
+    );
+    for (given, words) in [(cert, "expected redis.tls_key"), (key, "expected redis.tls_cert")] {
+        let error = with("rediss-cluster://db", &[given]).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+    let redis = with("rediss://db", &[ca, cert, key]).unwrap();
+    assert_eq!(redis.tls_ca.as_deref(), Some(std::path::Path::new("/ca")));
+    assert_eq!(redis.tls_key.as_deref(), Some(std::path::Path::new("/key")));
+}
+
+#[test]
 fn what_is_printed_can_be_read_again_and_has_no_secret() {
     let config = Config::load(&environment(&[
         ("CHORUS_REDIS_URL", "redis://chat:hunter2@db:6379"),

@@ -27,8 +27,18 @@ pub struct Membership {
     /// written. Empty: the next page has to be read.
     #[expect(clippy::box_collection, reason = "there is one for each membership and it is hardly ever set")]
     replay: Option<Box<VecDeque<Frame>>>,
-    /// What goes out in the place of an event, by its `seq`: the `ok` of a message with `echo: false`.
-    instead: Vec<(u64, Bytes)>,
+    /// What goes out in the place of an event, by its `seq`.
+    instead: Vec<(u64, Instead)>,
+}
+
+/// The `ok` of a message with `echo: false`. One that has no place says that it is a duplicate: a client takes any
+/// other for the event itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instead {
+    /// In the place of the event.
+    pub placed: Bytes,
+    /// By itself.
+    pub alone: Bytes,
 }
 
 /// A page that a membership needs from the log.
@@ -58,10 +68,11 @@ impl Membership {
         self.seat.remove(connection);
     }
 
-    /// Puts `instead` in the place of an event that is still to come; gives it back if that place has passed.
-    pub fn replace_event(&mut self, seq: u64, instead: Bytes) -> Option<Bytes> {
+    /// Puts `instead` in the place of an event that is still to come; gives back what goes out by itself if that place has
+    /// passed, as when the reader was ahead in the log.
+    pub fn replace_event(&mut self, seq: u64, instead: Instead) -> Option<Bytes> {
         if self.position.seq >= seq {
-            return Some(instead);
+            return Some(instead.alone);
         }
         self.instead.push((seq, instead));
         None
@@ -139,7 +150,7 @@ impl Membership {
                 Mark::Event(position) => {
                     seen = position.seq;
                     let instead = self.instead.iter().find(|(seq, _)| *seq == seen);
-                    instead.map_or_else(|| frame.bytes.clone(), |(_, instead)| instead.clone())
+                    instead.map_or_else(|| frame.bytes.clone(), |(_, instead)| instead.placed.clone())
                 }
                 Mark::Reset(position) => {
                     seen = position.seq;
@@ -167,7 +178,7 @@ impl Membership {
             }
             Mark::Reset(position) => {
                 self.position = position.clone();
-                let late = std::mem::take(&mut self.instead).into_iter().map(|(_, frame)| frame);
+                let late = std::mem::take(&mut self.instead).into_iter().map(|(_, instead)| instead.alone);
                 (Sent { frames: 1, events: 0 }, late.filter(|frame| !frame.is_empty()).collect())
             }
             Mark::Ephemeral => (Sent { frames: 1, events: 0 }, Vec::new()),

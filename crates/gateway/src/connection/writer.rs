@@ -11,7 +11,7 @@ use proto::{Position, RoomName};
 
 use super::{
     Connection,
-    membership::{Membership, ReadOn},
+    membership::{Instead, Membership, ReadOn},
 };
 use crate::{
     metrics::Metrics,
@@ -168,11 +168,12 @@ impl Writer {
         self.memberships.len()
     }
 
-    /// Puts `instead` in the place of an event that is still to come; gives it back if that place has passed.
-    pub fn replace_event(&mut self, room: &Arc<Room>, seq: u64, instead: Bytes) -> Option<Bytes> {
+    /// Puts `instead` in the place of an event that is still to come; gives back what goes out by itself if that place has
+    /// passed.
+    pub fn replace_event(&mut self, room: &Arc<Room>, seq: u64, instead: Instead) -> Option<Bytes> {
         match self.memberships.iter_mut().find(|membership| Arc::ptr_eq(membership.room(), room)) {
             Some(membership) => membership.replace_event(seq, instead),
-            None => Some(instead),
+            None => Some(instead.alone),
         }
     }
 

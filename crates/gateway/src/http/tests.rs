@@ -1,4 +1,7 @@
-use std::future::pending;
+use std::{
+    future::pending,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use async_trait::async_trait;
 use axum::{
@@ -76,6 +79,7 @@ async fn probes() {
 
     let answer = call(router(state.clone()), "GET", "/readyz", &[]).await;
     assert_eq!((answer.status, answer.json()["ready"].clone()), (200, Value::Bool(true)), "{}", answer.text);
+    assert_eq!(answer.json()["bus"].get("down_since_ms"), None, "{}", answer.text);
 
     state.draining.store(true, Ordering::Relaxed);
     let answer = call(router(state.clone()), "GET", "/readyz", &[]).await;
@@ -88,7 +92,11 @@ async fn probes() {
     assert_eq!(answer.status, 503);
     assert_eq!(
         answer.json(),
-        serde_json::json!({ "ready": false, "bus": { "up": false, "detail": "gone" }, "draining": false })
+        serde_json::json!({
+            "ready": false,
+            "bus": { "up": false, "detail": "gone", "down_since_ms": 1_700_000_000_123_u64 },
+            "draining": false
+        })
     );
 }
 
@@ -200,7 +208,8 @@ impl Bus for Away {
         Self::error()
     }
     fn health(&self) -> Health {
-        Health { up: false, detail: "gone".to_owned() }
+        let since = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        Health { up: false, detail: "gone".to_owned(), down_since: Some(since) }
     }
     fn node(&self) -> &NodeId {
         &self.0

@@ -6,11 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use ipnet::IpNet;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{Bucket, Refusal};
-use crate::config::LimitsConfig;
+use crate::config::{Config, LimitsConfig};
 
 /// The door. Cloning gives another handle on the same one.
 #[derive(Clone)]
@@ -62,6 +63,42 @@ impl Admission {
         *state.by_address.entry(address).or_default() += 1;
         drop(state);
         Ok(Permit { door: self.0.clone(), address })
+    }
+}
+
+/// The place of connections that are no WebSockets, or not yet: who connects and says nothing has a file descriptor
+/// until its deadline, and would have them all without a limit.
+#[derive(Clone)]
+pub struct Lobby {
+    admission: Admission,
+    /// Everybody comes from their addresses.
+    trusted_proxies: Arc<[IpNet]>,
+}
+
+/// Requests that may be under way from one address whatever its limit of WebSockets is: a place in here is given back a
+/// moment after the handshake is answered.
+const REQUESTS: usize = 64;
+
+impl Lobby {
+    /// As many as there may be WebSockets, on the node and from an address; any number in a second.
+    pub fn new(config: &Config) -> Self {
+        let limits = LimitsConfig {
+            connections: config.limits.connections.max(REQUESTS),
+            connections_per_address: config.limits.connections_per_address.max(REQUESTS),
+            accepts_per_second: u32::MAX,
+            ..config.limits.clone()
+        };
+        let trusted_proxies = config.trusted_proxies.clone().into();
+        Self { admission: Admission::new(&limits), trusted_proxies }
+    }
+
+    /// Takes a place for a connection from `address`, or says why there is none; a trusted proxy needs none.
+    pub fn admit(&self, address: IpAddr) -> Result<Option<Permit>, Refusal> {
+        let address = address.to_canonical();
+        if self.trusted_proxies.iter().any(|network| network.contains(&address)) {
+            return Ok(None);
+        }
+        self.admission.admit(address).map(Some)
     }
 }
 
@@ -160,5 +197,17 @@ mod tests {
         let state = door.0.state.lock();
         assert_eq!((state.connections, state.by_address.len()), (0, 0));
         assert!(state.by_address.capacity() <= 1024, "{}", state.by_address.capacity());
+    }
+
+    #[test]
+    fn a_trusted_proxy_needs_no_place_in_the_lobby() {
+        let mut config = Config { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Config::default() };
+        config.limits.connections_per_address = 1;
+        let lobby = Lobby::new(&config);
+        let admit = |text: &str| (0..=REQUESTS).map(|_| lobby.admit(address(text))).collect::<Vec<_>>();
+        let strangers = admit("1.1.1.1");
+        assert!(strangers[..REQUESTS].iter().all(|place| matches!(place, Ok(Some(_)))));
+        assert!(matches!(strangers[REQUESTS], Err(Refusal::Address)));
+        assert!(admit("::ffff:10.1.2.3").iter().all(|place| matches!(place, Ok(None))));
     }
 }

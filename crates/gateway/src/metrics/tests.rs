@@ -30,11 +30,13 @@ fn everything_is_there_from_the_start_and_counts() {
         "chorus_append_seconds_count 0",
         "chorus_delivery_seconds_bucket{le=\"0.0005\"} 0",
         "chorus_bus_up 0",
+        "chorus_bus_down_since_timestamp_seconds 0",
         "chorus_bus_holes_filled_total 0",
         "chorus_bus_resets_total{reason=\"forked\"} 0",
         "chorus_bus_reconnects_total 0",
         "chorus_bus_stale_total 0",
         "chorus_bus_malformed_total 0",
+        "chorus_bus_panics_total 0",
         concat!("chorus_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
     ] {
         assert!(lines.contains(&name), "{name} is not in\n{before}");

@@ -2,7 +2,8 @@
 //!
 //! Two things happen to such a message, in either order: the append is answered, and the event comes by the relay.
 //! The event's arrival puts the `ok` where the event will pass. If the event will not come any more (a duplicate, a
-//! reset, the sender left), the `ok` is sent by itself. Whoever takes the entry out of the map sends it: so once.
+//! reset, the sender left), the `ok` is sent by itself and says `duplicate`: to a client any other `ok` is the event.
+//! Whoever takes the entry out of the map sends it: so once.
 
 use std::{
     collections::HashMap,
@@ -15,12 +16,13 @@ use std::{
 use bus::{Appended, Key, LogEvent};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use proto::Position;
 
 use super::Room;
-use crate::connection::Connection;
+use crate::connection::{Connection, membership::Instead};
 
 /// Makes the frame that takes the event's place; empty for a request without a `ref`.
-type Reply = Box<dyn FnOnce(&Appended) -> Bytes + Send>;
+type Reply = Box<dyn Fn(&Appended) -> Bytes + Send>;
 
 /// The messages of a room that want no echo and whose events have yet to come.
 #[derive(Default)]
@@ -50,7 +52,7 @@ impl Echo {
         &self,
         key: &Key,
         sender: &Arc<Connection>,
-        reply: impl FnOnce(&Appended) -> Bytes + Send + 'static,
+        reply: impl Fn(&Appended) -> Bytes + Send + 'static,
     ) -> bool {
         let mut waiting = self.waiting.lock();
         let free = !waiting.contains_key(key);
@@ -68,8 +70,9 @@ impl Echo {
             return;
         }
         if let Some(Waiting { sender, reply, .. }) = self.take(&event.key) {
-            let ok = reply(&Appended { position: event.position.clone(), duplicate: false });
-            sender.replace_event(room, event.position.seq, ok);
+            let ok = |duplicate| reply(&Appended { position: event.position.clone(), duplicate });
+            let instead = Instead { placed: ok(false), alone: ok(true) };
+            sender.replace_event(room, event.position.seq, instead);
         }
         // Another event stands where one was waited for: that one was lost with a server.
         self.answer_all(|_, appended| appended.position.seq <= event.position.seq);
@@ -83,7 +86,10 @@ impl Echo {
         }
         // A sender that leaves looks here after it left; so one of the two sees the other.
         let gone = |sender: &Arc<Connection>| sender.room(&room.name).is_none();
-        let late = appended.duplicate || room.with_tail(|tail| tail.head().seq >= appended.position.seq);
+        // Numbers of another epoch say nothing: whether the event comes behind a reset, or not at all, is not known here.
+        let passed =
+            |head: &Position| head.epoch != appended.position.epoch || head.seq >= appended.position.seq;
+        let late = appended.duplicate || room.with_tail(|tail| passed(tail.head()));
         self.answer_all(|sender, answered| answered == appended && (late || gone(sender)));
     }
 
@@ -116,7 +122,9 @@ impl Echo {
         self.count.store(waiting.len(), Ordering::SeqCst);
         drop(waiting);
         for (_, Waiting { sender, reply, appended }) in known {
-            if let Some(ok) = appended.map(|appended| reply(&appended)).filter(|ok| !ok.is_empty()) {
+            // It stands in no event's place, and a client would take it for the event unless it says so.
+            let alone = appended.map(|appended| reply(&Appended { duplicate: true, ..appended }));
+            if let Some(ok) = alone.filter(|ok| !ok.is_empty()) {
                 sender.send(ok);
             }
         }

@@ -3,6 +3,9 @@
 //! Every frame that ever entered the run has an *index*, one above the one before. A member that is level or only
 //! a little behind is an index into the run; one that fell off its front reads on from the log, by its position.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
@@ -129,7 +132,8 @@ impl Tail {
             Mark::Reset(_) | Mark::Ephemeral => u64::MAX,
         };
         events.retain(|frame| seq_of(frame) <= self.before.seq);
-        let joins = events.last().is_some_and(|frame| frame.mark == Mark::Event(self.before.clone()));
+        let joins = events.last().is_some_and(|frame| frame.mark == Mark::Event(self.before.clone()))
+            && !self.strays(0, self.before.seq);
         if !joins || self.front < events.len() as u64 {
             return false;
         }
@@ -166,7 +170,8 @@ impl Tail {
         Some(self.frames.iter().skip(skip as usize).map(|(frame, _)| frame))
     }
 
-    /// The index of the next frame for whoever stands at `position`; none if the tail can't tell.
+    /// The index of the next frame for whoever stands at `position`; none if the tail can't tell, or has what is gone
+    /// from the log since.
     ///
     /// Somebody may be ahead, having read an event from the log that has yet to come here: its place is the end.
     pub fn find(&self, position: &Position) -> Option<u64> {
@@ -177,10 +182,30 @@ impl Tail {
             Mark::Event(at) | Mark::Reset(at) => at == position,
             Mark::Ephemeral => false,
         };
-        match self.frames.iter().rposition(|(frame, _)| stands(frame)) {
-            Some(offset) => Some(self.front + offset as u64 + 1),
-            None => (*position == self.before).then_some(self.front),
-        }
+        let next = match self.frames.iter().rposition(|(frame, _)| stands(frame)) {
+            Some(offset) => offset + 1,
+            None if *position == self.before => 0,
+            None => return None,
+        };
+        (!self.strays(next, position.seq)).then_some(self.front + next as u64)
+    }
+
+    /// Whether the run, from an offset on, goes through events that are gone since, for whoever stands at `seq`, which
+    /// is not. Those who went there were told that it was in vain; the others need not hear of it.
+    fn strays(&self, offset: usize, seq: u64) -> bool {
+        let mut last = seq;
+        self.frames.iter().skip(offset).any(|(frame, _)| match &frame.mark {
+            Mark::Event(at) => {
+                last = at.seq;
+                false
+            }
+            Mark::Reset(to) => {
+                let in_vain = (seq..last).contains(&to.seq);
+                last = to.seq;
+                in_vain
+            }
+            Mark::Ephemeral => false,
+        })
     }
 
     /// The position just before the last `count` events, if the tail holds them all without a reset between.
@@ -273,107 +298,5 @@ impl Batch {
     /// Whether whoever stands at this index and `seq` may take the batch as it is.
     pub fn fits(&self, index: u64, seq: u64) -> bool {
         index == self.from && self.first_seq.is_some_and(|first| seq < first)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proto::Epoch;
-
-    use super::*;
-
-    fn at(epoch: &str, seq: u64) -> Position {
-        Position { epoch: Epoch::parse(epoch).unwrap(), seq }
-    }
-
-    fn frame(mark: Mark) -> Frame {
-        Frame { bytes: Bytes::from_static(b"0123456789"), mark, sent_at: None }
-    }
-
-    /// A tail that began at 2 and got 3, a typing frame, 4, 5.
-    fn tail() -> Tail {
-        let mut tail = Tail::starting(at("e", 2), 10);
-        for mark in
-            [Mark::Event(at("e", 3)), Mark::Ephemeral, Mark::Event(at("e", 4)), Mark::Event(at("e", 5))]
-        {
-            tail.push(frame(mark), Instant::now());
-        }
-        tail
-    }
-
-    #[test]
-    fn a_position_is_found_by_epoch_and_seq() {
-        let tail = tail();
-        assert_eq!(tail.find(&at("e", 2)), Some(10));
-        assert_eq!(tail.find(&at("e", 3)), Some(11));
-        assert_eq!(tail.find(&at("e", 5)), Some(14));
-        assert_eq!(tail.find(&at("e", 9)), Some(14), "ahead: read from the log what has yet to come here");
-        assert_eq!(tail.find(&at("e", 1)), None);
-        assert_eq!(tail.find(&at("f", 4)), None);
-    }
-
-    #[test]
-    fn trimming_moves_the_front_and_the_place_before_it() {
-        let mut tail = tail();
-        tail.trim(20, Duration::MAX, Instant::now());
-        assert_eq!((tail.front(), tail.end(), tail.bytes()), (12, 14, 20));
-        assert_eq!(tail.find(&at("e", 3)), Some(12));
-        assert_eq!(tail.find(&at("e", 2)), None);
-        assert!(tail.since(11).is_none());
-        tail.trim(usize::MAX, Duration::ZERO, Instant::now() + Duration::from_secs(1));
-        assert_eq!((tail.front(), tail.end(), tail.bytes()), (14, 14, 0));
-        assert_eq!(tail.find(&at("e", 5)), Some(14));
-    }
-
-    #[test]
-    fn it_reaches_back_to_what_it_follows_on_and_to_nothing_else() {
-        let mut tail = tail();
-        let events = |epoch, seqs: std::ops::RangeInclusive<u64>| {
-            seqs.map(|seq| frame(Mark::Event(at(epoch, seq)))).collect::<Vec<_>>()
-        };
-        assert!(!tail.reach_back(at("e", 0), events("e", 1..=1), Instant::now()), "2 is missing");
-        assert!(!tail.reach_back(at("f", 0), events("f", 1..=2), Instant::now()), "another branch");
-        assert!(!tail.reach_back(at("e", 2), Vec::new(), Instant::now()), "nothing");
-        assert!(tail.reach_back(at("e", 0), events("e", 1..=4), Instant::now()));
-        assert_eq!((tail.front(), tail.end(), tail.bytes()), (8, 14, 60));
-        assert_eq!(tail.find(&at("e", 0)), Some(8));
-        assert_eq!(tail.find(&at("e", 1)), Some(9));
-        assert_eq!(tail.find(&at("e", 2)), Some(10));
-        assert_eq!(tail.find(&at("e", 5)), Some(14));
-    }
-
-    #[test]
-    fn recent_counts_events_only() {
-        let tail = tail();
-        assert_eq!(tail.recent(0), Some(at("e", 5)));
-        assert_eq!(tail.recent(1), Some(at("e", 4)));
-        assert_eq!(tail.recent(2), Some(at("e", 3)));
-        assert_eq!(tail.recent(3), Some(at("e", 2)));
-        assert_eq!(tail.recent(4), None, "the log may hold more");
-        assert_eq!(Tail::new(at("e", 0)).recent(4), Some(at("e", 0)), "a new log holds no more");
-    }
-
-    #[test]
-    fn a_batch_is_one_piece_and_remembers_its_cuts() {
-        let tail = tail();
-        let batch = tail.batch(11, 1000).unwrap();
-        assert_eq!((batch.from, batch.to, batch.events), (11, 14, 2));
-        assert_eq!(batch.bytes.len(), 30);
-        assert_eq!(batch.cuts[2], (30, Mark::Event(at("e", 5))));
-        assert_eq!(batch.position, Some(at("e", 5)));
-        assert!(batch.fits(11, 3));
-        assert!(!batch.fits(11, 4), "somebody ahead must not get 4 again");
-        assert_eq!(tail.batch(10, 15).unwrap().to, 11, "bounded, but one frame at least");
-        assert!(tail.batch(14, 1000).is_none());
-    }
-
-    #[test]
-    fn a_reset_makes_everyone_look_for_itself() {
-        let mut tail = tail();
-        tail.push(frame(Mark::Reset(at("e", 4))), Instant::now());
-        tail.push(frame(Mark::Event(at("f", 5))), Instant::now());
-        assert!(!tail.batch(10, 1000).unwrap().fits(10, 2));
-        assert_eq!(tail.find(&at("e", 4)), Some(15), "behind the reset, not in the branch that is gone");
-        assert_eq!(tail.recent(2), None);
     }
 }

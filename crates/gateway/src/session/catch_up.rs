@@ -19,6 +19,9 @@ const PAGE: u32 = 64;
 /// The wait after a read that failed, or that found nothing the tail knows of yet.
 const RETRY: Duration = Duration::from_millis(50);
 
+/// How often a blocked socket is tried before its client is given up.
+const NUDGES: u32 = 4;
+
 impl Session {
     /// Writes on where the rooms' flushers could not, for as long as the connection lasts.
     pub(super) async fn write_on(&self) {
@@ -27,7 +30,7 @@ impl Session {
         let mut replayed = Bucket::new(replay_rate, replay_rate, Instant::now());
         while self.connection.ending().is_none() {
             if self.connection.is_blocked() {
-                Box::pin(self.wait_for_socket(Instant::now() + patience)).await;
+                Box::pin(self.wait_for_socket(patience)).await;
             } else if let Some(read) = self.connection.read_on() {
                 Box::pin(self.read_on(read, &mut replayed)).await;
             } else {
@@ -37,8 +40,10 @@ impl Session {
     }
 
     /// Waits until the socket takes more; a client that takes nothing at all for too long is closed.
-    async fn wait_for_socket(&self, deadline: Instant) {
+    async fn wait_for_socket(&self, patience: Duration) {
+        let mut deadline = Instant::now() + patience;
         while self.connection.is_blocked() && self.connection.ending().is_none() {
+            let nudge_at = Instant::now() + patience / NUDGES;
             tokio::select! {
                 opened = self.connection.unblock() => {
                     if opened.is_err() {
@@ -47,8 +52,12 @@ impl Session {
                     return;
                 }
                 () = self.connection.wait_for_work() => {}
-                () = time::sleep_until(deadline) => {
-                    self.connection.end(End::Close(Close::SlowConsumer, None));
+                () = time::sleep_until(nudge_at.min(deadline)) => {
+                    if self.connection.nudge() {
+                        deadline = Instant::now() + patience;
+                    } else if Instant::now() >= deadline {
+                        self.connection.end(End::Close(Close::SlowConsumer, None));
+                    }
                 }
             }
         }

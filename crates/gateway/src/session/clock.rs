@@ -5,7 +5,7 @@ use std::time::Duration;
 use proto::{Close, server::Expiring};
 use tokio::time::{self, Instant};
 
-use super::Session;
+use super::{Service, Session};
 use crate::{clock::unix_ms, connection::End, socket::frame};
 
 /// How long before its end a client is told that its token expires.
@@ -16,6 +16,7 @@ impl Session {
     pub(super) async fn watch(&self) {
         let interval = Duration::from_millis(self.app.config.heartbeat.interval_ms);
         let auth_deadline = Instant::now() + Duration::from_millis(self.app.config.auth.deadline_ms);
+        let anonymous = self.service == Service::Echo;
         let mut ping_at = Instant::now() + interval;
         // The expiry that the client was told of.
         let mut told = None;
@@ -31,6 +32,7 @@ impl Session {
                 self.send(&Expiring { in_ms: left.as_millis() as u64 });
             }
             let deadline = match left {
+                None if anonymous => ping_at,
                 None => auth_deadline,
                 // Half a year on: past what timers are made for, and long past the next heartbeat.
                 Some(left) if left > Duration::from_hours(4_000) => ping_at + interval,
@@ -42,7 +44,7 @@ impl Session {
                 () = self.identified.notified() => continue,
             }
             let now = Instant::now();
-            if left.is_none() && now >= auth_deadline {
+            if left.is_none() && !anonymous && now >= auth_deadline {
                 return self.connection.end(End::Close(Close::AuthTimeout, None));
             }
             if expires.is_some_and(|at| at <= unix_ms()) {

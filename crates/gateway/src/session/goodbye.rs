@@ -24,6 +24,13 @@ const ANSWERS_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long the server waits for the answer to its close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The same for a client that reads slowly: its close frame stands behind what its socket holds already, and lost
+/// with it would be why it was closed. It owns no more than that meanwhile, and its place.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// How often a blocked socket is tried for the last frames.
+const NUDGE_INTERVAL: Duration = Duration::from_millis(500);
+
 impl Session {
     /// Leaves the rooms, says why the connection ends, and waits a little for the client's last word.
     pub(super) async fn say_goodbye(&self, decoder: &mut Decoder) {
@@ -37,20 +44,19 @@ impl Session {
                 });
                 let _ = time::timeout(ANSWERS_TIMEOUT, self.connection.wait_for_room(1)).await;
                 self.connection.finish(closing, frame::close(close));
-                let _ = time::timeout(CLOSE_TIMEOUT, self.drain(decoder)).await;
+                self.app.metrics.closed(close);
+                let _ = time::timeout(self.patience(close), self.drain(close, decoder)).await;
             }
             End::Client(code) => {
                 self.connection.finish(None, frame::close_reply(code));
+                self.app.metrics.closed(Close::Bye);
                 let _ = time::timeout(CLOSE_TIMEOUT, self.flush_all()).await;
             }
-            End::Lost => self.connection.leave_all(),
+            End::Lost => {
+                self.connection.leave_all();
+                self.app.metrics.lost();
+            }
         }
-        match end {
-            End::Close(close, _) => self.app.metrics.closed(close),
-            End::Client(_) => self.app.metrics.closed(Close::Bye),
-            End::Lost => self.app.metrics.lost(),
-        }
-        self.app.connections.closed(&self.connection);
         let user = self.identity().map(|identity| identity.user.clone());
         tracing::debug!(
             session = self.connection.id,
@@ -63,14 +69,29 @@ impl Session {
 
     async fn flush_all(&self) -> io::Result<()> {
         while self.connection.has_unsent() {
-            self.connection.unblock().await?;
+            tokio::select! {
+                opened = self.connection.unblock() => opened?,
+                () = time::sleep(NUDGE_INTERVAL) => drop(self.connection.nudge()),
+            }
         }
         Ok(())
     }
 
+    fn patience(&self, close: Close) -> Duration {
+        let slow = close == Close::SlowConsumer || self.connection.is_blocked();
+        // A drain has its deadline, and many clients to part from.
+        if slow && !self.app.is_draining() { LINGER } else { CLOSE_TIMEOUT }
+    }
+
     /// Writes what is left and reads until the client answered the close frame or is gone.
-    async fn drain(&self, decoder: &mut Decoder) -> io::Result<()> {
+    async fn drain(&self, close: Close, decoder: &mut Decoder) -> io::Result<()> {
         self.flush_all().await?;
+        if close.fails_connection() {
+            // There is no reading on from what broke the rules, so no answer could be told (RFC 6455, 7.1.7). But its
+            // bytes must go somewhere: the kernel answers what nobody reads with a reset, which overtakes our close.
+            self.connection.end_writing();
+            return self.discard().await;
+        }
         loop {
             loop {
                 match decoder.next_message() {
@@ -81,6 +102,20 @@ impl Session {
             }
             if self.fill(decoder).await? == 0 {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Reads until the client is gone, and keeps nothing of it.
+    async fn discard(&self) -> io::Result<()> {
+        let mut bytes = [0; 1024];
+        loop {
+            self.connection.readable().await?;
+            match self.connection.try_read(&mut bytes) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
             }
         }
     }

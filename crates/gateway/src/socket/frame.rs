@@ -13,6 +13,11 @@ pub fn text(payload: &[u8]) -> Bytes {
     encode(OpCode::Data(Data::Text), payload)
 }
 
+/// A binary frame.
+pub fn binary(payload: &[u8]) -> Bytes {
+    encode(OpCode::Data(Data::Binary), payload)
+}
+
 /// A ping without a payload.
 pub fn ping() -> Bytes {
     encode(OpCode::Control(Control::Ping), &[])

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testkit::{Client, Cluster, Dial, PATIENCE, Redis, Request, Signal, until};
+use testkit::{Client, Close, Cluster, Dial, PATIENCE, Redis, Request, Signal, until};
 
 use crate::fixture::{FAST, agreed, options};
 
@@ -195,5 +195,19 @@ async fn a_second_signal_exits_at_once() {
         gateway.signal(Signal::TERM);
         gateway.exited(PATIENCE).await;
         assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn without_time_for_a_drain_everybody_is_told_at_once() {
+    let gateway = options().config("drain_seconds = 0\n").start().await;
+    let mut clients = Vec::new();
+    for number in 0..20 {
+        clients.push(Client::connect(gateway.addr(), &format!("user-{number}")).await);
+    }
+    assert_eq!(gateway.stop().await.code(), Some(0));
+    for client in &mut clients {
+        // It was cut off without a word.
+        assert_eq!(client.closed().await, Close { code: 1001, reason: "going_away".to_owned() });
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::{Client, Cluster, PATIENCE, Redis, Request, until};
+use testkit::{Client, Cluster, PATIENCE, Redis, Request, Signal, until};
 use tokio::task::JoinHandle;
 
 use crate::fixture::{agreed, cluster, cluster_on, say_until_ok};
@@ -133,4 +133,31 @@ async fn the_scripts_are_forgotten_while_clients_send() {
         cluster.redis.command(&["SCRIPT", "FLUSH"]);
     }
     everything_arrived_once(talkers).await;
+}
+
+/// The probe used to judge by the clock, before it had looked into its sockets: it took the time in which the node
+/// itself had stood still for silence, said that Redis was deaf, and cut a connection that was good.
+#[tokio::test]
+async fn a_node_that_stood_still_does_not_take_that_for_silence() {
+    /// Longer than the probe is patient, and shorter than a command may take.
+    const STOPPED: Duration = Duration::from_secs(3);
+    let cluster = cluster(3).await;
+    for node in &cluster.nodes {
+        node.signal(Signal::STOP);
+    }
+    tokio::time::sleep(STOPPED).await;
+    for node in &cluster.nodes {
+        node.signal(Signal::CONT);
+    }
+    for number in 0..cluster.nodes.len() {
+        let mut client = Client::connect(cluster.addr(number), "alice").await;
+        client.join("lobby").await;
+        client.say("lobby", 1).await;
+        client.until_events("lobby", 1).await;
+        client.close(1000, "bye").await;
+    }
+    for node in &cluster.nodes {
+        assert!(!node.log().contains("bus is down"), "{}", node.log());
+    }
+    assert!(cluster.sum("chorus_bus_reconnects_total").await < 0.5);
 }

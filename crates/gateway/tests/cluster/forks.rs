@@ -93,6 +93,23 @@ async fn everyone_is_told_when_redis_is_flushed() {
 }
 
 #[tokio::test]
+async fn an_ok_is_not_taken_for_an_event_of_a_log_that_was_not_told_of() {
+    // The new log's first number was compared with the old one's last, and the `ok` sent at once as if its event had
+    // passed: before the reset, and before the event itself.
+    let cluster = cluster(1).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    alice.join("lobby").await;
+    say_many(&mut alice, "lobby", 0..5).await;
+    alice.until_events("lobby", 5).await;
+    cluster.redis.command(&["FLUSHALL"]);
+    // Her ledger complains of an `ok` that is in no place.
+    alice.ok(json!({ "type": "message", "room": "lobby", "data": "on", "echo": false })).await;
+    let seq = alice.say("lobby", "and on").await["seq"].as_u64().expect("an ok has a seq");
+    alice.expect("reset").await;
+    alice.until_seq("lobby", seq).await;
+}
+
+#[tokio::test]
 async fn a_flush_is_noticed_in_silence_too() {
     let cluster = cluster(1).await;
     let mut alice = Client::connect(cluster.addr(0), "alice").await;

@@ -1,6 +1,6 @@
 //! Frames that no decent client sends, and some that are odd but fine.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::{Client, Close, Gateway, PATIENCE, RawSocket, token, within};
@@ -243,6 +243,73 @@ async fn fragments_without_end_are_cut_at_the_limit() {
     for _ in 0..4 {
         socket.send(0x00, &[b' '; 2_000]).await;
     }
+    assert_eq!(socket.closed().await, (1009, "too_large".to_owned()));
+}
+
+#[tokio::test]
+async fn whoever_is_closed_while_it_sends_can_read_why() {
+    // What it sent on was not read, so the kernel answered with a reset, and the close frame was lost with it.
+    let gateway = single().await;
+    let long = [&[0x81, 0xff][..], &(4_u64 << 20).to_be_bytes(), &vec![0; 4 + (4 << 20)]].concat();
+    for _ in 0..5 {
+        let mut socket = raw(&gateway).await;
+        socket.try_send_bytes(&long).await.expect("no reset while it sends");
+        assert_eq!(socket.closed().await, (1009, "too_large".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_close_frame_that_breaks_the_rules_is_not_waited_on() {
+    // It was answered, and then a second close frame was waited for, which nobody sends.
+    let gateway = single().await;
+    let mut socket = raw(&gateway).await;
+    let began = Instant::now();
+    socket.send(0x88, &[3]).await;
+    assert_eq!(socket.closed().await.0, 1002);
+    assert_eq!(socket.read().await, None);
+    assert!(began.elapsed() < Duration::from_secs(1), "the end of the stream took {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_text_that_can_be_none_is_not_waited_for() {
+    let gateway = single().await;
+    for (what, bytes) in [
+        ("in a frame", [&[0x81, 0x80 + 100, 0, 0, 0, 0][..], b"gr\xc3\xbc\xff"].concat()),
+        ("in a fragment", masked(0x01, b"\xff")),
+        ("in the second", [masked(0x01, b"\xc3"), masked(0x00, b"x")].concat()),
+    ] {
+        let mut socket = raw(&gateway).await;
+        socket.send_bytes(&bytes).await;
+        assert_eq!(socket.closed().await, (1007, "not_utf8".to_owned()), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_echo_is_a_diagnostic_that_must_be_switched_on() {
+    let plain = single().await;
+    assert_eq!(testkit::Request::get("/echo").send(plain.addr()).await.status, 404);
+
+    let gateway = options().config("[auth]\ndeadline_ms = 200\n[diagnostics]\necho = true\n").start().await;
+    let mut socket = RawSocket::open(gateway.addr(), "/echo").await;
+    // It asks for no token, so there is no deadline for one.
+    let began = Instant::now();
+    let mut rounds = 0;
+    while began.elapsed() < Duration::from_millis(500) || rounds < 10 {
+        socket.send(0x02, &[0xff]).await;
+        socket.send(0x80, &[0xfe]).await;
+        assert_eq!(socket.read_opcode(2).await.payload, [0xff, 0xfe]);
+        socket.text("grüße").await;
+        assert_eq!(socket.read_opcode(1).await.payload, "grüße".as_bytes());
+        rounds += 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // The limits are those of /ws.
+    for _ in 0..200 {
+        socket.text("too fast").await;
+    }
+    assert_eq!(socket.closed().await, (1008, "rate_limited".to_owned()));
+    let mut socket = RawSocket::open(gateway.addr(), "/echo").await;
+    socket.send(0x82, &vec![0; 64 * 1024 + 1]).await;
     assert_eq!(socket.closed().await, (1009, "too_large".to_owned()));
 }
 

@@ -1,6 +1,9 @@
 //! What those who run it can see.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::json;
 use testkit::{Client, Gateway, Metrics, PATIENCE, Request, free_port, until};
@@ -14,7 +17,10 @@ async fn health_and_readiness_are_two_things() {
     let status = async |path: &str| Request::get(path).send(addr).await.status;
     assert_eq!((status("/healthz").await, status("/readyz").await), (200, 200));
     assert!((cluster.sum("chorus_bus_up").await - 1.0).abs() < 0.1);
+    assert!(cluster.sum("chorus_bus_down_since_timestamp_seconds").await < 0.5);
+    let before = unix_seconds();
     cluster.redis.stop().await;
+    let stopped = unix_seconds();
     until(PATIENCE, "/readyz to answer 503", async || {
         let seen = status("/readyz").await;
         if seen == 503 { Ok(()) } else { Err(seen.to_string()) }
@@ -22,6 +28,26 @@ async fn health_and_readiness_are_two_things() {
     .await;
     assert_eq!(status("/healthz").await, 200);
     assert!(cluster.sum("chorus_bus_up").await < 0.5);
+
+    // Both say since when: the last probe that came back went out a little before the end.
+    let since = cluster.sum("chorus_bus_down_since_timestamp_seconds").await;
+    assert!((before - 10.0..=stopped).contains(&since), "{before} {since} {stopped}");
+    let told = Request::get("/readyz").send(addr).await.json();
+    let told_ms = told["bus"]["down_since_ms"].as_f64().expect("a time in ms");
+    assert!((told_ms / 1000.0 - since).abs() < 0.002, "{told} {since}");
+    assert!(told["bus"]["detail"].as_str().is_some_and(|why| !why.is_empty()), "{told}");
+
+    cluster.redis.restart().await;
+    until(PATIENCE, "/readyz to answer 200", async || {
+        let seen = status("/readyz").await;
+        if seen == 200 { Ok(()) } else { Err(seen.to_string()) }
+    })
+    .await;
+    assert!(cluster.sum("chorus_bus_down_since_timestamp_seconds").await < 0.5);
+}
+
+fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs_f64()
 }
 
 #[tokio::test]
@@ -54,6 +80,7 @@ async fn the_fixed_names_are_there_with_help_and_without_rooms_or_users() {
         "chorus_closes_total",
         "chorus_refusals_total",
         "chorus_bus_up",
+        "chorus_bus_down_since_timestamp_seconds",
         "chorus_bus_holes_filled_total",
         "chorus_bus_resets_total",
         "chorus_bus_reconnects_total",

@@ -1,9 +1,9 @@
 //! What a client can ask for, and in which order it is answered.
 
 use serde_json::{Value, json};
-use testkit::{Client, Dial, expiring, sign};
+use testkit::{Client, Cluster, Dial, PATIENCE, Redis, expiring, sign, until};
 
-use crate::fixture::{cluster, say_many, single};
+use crate::fixture::{FAST, cluster, options, say_many, single};
 
 #[tokio::test]
 async fn the_same_id_again_gives_the_first_position_and_appends_nothing() {
@@ -78,6 +78,37 @@ async fn without_echo_the_ok_stands_in_the_place_of_the_event() {
 }
 
 #[tokio::test]
+async fn without_echo_the_ok_waits_for_the_replicas_all_the_same() {
+    // The event is published before the replicas have it, and the ok once stood in its place.
+    let redis = Redis::start_with(&["repl-diskless-sync-delay 0"]).await;
+    let replica = Redis::start_with(&[&format!("replicaof 127.0.0.1 {}", redis.port())]).await;
+    until(PATIENCE, "a level replica", async || {
+        let info = format!("{:?}", redis.command(&["INFO", "replication"]));
+        if info.contains("state=online") { Ok(()) } else { Err(info) }
+    })
+    .await;
+    let config = format!("{FAST}[history]\nack = \"replicated\"\n");
+    let cluster = Cluster::start_with(redis, 1, options().config(&config)).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    alice.join("lobby").await;
+    let message = json!({ "type": "message", "room": "lobby", "id": "m-1", "data": "mine", "echo": false });
+    replica.freeze();
+    assert_eq!(alice.refused(message.clone()).await, "unavailable");
+    replica.thaw();
+    let ok = until(PATIENCE, "the replica to confirm", async || {
+        let reply = alice.request(message.clone()).await;
+        if reply["type"] == "ok" { Ok(reply) } else { Err(reply.to_string()) }
+    })
+    .await;
+    assert_eq!((&ok["seq"], &ok["duplicate"]), (&json!(1), &json!(true)));
+    alice.until_events("lobby", 1).await;
+    // Another is confirmed at once; its event comes all the same, and the ok does not pass for it.
+    let ok = alice.ok(json!({ "type": "message", "room": "lobby", "data": 2, "echo": false })).await;
+    assert_eq!((&ok["seq"], &ok["duplicate"]), (&json!(2), &json!(true)));
+    alice.until_events("lobby", 2).await;
+}
+
+#[tokio::test]
 async fn typing_reaches_the_room_and_leaves_no_trace() {
     let cluster = cluster(2).await;
     let mut alice = Client::connect(cluster.addr(0), "alice").await;
@@ -85,7 +116,7 @@ async fn typing_reaches_the_room_and_leaves_no_trace() {
     alice.join("lobby").await;
     bob.join("lobby").await;
     // It may be dropped, so it is said until it is heard.
-    testkit::until(testkit::PATIENCE, "bob to hear that alice types", async || {
+    until(PATIENCE, "bob to hear that alice types", async || {
         alice.send(&json!({ "type": "typing", "room": "lobby", "on": true })).await;
         alice.request(json!({ "type": "ping" })).await;
         bob.request(json!({ "type": "ping" })).await;

@@ -1,4 +1,5 @@
-//! Measures a `chorus` binary: how fast it starts and what an idle connection costs. Run by `cargo xtask figures`.
+//! Measures a `chorus` binary: how fast it starts, what an idle connection costs, and what it costs Redis when everybody
+//! comes back at once. Run by `cargo xtask figures`.
 #![allow(clippy::expect_used, clippy::panic, reason = "a measurement that fails has nothing else to do")]
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,7 +8,7 @@ use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
-use testkit::{Client, Dial, Gateway, GatewayOptions, token};
+use testkit::{Client, Dial, Gateway, GatewayOptions, storm, token};
 
 /// Idle connections, each authenticated and in a room of ten.
 const CONNECTIONS: usize = 10_000;
@@ -25,6 +26,23 @@ async fn main() {
     raise_file_limit();
     start_time(binary.as_ref()).await;
     memory(binary.as_ref()).await;
+    resumes(binary.as_ref()).await;
+}
+
+/// What a node that was just started asks of Redis when 10,000 clients resume on it in the same moment.
+async fn resumes(binary: &Path) {
+    let limits = "[limits]\naccepts_per_second = 1000000\nframes_per_second = 100000\nframe_burst = 100000";
+    for rooms in [20, 100] {
+        let storm = storm(GatewayOptions::new(binary).config(limits), CONNECTIONS, rooms).await;
+        println!(
+            "{CONNECTIONS} resumes in {rooms} rooms: {} reads of a log ({} requests repeated); all answered in {:.2} s, all that was missed there in {:.2} s; Redis ran {:?}",
+            storm.reads,
+            storm.repeated,
+            storm.answered.as_secs_f64(),
+            storm.recovered.as_secs_f64(),
+            storm.calls,
+        );
+    }
 }
 
 async fn start_time(binary: &Path) {

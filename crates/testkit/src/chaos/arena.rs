@@ -1,4 +1,9 @@
-//! What the faults happen to: a Redis, and gateways that reach it through a proxy each.
+//! What the faults happen to: a Redis of some shape, and gateways that reach it through proxies of their own.
+
+mod logs;
+mod network;
+mod shape;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,28 +14,16 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::timeout;
 
-use super::crowd::{Clock, Doors, ROOMS, room};
-use super::history::{Log, Logged, Place};
+use super::crowd::{Clock, Doors};
+use super::history::Log;
 use super::watch::Watch;
-use crate::{Gateway, GatewayOptions, PATIENCE, Proxy, Redis, Request, free_port};
+use crate::{Gateway, GatewayOptions, PATIENCE, Request, free_port};
+pub use network::{Network, Ways};
+pub use shape::{Oks, Shape};
+pub use store::Store;
 
 /// A gateway that takes longer to say how it is hangs.
 const SOON: Duration = Duration::from_secs(2);
-
-/// What stands behind the gateways.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Shape {
-    /// One Redis that syncs its append-only file always.
-    #[default]
-    Single,
-}
-
-impl Shape {
-    /// By its name on the command line.
-    pub fn parse(name: &str) -> Option<Self> {
-        (name == "single").then_some(Self::Single)
-    }
-}
 
 /// How a gateway is configured, so that one can come back with another configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,28 +35,30 @@ pub enum Variant {
 }
 
 impl Variant {
-    fn config(self) -> String {
+    fn config(self, shape: Shape) -> String {
+        let history = shape.history();
         let (tail, heartbeat, linger) = match self {
-            Self::Usual => (262_144, 1000, 2000),
-            Self::Lean => (4096, 700, 100),
+            Self::Usual => (262_144, 4000, 2000),
+            Self::Lean => (4096, 2500, 100),
         };
         format!(
             "drain_seconds = 2\n[limits]\nframes_per_second = 10000\nframe_burst = 10000\n\
-             [history]\nlength = 1000000\n[tail]\nbytes = {tail}\n\
+             connections_per_address = 20000\naccepts_per_second = 1000\n\
+             [history]\nlength = 1000000\n{history}[tail]\nbytes = {tail}\n\
              [heartbeat]\ninterval_ms = {heartbeat}\n[rooms]\nlinger_ms = {linger}\n"
         )
     }
 }
 
-/// A gateway's place: its name, its port and its way to Redis stay the same, whoever sits there.
+/// A gateway's place: its name, its port and its ways to Redis stay the same, whoever sits there.
 #[derive(Debug)]
 pub struct Seat {
     /// The node's name.
     pub name: Arc<str>,
     /// Where it listens.
     pub addr: SocketAddr,
-    /// Its way to Redis.
-    pub proxy: Proxy,
+    /// Its ways to Redis.
+    pub network: Network,
     gateway: Option<Gateway>,
     /// Whether its health is worth asking for.
     awake: Arc<AtomicBool>,
@@ -72,8 +67,10 @@ pub struct Seat {
 /// The whole cluster.
 #[derive(Debug)]
 pub struct Arena {
+    /// What is behind the gateways.
+    pub shape: Shape,
     /// What carries the rooms.
-    pub redis: Redis,
+    pub store: Store,
     /// The gateways.
     pub seats: Vec<Seat>,
     /// What its nodes say of themselves.
@@ -88,9 +85,9 @@ pub struct Arena {
 impl Arena {
     /// Starts everything, and waits until it is ready.
     pub async fn start(shape: Shape, binary: &Path, gateways: usize, clock: Clock) -> Self {
-        let Shape::Single = shape;
         let mut arena = Self {
-            redis: Redis::start_with(&["appendfsync always"]).await,
+            shape,
+            store: Store::start(shape).await,
             seats: Vec::new(),
             watch: Watch::new(clock),
             doors: Doors::default(),
@@ -113,10 +110,10 @@ impl Arena {
     pub async fn add(&mut self) {
         let name: Arc<str> = format!("node-{}", self.seats.len()).into();
         let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], self.redis.port()))).await;
+        let network = Network::open(self.seats.len(), &self.store).await;
         let awake = Arc::new(AtomicBool::new(false));
         self.watch.look_at(&name, addr, Arc::clone(&awake));
-        self.seats.push(Seat { name, addr, proxy, gateway: None, awake });
+        self.seats.push(Seat { name, addr, network, gateway: None, awake });
         self.open(self.seats.len() - 1, Variant::Usual).await;
         self.doors.write().expect("nobody panics with the doors").push(addr);
     }
@@ -130,15 +127,16 @@ impl Arena {
 
     /// Starts a gateway in its place and waits until it is ready.
     pub async fn open(&mut self, index: usize, variant: Variant) {
+        // A gateway refuses to start where there are fewer replicas than its `ok`s wait for.
+        self.store.whole().await;
         let seat = &mut self.seats[index];
         let options = GatewayOptions::new(&self.binary)
-            .config(&variant.config())
-            .env("CHORUS_REDIS_URL", format!("redis://{}", seat.proxy.addr()))
+            .config(&variant.config(self.shape))
+            .env("CHORUS_REDIS_URL", self.store.url(&seat.network.host()))
             .listen(&seat.addr.to_string())
             .node(&seat.name);
-        let gateway = options.start().await;
-        gateway.ready().await;
-        seat.gateway = Some(gateway);
+        // It sits there before it is ready: if it never is, its log tells why.
+        seat.gateway.insert(options.start().await).ready().await;
         seat.awake.store(true, Ordering::Relaxed);
     }
 
@@ -190,33 +188,14 @@ impl Arena {
 
     /// Every room's log, from Redis itself; none for a room that has no head.
     pub fn room_logs(&self) -> Vec<Log> {
-        // Taken before: what is acknowledged meanwhile need not be in it.
-        let at = self.clock.now();
-        (0..ROOMS).filter_map(|number| self.room_log(at, room(number))).collect()
+        // The time is taken before: what is acknowledged meanwhile need not be in it.
+        logs::read(&self.store, self.clock.now())
     }
 
-    fn room_log(&self, at: u64, room: Arc<str>) -> Option<Log> {
-        let head = self.redis.command(&["HMGET", &format!("{{chat:{room}}}:head"), "s", "b", "g"]);
-        let head: Vec<Option<String>> = redis::from_redis_value(head).expect("a head has three fields");
-        let [Some(seq), Some(base), Some(generation)] = &head[..] else { return None };
-        let place = |generation: &str, seq: &str| Place {
-            epoch: format!("{base}.{generation}").into(),
-            seq: seq.parse().expect("a seq is a number"),
-        };
-        let log = self.redis.command(&["XRANGE", &format!("{{chat:{room}}}:log"), "-", "+"]);
-        let log: Vec<(String, Vec<Vec<u8>>)> = redis::from_redis_value(log).expect("a log is a stream");
-        let logged = |(id, fields): &(String, Vec<Vec<u8>>)| {
-            let (seq, _) = id.split_once('-').expect("an entry's id has two parts");
-            let (from, name) = key(&fields[1]);
-            Logged { place: place(&String::from_utf8_lossy(&fields[0]), seq), from, id: name }
-        };
-        Some(Log { at, room, events: log.iter().map(logged).collect(), head: place(generation, seq) })
+    /// Gives every gateway a way to every server that there is now.
+    pub async fn connect(&mut self) {
+        for seat in &mut self.seats {
+            seat.network.follow(&self.store).await;
+        }
     }
-}
-
-/// Who sent an entry, and under which id: `1 <length> <user> NUL <id> <body>`.
-fn key(entry: &[u8]) -> (Arc<str>, Arc<str>) {
-    let key = String::from_utf8_lossy(&entry[2..2 + usize::from(entry[1])]).into_owned();
-    let (user, id) = key.split_once('\0').expect("the crowd gives every message an id");
-    (user.into(), id.into())
 }

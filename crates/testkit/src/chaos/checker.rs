@@ -17,7 +17,7 @@ use super::history::{History, Log, Loss, Place, What};
 use reader::Reader;
 
 /// After Redis came back, an `ok` from before may still be on its way to a client, in milliseconds.
-const LATE_OK_MS: u64 = 1000;
+pub(super) const LATE_OK_MS: u64 = 1000;
 
 /// What is known of a run.
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +57,12 @@ pub enum Kind {
     Deaf,
     /// Deliveries came through, and the node's health said that they did not.
     FalseAlarm,
+    /// Since when deliveries do not come through is told wrongly.
+    WrongSince,
     /// After a fault, live delivery was not seen again in time.
     NotRecovered,
+    /// A fault that did no harm: what came of it shows nothing.
+    NoFault,
 }
 
 /// A promise that was broken.
@@ -101,24 +105,30 @@ type Name<'a> = (&'a str, &'a str);
 /// What a log holds.
 type Names<'a> = HashMap<&'a Place, Name<'a>>;
 
+/// A log, and what it holds by number.
+type Branch<'a> = (&'a Log, HashMap<u64, &'a Place>);
+
 /// What must be looked up.
 struct Facts<'a> {
-    /// What was sent, to which room.
-    sent: HashSet<(&'a str, Name<'a>)>,
     /// The `ok`s, by room, base and number.
     acked: HashMap<Spot<'a>, Name<'a>>,
-    /// What the last log of each room holds, by number.
-    last: HashMap<&'a str, (&'a Log, HashMap<u64, &'a Place>)>,
+    /// What was sent, to which room, and when first.
+    sent: HashMap<(&'a str, Name<'a>), u64>,
+    /// What the last log of each room and base holds, by number.
+    branches: HashMap<(&'a str, &'a str), Branch<'a>>,
+    /// Each room's log as it was after everything that Redis lost.
+    last: HashMap<&'a str, &'a Log>,
 }
 
 impl<'a> Facts<'a> {
     fn gather(evidence: &Evidence<'a>) -> Self {
-        let (mut sent, mut acked, mut last) = (HashSet::new(), HashMap::new(), HashMap::new());
+        let (mut sent, mut acked) = (HashMap::new(), HashMap::new());
+        let (mut branches, mut last) = (HashMap::new(), HashMap::new());
         for history in evidence.histories {
             for entry in &history.entries {
                 match &entry.what {
                     What::Sent { room, id } => {
-                        sent.insert((&**room, (&*history.user, &**id)));
+                        sent.entry((&**room, (&*history.user, &**id))).or_insert(entry.at);
                     }
                     What::Acked { room, id, place } => {
                         acked.insert((&**room, place.base(), place.seq), (&*history.user, &**id));
@@ -129,9 +139,13 @@ impl<'a> Facts<'a> {
         }
         for log in evidence.logs {
             let places = log.events.iter().map(|logged| (logged.place.seq, &logged.place)).collect();
-            last.insert(&*log.room, (log, places));
+            branches.insert((&*log.room, log.head.base()), (log, places));
+            // One from before a loss is not what is left in the end.
+            if evidence.losses.iter().all(|loss| log.at >= loss.until) {
+                last.insert(&*log.room, log);
+            }
         }
-        Self { sent, acked, last }
+        Self { acked, sent, branches, last }
     }
 }
 
@@ -212,9 +226,23 @@ impl Checker<'_> {
         for history in self.evidence.histories {
             for entry in &history.entries {
                 let What::Acked { room, id, place } = &entry.what else { continue };
-                let excused = |loss: &Loss| entry.at >= loss.from && entry.at <= loss.until + LATE_OK_MS;
+                let sent = self.facts.sent.get(&(&**room, (&*history.user, &**id)));
+                // What was first said when Redis was there again cannot have gone with what it lost before.
+                let excused = |loss: &Loss| {
+                    loss.acknowledged
+                        && entry.at >= loss.from
+                        && entry.at <= loss.until + LATE_OK_MS
+                        && sent.is_some_and(|sent| *sent <= loss.until)
+                };
                 let next = logs.get(&**room).and_then(|logs| logs.iter().find(|(log, _)| log.at >= entry.at));
-                let Some((log, names)) = next else { continue };
+                let Some((log, names)) = next else {
+                    let read = self.evidence.logs.iter().any(|log| log.at >= entry.at);
+                    if read && !self.evidence.losses.iter().any(excused) {
+                        let what = format!("{room}: ok for {id} at {place}, and the room has no log");
+                        self.found(Kind::FalseOk, entry.at, &history.user, what);
+                    }
+                    continue;
+                };
                 let first = log.events.first().map_or(log.head.seq + 1, |event| event.place.seq);
                 let trimmed = place.base() == log.head.base() && place.seq < first;
                 let there = names.get(place);

@@ -50,7 +50,7 @@ faults! {
     RedisRestored = "redis: older snapshot";
     /// FLUSHALL.
     RedisFlushed = "redis: FLUSHALL";
-    /// SIGSTOP for 1 to 10 seconds.
+    /// SIGSTOP for 1 to 30 seconds.
     RedisFrozen = "redis: SIGSTOP";
     /// CLIENT PAUSE.
     RedisPaused = "redis: CLIENT PAUSE";
@@ -64,6 +64,24 @@ faults! {
     OutputBufferShrunk = "redis: output buffer cut";
     /// `maxmemory` below what is used, under `noeviction`.
     OutOfMemory = "redis: out of memory";
+    /// SIGKILL of a primary, a replica in its place, and a start.
+    PrimaryKilled = "primary: SIGKILL";
+    /// The same when its replicas had not copied anything for a while.
+    PrimaryLost = "primary: SIGKILL, replicas behind";
+    /// SIGSTOP of a primary, for less or more than it takes to be missed.
+    PrimaryFrozen = "primary: SIGSTOP";
+    /// A primary that gateways reach, but neither replicas nor sentinels; and back as a replica.
+    PrimaryCutOff = "primary: cut off";
+    /// CLUSTER FAILOVER, SENTINEL FAILOVER.
+    FailoverAsked = "primary: failover on demand";
+    /// SIGKILL of a replica, and a start.
+    ReplicaKilled = "replica: SIGKILL";
+    /// SIGKILL of a sentinel, and a start.
+    SentinelKilled = "sentinel: SIGKILL";
+    /// Slots of busy rooms moved between primaries, key by key.
+    SlotsMoved = "cluster: slots moved";
+    /// A primary and its replica more, which get slots, and away again.
+    ClusterGrows = "cluster: nodes join and leave";
     /// No connection between some gateways and Redis.
     NetworkCut = "network: cut";
     /// What a gateway sends does not arrive.
@@ -80,10 +98,36 @@ faults! {
     ClientsCut = "clients: cut";
     /// All clients cut at once.
     EveryoneReconnects = "clients: all reconnect";
+    /// Ten thousand clients cut at once, and back at once.
+    HerdReconnects = "clients: ten thousand reconnect";
     /// Clients that read a frame now and then.
     SlowReaders = "clients: slow readers";
     /// Clients that do not read.
     SilentReaders = "clients: silent readers";
+    /// A second one begins while the first lasts.
+    TwoAtOnce = "two at once";
+}
+
+impl Fault {
+    /// Whether a shape knows it.
+    pub fn is_of(self, shape: Shape) -> bool {
+        let (single, cluster, sentinel) = (
+            matches!(shape, Shape::Single),
+            matches!(shape, Shape::Cluster(_)),
+            matches!(shape, Shape::Sentinel(_)),
+        );
+        match self {
+            Self::RedisKilled | Self::RedisFrozen | Self::RedisCrashed | Self::RedisRestored => single,
+            Self::PrimaryKilled
+            | Self::PrimaryLost
+            | Self::PrimaryFrozen
+            | Self::FailoverAsked
+            | Self::ReplicaKilled => !single,
+            Self::PrimaryCutOff | Self::SentinelKilled => sentinel,
+            Self::SlotsMoved | Self::ClusterGrows => cluster,
+            _ => true,
+        }
+    }
 }
 
 /// Some that differ much, for a run of less than a minute.
@@ -99,13 +143,21 @@ pub const SHORT: &[Fault] = &[
     Fault::RedisRestored,
     Fault::OutOfMemory,
     Fault::GatewayDrained,
+    Fault::TwoAtOnce,
 ];
 
-/// So many faults in an order that the seed decides: all of a shape's once, then all again. Only those whose names
+/// The same for a cluster.
+pub const SHORT_CLUSTER: &[Fault] =
+    &[Fault::SlotsMoved, Fault::PrimaryKilled, Fault::FailoverAsked, Fault::RepliesLost, Fault::ClusterGrows];
+
+/// The same for sentinels.
+pub const SHORT_SENTINEL: &[Fault] = &[Fault::SentinelKilled, Fault::PrimaryKilled, Fault::SubscribersCut];
+
+/// So many faults in an order that the seed decides: all that the shape knows once, then all again. Only those whose names
 /// hold `only`; none when there is no such fault.
 pub fn deck(shape: Shape, only: &str, count: usize, random: &mut Random) -> Vec<Fault> {
-    let Shape::Single = shape;
-    let faults: Vec<Fault> = Fault::ALL.iter().copied().filter(|fault| fault.name().contains(only)).collect();
+    let wanted = |fault: &Fault| fault.is_of(shape) && fault.name().contains(only);
+    let faults: Vec<Fault> = Fault::ALL.iter().copied().filter(wanted).collect();
     let mut deck = Vec::new();
     while deck.len() < count && !faults.is_empty() {
         let mut round = faults.clone();

@@ -1,21 +1,19 @@
 //! Whether the nodes' health says what is so: not ready while deliveries do not come through, and ready while they
 //! do. Pure: samples and histories in, violations out.
 
+pub mod since;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::checker::{Kind, Violation};
-use super::history::{History, What};
+use super::checker::{Kind, LATE_OK_MS, Violation};
+use super::history::{History, Loss, Place, What};
+use since::Since;
 
 /// The probe's time, two seconds, one probe's interval, and as much again for a busy machine, in milliseconds.
 pub const LIMIT_MS: u64 = 4000;
-
-/// The same for a path that crawls instead of being dead: a probe that waits two seconds for an answer, and for heads
-/// as long, judges only after that.
-const CRAWL_MS: u64 = 7000;
 
 /// A shorter pause in the deliveries, or in the `ok`s, is none.
 const PAUSE_MS: u64 = 350;
@@ -32,6 +30,8 @@ pub struct Sample {
     pub ready: bool,
     /// Whether `chorus_bus_up` was 1.
     pub up: bool,
+    /// Since when it was not.
+    pub since: Since,
     /// `chorus_bus_holes_filled_total`.
     pub filled: u64,
 }
@@ -63,6 +63,7 @@ const SIGNS: [Sign; 2] = [("/readyz", |it| it.ready), ("chorus_bus_up", |it| it.
 /// What is wrong with what was said while a fault lasted, from `from` to `until`.
 pub fn during(expected: &Expectation, from: u64, until: u64, watched: &[Watched]) -> Vec<Violation> {
     let mut found = Vec::new();
+    since::during(from, until, watched, &mut found);
     for node in watched {
         for (sign, good) in SIGNS {
             let bad = |from, until| node.samples.iter().any(|it| (from..until).contains(&it.at) && !good(it));
@@ -85,21 +86,22 @@ pub fn during(expected: &Expectation, from: u64, until: u64, watched: &[Watched]
     found
 }
 
-/// What is wrong in the light of what came through, whatever the fault was.
-pub fn always(histories: &[History], watched: &[Watched]) -> Vec<Violation> {
+/// What is wrong in the light of what came through, whatever the fault was. Each of the `primaries` may go and come at
+/// its own time.
+pub fn always(
+    histories: &[History],
+    watched: &[Watched],
+    losses: &[Loss],
+    primaries: usize,
+) -> Vec<Violation> {
     let mut found = Vec::new();
     let stays: Vec<Stay<'_>> = histories.iter().flat_map(stays).collect();
-    deaf(histories, &stays, watched, &mut found);
+    deaf(histories, &stays, watched, losses, &mut found);
+    since::always(watched, primaries, &mut found);
     for node in watched {
-        let (mut arrivals, mut acks) = (Vec::new(), Vec::new());
-        for stay in stays.iter().filter(|stay| *stay.node == *node.node) {
-            arrivals.extend(&stay.events);
-            acks.extend(&stay.acks);
-        }
-        arrivals.sort_unstable();
-        acks.sort_unstable();
+        let own: Vec<&Stay<'_>> = stays.iter().filter(|stay| *stay.node == *node.node).collect();
         for (sign, good) in SIGNS {
-            false_alarms(node, sign, good, [&arrivals, &acks], &mut found);
+            false_alarms(node, sign, good, &own, &mut found);
         }
     }
     found
@@ -110,6 +112,8 @@ struct Stay<'a> {
     user: &'a str,
     node: &'a str,
     room: &'a str,
+    /// Just before its first event.
+    start: &'a Place,
     from: u64,
     until: u64,
     /// When events came.
@@ -122,10 +126,11 @@ fn stays(history: &History) -> Vec<Stay<'_>> {
     let (mut node, mut prompt) = ("", true);
     let (mut open, mut done): (HashMap<&str, Stay<'_>>, Vec<Stay<'_>>) = (HashMap::new(), Vec::new());
     for entry in &history.entries {
-        let begun = |room, node| Stay {
+        let begun = |room, node, start| Stay {
             user: &history.user,
             node,
             room,
+            start,
             from: entry.at,
             until: entry.at,
             events: Vec::new(),
@@ -140,13 +145,13 @@ fn stays(history: &History) -> Vec<Stay<'_>> {
                 ended = open.keys().copied().collect();
             }
             What::Left { room } => ended.push(room),
-            What::Joined { room, .. } if prompt => {
-                open.insert(room, begun(room, node));
+            What::Joined { room, place, .. } if prompt => {
+                open.insert(room, begun(room, node, place));
             }
-            What::Reset { room, .. } => {
+            What::Reset { room, place, .. } => {
                 // What was acknowledged before may be gone, so what counts begins here.
                 if let Some(stay) = open.get_mut(&**room) {
-                    let before = std::mem::replace(stay, begun(room, node));
+                    let before = std::mem::replace(stay, begun(room, node, place));
                     done.push(Stay { until: entry.at, ..before });
                 }
             }
@@ -186,13 +191,27 @@ fn first_seen(histories: &[History]) -> HashMap<(&str, &str, &str, &str), u64> {
 
 /// Something was acknowledged, and for the probe's time and longer did not reach a client that was there, whose node
 /// said that all was well.
-fn deaf(histories: &[History], stays: &[Stay<'_>], watched: &[Watched], found: &mut Vec<Violation>) {
+fn deaf(
+    histories: &[History],
+    stays: &[Stay<'_>],
+    watched: &[Watched],
+    losses: &[Loss],
+    found: &mut Vec<Violation>,
+) {
     let seen = first_seen(histories);
     for history in histories {
         for entry in &history.entries {
-            let What::Acked { room, id, .. } = &entry.what else { continue };
-            let (at, end) = (entry.at, entry.at + CRAWL_MS);
-            for stay in stays.iter().filter(|it| *it.room == **room && it.from < at && it.until > end) {
+            let What::Acked { room, id, place } = &entry.what else { continue };
+            let (at, end) = (entry.at, entry.at + LIMIT_MS);
+            // What was lost with a server after its `ok` comes to nobody any more.
+            let lost = |loss: &Loss| loss.acknowledged && (loss.from..=loss.until + LATE_OK_MS).contains(&at);
+            if losses.iter().any(lost) {
+                continue;
+            }
+            // An `ok` that had to wait for replicas may be of an event from before the stay.
+            let before = |stay: &Stay<'_>| stay.start.base() == place.base() && place.seq <= stay.start.seq;
+            let there = |stay: &&Stay<'_>| *stay.room == **room && stay.from < at && stay.until > end;
+            for stay in stays.iter().filter(|stay| there(stay) && !before(stay)) {
                 let event = (stay.user, &**room, &*history.user, &**id);
                 if seen.get(&event).is_some_and(|came| *came <= end) {
                     continue;
@@ -201,7 +220,7 @@ fn deaf(histories: &[History], stays: &[Stay<'_>], watched: &[Watched], found: &
                 let told = |good: fn(&Sample) -> bool| {
                     node.samples
                         .iter()
-                        .any(|it| (at.saturating_sub(CRAWL_MS)..=end).contains(&it.at) && !good(it))
+                        .any(|it| (at.saturating_sub(LIMIT_MS)..=end).contains(&it.at) && !good(it))
                 };
                 let asked = node.samples.iter().any(|it| (at..=end).contains(&it.at));
                 for (sign, good) in SIGNS {
@@ -218,12 +237,13 @@ fn deaf(histories: &[History], stays: &[Stay<'_>], watched: &[Watched], found: &
     }
 }
 
-/// A node said for a while that it was not ready, and all that time appends and deliveries went on without a pause.
+/// A node said for a while that it was not ready, and all that time appends went on, and deliveries in every room,
+/// without a pause. With several primaries one of them alone may be out of reach, and only its rooms pause.
 fn false_alarms(
     node: &Watched,
     sign: &str,
     good: fn(&Sample) -> bool,
-    both_ways: [&[u64]; 2],
+    stays: &[&Stay<'_>],
     found: &mut Vec<Violation>,
 ) {
     for alarm in node.samples.chunk_by(|one, next| good(one) == good(next) && next.at - one.at < ALARM_MS) {
@@ -231,12 +251,18 @@ fn false_alarms(
         if good(&alarm[0]) || until - from < ALARM_MS {
             continue;
         }
-        let pauses = |times: &&[u64]| {
-            let inside = times.iter().copied().filter(|at| (from..until).contains(at));
-            let times: Vec<u64> = std::iter::once(from).chain(inside).chain([until]).collect();
+        let mut rooms: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for stay in stays.iter().filter(|stay| stay.from < until && stay.until > from) {
+            rooms.entry(stay.room).or_default().extend(&stay.events);
+        }
+        let acks: Vec<u64> = stays.iter().flat_map(|stay| &stay.acks).copied().collect();
+        let pauses = |times: &Vec<u64>| {
+            let mut times: Vec<u64> =
+                times.iter().copied().filter(|at| (from..until).contains(at)).chain([from, until]).collect();
+            times.sort_unstable();
             times.windows(2).any(|pair| pair[1] - pair[0] > PAUSE_MS)
         };
-        if !both_ways.iter().any(pauses) {
+        if !rooms.is_empty() && !rooms.values().chain([&acks]).any(pauses) {
             let what = format!("{sign} was bad until {until} ms, while appends and deliveries went on");
             found.push(Violation { kind: Kind::FalseAlarm, at: from, who: Arc::clone(&node.node), what });
         }

@@ -193,11 +193,13 @@ pub struct Logged {
     pub id: Arc<str>,
 }
 
-/// A time in which Redis was made to lose what it alone had: what was acknowledged after `from` may be gone.
+/// A time in which Redis was made to lose what a server of it alone had.
 #[derive(Clone, Copy, Debug)]
 pub struct Loss {
-    /// Milliseconds since the run began: what was acknowledged before this is safe.
+    /// Milliseconds since the run began: what was acknowledged, or seen, before this is safe.
     pub from: u64,
     /// When Redis was there again, without it.
     pub until: u64,
+    /// Whether what was acknowledged meanwhile may be gone, too, and not only what was seen without an `ok`.
+    pub acknowledged: bool,
 }

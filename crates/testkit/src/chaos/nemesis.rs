@@ -1,26 +1,27 @@
 //! Does the harm, and undoes it.
 
+mod clients;
+mod cluster;
+mod commands;
+mod failover;
+mod gateways;
+mod network;
+mod overlap;
+mod redis;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tokio::time::sleep;
 
-use super::arena::{Arena, Variant};
-use super::crowd::{Clock, Crowd, Pace, Whom};
+use super::arena::Arena;
+use super::checker::Violation;
+use super::crowd::{Clock, Crowd, ROOMS, room};
 use super::fault::Fault;
 use super::health::Expectation;
 use super::history::{Log, Loss};
 use super::random::Random;
-use crate::Fate;
-
-/// Pub/sub buffers are cut beyond this; messages are padded to fill them.
-const SMALL_BUFFER: &str = "pubsub 64kb 32kb 1";
-const PADDING: usize = 4000;
-const LARGE_PADDING: usize = 14_000;
-/// By then it has cut somebody, or will not.
-const BUFFER_FILLS_MS: u64 = 5000;
-/// As Redis has it by default.
-const USUAL_BUFFER: &str = "pubsub 32mb 8mb 60";
+use crate::Redis;
 
 /// Whoever does the harm.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Nemesis {
     pub losses: Vec<Loss>,
     /// The logs as they were before.
     pub logs: Vec<Log>,
+    /// What it found wrong itself.
+    pub found: Vec<Violation>,
 }
 
 impl Nemesis {
@@ -50,14 +53,16 @@ impl Nemesis {
             | Fault::RedisGone
             | Fault::RedisFrozen
             | Fault::RedisPaused => self.redis(fault, arena).await,
-            Fault::RedisCrashed | Fault::RedisRestored | Fault::RedisFlushed => {
-                // Before the logs are read: what is acknowledged in the same millisecond may be in neither.
-                let from = self.clock.now();
-                self.logs.extend(arena.room_logs());
-                self.lose(fault, arena).await;
-                self.losses.push(Loss { from, until: self.clock.now() });
-                Expectation::default()
-            }
+            Fault::RedisCrashed | Fault::RedisRestored | Fault::RedisFlushed => self.lose(fault, arena).await,
+            Fault::PrimaryKilled
+            | Fault::PrimaryLost
+            | Fault::PrimaryFrozen
+            | Fault::PrimaryCutOff
+            | Fault::FailoverAsked => self.failover(fault, arena).await,
+            Fault::ReplicaKilled => self.replica(arena).await,
+            Fault::SentinelKilled => self.sentinel(arena).await,
+            Fault::SlotsMoved => self.slots(arena).await,
+            Fault::ClusterGrows => self.grow(arena).await,
             Fault::SubscribersCut
             | Fault::PublishersCut
             | Fault::ScriptsFlushed
@@ -72,6 +77,8 @@ impl Nemesis {
             Fault::ClientsCut | Fault::EveryoneReconnects | Fault::SlowReaders | Fault::SilentReaders => {
                 self.clients(fault, arena, crowd).await
             }
+            Fault::HerdReconnects => self.herd(arena).await,
+            Fault::TwoAtOnce => self.two(arena, crowd).await,
         }
     }
 
@@ -80,229 +87,19 @@ impl Nemesis {
         sleep(Duration::from_millis(self.random.within(from_ms..=to_ms))).await;
     }
 
-    async fn gateways(&mut self, fault: Fault, arena: &mut Arena, crowd: &Crowd) -> Expectation {
-        let index = self.random.below(arena.seats.len());
-        let others = nodes(arena, |other| other != index || fault == Fault::GatewayJoins);
-        match fault {
-            Fault::GatewayKilled => {
-                arena.close(index, Signal::KILL).await;
-                self.last(0, 2000).await;
-                arena.open(index, Variant::Usual).await;
-            }
-            Fault::GatewayFrozen => {
-                arena.freeze(index);
-                self.last(2500, 8000).await;
-                arena.thaw(index).await;
-            }
-            Fault::RollingRestart => {
-                for index in 0..arena.seats.len() {
-                    arena.close(index, Signal::TERM).await;
-                    arena.open(index, Variant::Usual).await;
-                }
-                return Expectation::default();
-            }
-            Fault::GatewayJoins => {
-                arena.add().await;
-                // Some of those who come back find the new one.
-                for quarter in 0..4 {
-                    crowd.cut(Whom::Quarter(quarter));
-                    self.last(300, 900).await;
-                }
-                arena.remove().await;
-            }
-            _ => {
-                arena.close(index, Signal::TERM).await;
-                let lean = fault == Fault::GatewayReconfigured;
-                arena.open(index, if lean { Variant::Lean } else { Variant::Usual }).await;
-            }
-        }
-        Expectation { up: others, ..Expectation::default() }
-    }
-
-    async fn redis(&mut self, fault: Fault, arena: &mut Arena) -> Expectation {
-        match fault {
-            Fault::RedisRestarted => {
-                arena.redis.stop().await;
-                arena.redis.restart().await;
-            }
-            Fault::RedisKilled => {
-                arena.redis.kill().await;
-                self.last(0, 2500).await;
-                arena.redis.restart().await;
-            }
-            Fault::RedisGone => {
-                arena.redis.stop().await;
-                // The longest is not for every second time.
-                let seconds = [3, 3, 12, 12, 45][self.random.below(5)];
-                sleep(Duration::from_secs(seconds)).await;
-                arena.redis.restart().await;
-            }
-            Fault::RedisFrozen => {
-                arena.redis.freeze();
-                self.last(1000, 10_000).await;
-                arena.redis.thaw();
-            }
-            _ => {
-                let time = self.random.within(1000..=6000);
-                arena.redis.command(&["CLIENT", "PAUSE", &time.to_string(), "ALL"]);
-                sleep(Duration::from_millis(time)).await;
-            }
-        }
-        Expectation { down: nodes(arena, |_| true), ..Expectation::default() }
-    }
-
-    /// Makes Redis lose what it has acknowledged.
-    async fn lose(&mut self, fault: Fault, arena: &mut Arena) {
-        match fault {
-            Fault::RedisFlushed => {
-                arena.redis.command(&["FLUSHALL"]);
-            }
-            Fault::RedisRestored => {
-                let snapshot = arena.redis.snapshot();
-                self.last(500, 2500).await;
-                arena.redis.kill().await;
-                arena.redis.restore(&snapshot);
-                arena.redis.restart().await;
-            }
-            _ => {
-                let synced = arena.redis.synced();
-                arena.redis.command(&["CONFIG", "SET", "appendfsync", "everysec"]);
-                self.last(200, 1000).await;
-                arena.redis.kill().await;
-                arena.redis.lose_since(&synced);
-                arena.redis.restart().await;
-            }
-        }
-    }
-
-    async fn commands(&mut self, fault: Fault, arena: &Arena, crowd: &Crowd) -> Expectation {
-        let redis = &arena.redis;
-        match fault {
-            Fault::SubscribersCut | Fault::PublishersCut => {
-                let kind = if fault == Fault::SubscribersCut { "pubsub" } else { "normal" };
-                for _ in 0..self.random.within(1..=4) {
-                    redis.command(&["CLIENT", "KILL", "TYPE", kind]);
-                    self.last(50, 600).await;
-                }
-                Expectation::default()
-            }
-            Fault::ScriptsFlushed => {
-                for _ in 0..self.random.within(3..=8) {
-                    redis.command(&["SCRIPT", "FLUSH"]);
-                    self.last(20, 200).await;
-                }
-                Expectation { up: nodes(arena, |_| true), ..Expectation::default() }
-            }
-            Fault::OutOfMemory => {
-                redis.command(&["CONFIG", "SET", "maxmemory", "1mb"]);
-                self.last(1000, 5000).await;
-                redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
-                Expectation { up: nodes(arena, |_| true), ..Expectation::default() }
-            }
-            _ => {
-                redis.command(&["CONFIG", "SET", "client-output-buffer-limit", SMALL_BUFFER]);
-                arena.seats.iter().for_each(|seat| seat.proxy.treat(Fate::Pass, Fate::Throttle(40_000)));
-                crowd.pad(LARGE_PADDING);
-                let before = subscribers(arena);
-                for _ in 0..BUFFER_FILLS_MS / 100 {
-                    self.last(100, 100).await;
-                    if subscribers(arena) != before {
-                        break;
-                    }
-                }
-                if subscribers(arena) == before {
-                    // The nodes had noticed the slow network, and said no to what would have filled the buffer.
-                    eprintln!("{:>8} ms  no subscriber was cut", self.clock.now());
-                }
-                self.last(500, 3000).await;
-                crowd.pad(0);
-                arena.seats.iter().for_each(|seat| seat.proxy.treat(Fate::Pass, Fate::Pass));
-                redis.command(&["CONFIG", "SET", "client-output-buffer-limit", USUAL_BUFFER]);
-                Expectation::default()
-            }
-        }
-    }
-
-    async fn network(&mut self, fault: Fault, arena: &Arena) -> Expectation {
-        // One gateway, or all.
-        let one = self.random.below(arena.seats.len());
-        let all = self.random.below(3) == 0;
-        let hit = |index: usize| all || index == one;
-        let proxies =
-            || arena.seats.iter().enumerate().filter(|(index, _)| hit(*index)).map(|(_, seat)| &seat.proxy);
-        let (up, down, shortest, longest) = match fault {
-            Fault::NetworkDeafUp => (Fate::Stall, Fate::Pass, 500, 8000),
-            Fault::NetworkDeafDown => (Fate::Pass, Fate::Stall, 500, 8000),
-            Fault::NetworkDelayed => {
-                let delay = Fate::Delay(Duration::from_millis(self.random.within(20..=200)));
-                (delay, delay, 2000, 4000)
-            }
-            Fault::NetworkThrottled => (Fate::Throttle(20_000), Fate::Throttle(20_000), 2000, 5000),
-            Fault::NetworkCut => {
-                proxies().for_each(|proxy| proxy.refuse(true));
-                self.last(100, 8000).await;
-                proxies().for_each(|proxy| proxy.refuse(false));
-                return Expectation { down: nodes(arena, hit), ..Expectation::default() };
-            }
-            _ => {
-                for _ in 0..self.random.within(2..=5) {
-                    proxies().for_each(|proxy| proxy.treat(Fate::Pass, Fate::Swallow));
-                    self.last(50, 300).await;
-                    // First cut, or what comes after the gap would pass for the replies.
-                    proxies().for_each(|proxy| {
-                        proxy.cut();
-                        proxy.treat(Fate::Pass, Fate::Pass);
-                    });
-                    self.last(100, 500).await;
-                }
-                return Expectation::default();
-            }
-        };
-        proxies().for_each(|proxy| proxy.treat(up, down));
-        self.last(shortest, longest).await;
-        proxies().for_each(|proxy| proxy.treat(Fate::Pass, Fate::Pass));
-        match fault {
-            Fault::NetworkDelayed => Expectation { up: nodes(arena, |_| true), ..Expectation::default() },
-            Fault::NetworkThrottled => Expectation::default(),
-            _ => Expectation { down: nodes(arena, hit), ..Expectation::default() },
-        }
-    }
-
-    async fn clients(&mut self, fault: Fault, arena: &Arena, crowd: &Crowd) -> Expectation {
-        let quarter = Whom::Quarter(self.random.below(4));
-        match fault {
-            Fault::ClientsCut => {
-                for _ in 0..self.random.within(1..=5) {
-                    crowd.cut(Whom::Quarter(self.random.below(4)));
-                    self.last(50, 500).await;
-                }
-            }
-            Fault::EveryoneReconnects => crowd.cut(Whom::Everybody),
-            _ => {
-                let slow = fault == Fault::SlowReaders;
-                let pace = if slow { Pace::Slow(Duration::from_millis(100)) } else { Pace::Silent };
-                crowd.pad(PADDING);
-                crowd.pace(quarter, pace);
-                self.last(2000, 6000).await;
-                crowd.pad(0);
-                crowd.pace(Whom::Nobody, Pace::Prompt);
-            }
-        }
-        Expectation { up: nodes(arena, |_| true), ..Expectation::default() }
+    /// A primary that has a room.
+    fn primary(&mut self, arena: &Arena) -> usize {
+        arena.store.primary_of(&room(self.random.below(ROOMS)))
     }
 }
 
-/// The connections that subscribe, by their ids.
-fn subscribers(arena: &Arena) -> Vec<String> {
-    let list = arena.redis.command(&["CLIENT", "LIST", "TYPE", "pubsub"]);
-    let list: String = redis::from_redis_value(list).expect("a list of clients is text");
-    let mut ids: Vec<String> =
-        list.lines().filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect();
-    ids.sort();
-    ids
+/// Sets something back, also in the file: sentinels have what is set written down whenever they replace a primary.
+fn restore(redis: &Redis, name: &str, value: &str) {
+    redis.command(&["CONFIG", "SET", name, value]);
+    redis.command(&["CONFIG", "REWRITE"]);
 }
 
-fn nodes(arena: &Arena, which: impl Fn(usize) -> bool) -> Vec<std::sync::Arc<str>> {
+fn nodes(arena: &Arena, which: impl Fn(usize) -> bool) -> Vec<Arc<str>> {
     let names = arena.seats.iter().enumerate().filter(|(index, _)| which(*index));
-    names.map(|(_, seat)| std::sync::Arc::clone(&seat.name)).collect()
+    names.map(|(_, seat)| Arc::clone(&seat.name)).collect()
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use serde_json::{Value, json};
+
 use super::checker::{Kind, Violation};
 use super::fault::Fault;
 use super::health::Watched;
@@ -88,6 +90,25 @@ impl Table {
             table.add(it.fault, row);
         }
         table
+    }
+
+    /// Takes in what another run came to.
+    pub fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|(fault, row)| self.add(*fault, *row));
+    }
+
+    /// The rows as JSON: an array of objects, times in milliseconds, the sum of all last.
+    pub fn json(&self) -> Value {
+        let rows = self.0.iter().map(|(fault, row)| (fault.name(), *row));
+        let json = |(name, row): (&str, Row)| {
+            json!({
+                "fault": name, "count": row.count, "acked": row.acked, "delivered": row.delivered,
+                "lost": row.lost, "duplicated": row.duplicated, "reordered": row.reordered, "other": row.other,
+                "filled": row.filled, "resets": row.resets, "silence_ms": row.silence,
+                "recovery_ms": row.recovery,
+            })
+        };
+        rows.chain([("all", self.sum())]).map(json).collect()
     }
 
     fn add(&mut self, fault: Fault, more: Row) {

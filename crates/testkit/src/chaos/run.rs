@@ -1,9 +1,12 @@
 //! One run: faults one after the other, and then the judgement.
 
+use std::any::Any;
 use std::fs;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::{sleep, timeout};
 
 use super::arena::{Arena, Shape};
@@ -13,6 +16,7 @@ use super::fault::Fault;
 use super::health;
 use super::history::History;
 use super::nemesis::Nemesis;
+use super::proof::{self, Measure};
 use super::random::Random;
 use super::report::{Done, Table};
 
@@ -56,23 +60,52 @@ pub async fn run(options: &Options) -> Outcome {
     let clock = Clock::start();
     let mut arena = Arena::start(options.shape, &options.binary, options.gateways, clock).await;
     let crowd = Crowd::start(options.members, arena.doors(), clock, options.seed);
-    let mut nemesis =
-        Nemesis { random: Random::new(options.seed), clock, losses: Vec::new(), logs: Vec::new() };
+    let mut nemesis = Nemesis {
+        random: Random::new(options.seed),
+        clock,
+        losses: Vec::new(),
+        logs: Vec::new(),
+        found: Vec::new(),
+    };
     let (mut done, mut violations) = (Vec::new(), Vec::new());
 
     violations.extend(recovered(&crowd, clock, "the start").await.err());
+    let mut whole = true;
     for &fault in &options.faults {
         if !violations.is_empty() {
             // What follows would only say the same again.
             break;
         }
         sleep(PAUSE).await;
+        let before = Measure::take(&arena);
         let from = clock.now();
-        let expected = nemesis.inject(fault, &mut arena, &crowd).await;
+        let injected = caught(clock, fault.name(), nemesis.inject(fault, &mut arena, &crowd)).await;
         let until = clock.now();
+        violations.append(&mut nemesis.found);
+        let expected = match injected {
+            Ok(expected) => expected,
+            Err(violation) => {
+                // What broke in the middle is not asked for anything any more.
+                violations.push(violation);
+                done.push(Done { fault, from, until, recovered: until });
+                whole = false;
+                break;
+            }
+        };
         violations.extend(recovered(&crowd, clock, fault.name()).await.err());
         let recovered = clock.now();
         violations.extend(ready(&arena, clock, fault.name()).await.err());
+        let settled = caught(clock, fault.name(), async {
+            arena.store.whole().await;
+            Measure::take(&arena)
+        });
+        match settled.await {
+            Ok(after) => {
+                let doubt = after.doubt(fault, &before);
+                violations.extend(doubt.map(|doubt| proof::unproven(fault, from, doubt)));
+            }
+            Err(violation) => violations.push(violation),
+        }
         eprintln!(
             "{:>8} ms  {}: {} ms, recovered after {} ms",
             from,
@@ -85,13 +118,19 @@ pub async fn run(options: &Options) -> Outcome {
     }
 
     crowd.talk(false);
-    violations.extend(settled(&crowd, &arena, clock).await.err());
-    nemesis.logs.extend(arena.room_logs());
+    if whole {
+        violations.extend(settled(&crowd, &arena, clock).await.err());
+        match caught(clock, "the last logs", async { arena.room_logs() }).await {
+            Ok(logs) => nemesis.logs.extend(logs),
+            Err(violation) => violations.push(violation),
+        }
+    }
     let histories = crowd.end().await;
     let evidence = Evidence { histories: &histories, logs: &nemesis.logs, losses: &nemesis.losses };
     violations.extend(checker::check(&evidence));
     let watched = arena.watch.seen();
-    violations.extend(health::always(&histories, &watched));
+    violations.extend(health::always(&histories, &watched, &nemesis.losses, arena.shape.primaries()));
+    violations.extend(proof::missing(&done, &histories, options.gateways));
     violations.sort_by_key(|violation| violation.at);
     if !violations.is_empty() {
         write(options, &arena, &histories, &done, &violations);
@@ -118,10 +157,27 @@ async fn ready(arena: &Arena, clock: Clock, what: &str) -> Result<(), Violation>
     Ok(())
 }
 
+/// The parts of the testkit panic about what they awaited in vain, such as a gateway or a Redis that does not come up:
+/// here that is a finding like any other, and everything is written down.
+async fn caught<T>(clock: Clock, what: &str, future: impl Future<Output = T>) -> Result<T, Violation> {
+    let at = clock.now();
+    let outcome = AssertUnwindSafe(future).catch_unwind().await;
+    outcome.map_err(|panic| {
+        let what = format!("{what}: {}", message(&*panic));
+        Violation { kind: Kind::NotRecovered, at, who: "the cluster".into(), what }
+    })
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message")
+}
+
 /// Waits until every message has its `ok`, and everyone stands where the logs end.
 async fn settled(crowd: &Crowd, arena: &Arena, clock: Clock) -> Result<(), Violation> {
     awaited(clock, "the last ok", || crowd.unsettled()).await?;
-    let logs = arena.room_logs();
+    let logs = caught(clock, "the logs", async { arena.room_logs() }).await?;
     awaited(clock, "the end of the logs", || crowd.behind(&logs)).await
 }
 
@@ -161,4 +217,18 @@ fn write(options: &Options, arena: &Arena, histories: &[History], done: &[Done],
 
 fn write_file(directory: &Path, name: &str, text: &str) {
     fs::write(directory.join(name), text).expect("the artifacts can be written");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_awaited_in_vain_is_a_finding_and_ends_nothing() {
+        let never = async { panic!("waited for {}, in vain", "a gateway") };
+        let found = caught::<()>(Clock::start(), "gateway: SIGKILL", never).await.unwrap_err();
+        assert_eq!(found.kind, Kind::NotRecovered);
+        assert_eq!(found.what, "gateway: SIGKILL: waited for a gateway, in vain");
+        assert!(caught(Clock::start(), "nothing", async {}).await.is_ok());
+    }
 }

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::crowd::Clock;
+use super::health::since::{self, Since};
 use super::health::{Sample, Watched};
 use crate::{Metrics, Request};
 
@@ -46,7 +47,7 @@ impl Watch {
                     continue;
                 }
                 let at = clock.now();
-                let sample = timeout(PATIENCE, look(at, addr)).await;
+                let sample = timeout(PATIENCE, look(clock, at, addr)).await;
                 // What was seen of a node that has been stopped meanwhile is not what it says of itself.
                 if let (Ok(Some(sample)), true) = (sample, awake.load(Ordering::Relaxed)) {
                     seen.lock().expect("nobody panics with the samples")[index].samples.push(sample);
@@ -67,11 +68,19 @@ impl Drop for Watch {
     }
 }
 
-async fn look(at: u64, addr: SocketAddr) -> Option<Sample> {
+async fn look(clock: Clock, at: u64, addr: SocketAddr) -> Option<Sample> {
     let ready = Request::get("/readyz").try_send(addr).await.ok()?.status == 200;
     let metrics = Metrics::parse(&Request::get("/metrics").try_send(addr).await.ok()?.body);
     let up = metrics.sum("chorus_bus_up") > 0.5;
     // A counter is never negative.
     let filled = metrics.sum("chorus_bus_holes_filled_total").to_string().parse().unwrap_or(0);
-    Some(Sample { at, ready, up, filled })
+    let since = match metrics.get(since::METRIC) {
+        None => Since::Unsaid,
+        Some(unix) if unix <= 0.0 => Since::Up,
+        Some(unix) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+            Since::Down(clock.now().cast_signed() - ((now - unix) * 1000.0) as i64)
+        }
+    };
+    Some(Sample { at, ready, up, since, filled })
 }

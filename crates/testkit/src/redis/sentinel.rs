@@ -1,11 +1,16 @@
 //! A primary and its replicas, watched by sentinels.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::{Redis, cluster::text};
-use crate::{PATIENCE, Process, find_program, free_port, until};
+use crate::{PATIENCE, Process, Proxy, find_program, free_port, until};
 
 const MISSING: &str = "redis-sentinel is not installed: run \"cargo xtask test\" (installs it by apt when root) or \"apt-get install redis-sentinel\"";
 
@@ -15,44 +20,128 @@ const SERVICE: &str = "chorus";
 /// One primary, two replicas and three sentinels on free loopback ports.
 #[derive(Debug)]
 pub struct RedisSentinel {
-    sentinels: Vec<(Process, u16)>,
+    sentinels: Vec<(Option<Process>, u16)>,
     /// The data nodes, in the order of their starting. Which of them is the primary changes with every failover.
     pub nodes: Vec<Redis>,
-    _dir: TempDir,
+    /// Where the others find each data node, when they are apart.
+    inside: Vec<Proxy>,
+    dir: TempDir,
 }
 
 impl RedisSentinel {
     /// Starts them, and waits until every sentinel knows of all the others.
     pub async fn start() -> Self {
-        let primary = Redis::start_with(&["repl-diskless-sync-delay 0"]).await;
+        Self::start_with(&[], &[]).await
+    }
+
+    /// Starts them with further lines for every Redis, and for every sentinel.
+    pub async fn start_with(lines: &[&str], sentinel_lines: &[&str]) -> Self {
+        Self::start_as(lines, sentinel_lines, None).await
+    }
+
+    /// The same; the sentinels say this name and password to every Redis.
+    pub async fn start_as(lines: &[&str], sentinel_lines: &[&str], login: Option<(&str, &str)>) -> Self {
+        let lines: Vec<&str> = ["repl-diskless-sync-delay 0"].iter().chain(lines).copied().collect();
+        let primary = Redis::start_with(&lines).await;
         let of = format!("replicaof 127.0.0.1 {}", primary.port());
+        let lines: Vec<&str> = lines.into_iter().chain([of.as_str()]).collect();
         let mut nodes = vec![primary];
         for _ in 0..2 {
-            nodes.push(Redis::start_with(&["repl-diskless-sync-delay 0", &of]).await);
+            nodes.push(Redis::start_with(&lines).await);
         }
-        let Some(program) = find_program("redis-sentinel") else { panic!("{MISSING}") };
+        let login = login.map_or_else(String::new, |(user, password)| {
+            format!("sentinel auth-user {SERVICE} {user}\nsentinel auth-pass {SERVICE} {password}\n")
+        });
+        let watched = nodes[0].port();
+        let conf = format!(
+            "{}\n\
+             sentinel monitor {SERVICE} 127.0.0.1 {watched} 2\n\
+             sentinel down-after-milliseconds {SERVICE} 700\n\
+             sentinel failover-timeout {SERVICE} 3000\n{login}",
+            sentinel_lines.join("\n"),
+        );
+        Self::watch(nodes, &conf).await
+    }
+
+    /// Has three sentinels watch these, by a configuration to which their own places are added.
+    pub(super) async fn watch(nodes: Vec<Redis>, conf: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("chorus-sentinel-").tempdir().expect("a directory");
         let mut sentinels = Vec::new();
         for number in 0..3 {
             let port = free_port();
-            let file = dir.path().join(format!("sentinel-{number}.conf"));
-            let conf = format!(
-                "port {port}\nbind 127.0.0.1\ndir \"{}\"\n\
-                 sentinel monitor {SERVICE} 127.0.0.1 {} 2\n\
-                 sentinel down-after-milliseconds {SERVICE} 700\n\
-                 sentinel failover-timeout {SERVICE} 3000\n",
+            let own = format!(
+                "port {port}\nunixsocket \"{}\"\nbind 127.0.0.1\ndir \"{}\"\n{}\n",
+                socket(dir.path(), number).display(),
                 dir.path().display(),
-                nodes[0].port(),
+                conf.replace("{port}", &port.to_string()),
             );
-            fs::write(&file, conf).expect("sentinel.conf can be written");
-            let mut command = Command::new(&program);
-            command.arg(&file);
-            let process = Process::spawn(&format!("sentinel-{number}"), &mut command, dir.path());
-            sentinels.push((process, port));
+            fs::write(file(dir.path(), number), own).expect("sentinel.conf can be written");
+            sentinels.push((None, port));
         }
-        let all = Self { sentinels, nodes, _dir: dir };
+        let mut all = Self { sentinels, nodes, inside: Vec::new(), dir };
+        for number in 0..3 {
+            all.start_sentinel(number);
+        }
         all.until_level(2).await;
         all
+    }
+
+    /// The address at which data nodes and sentinels find the data nodes, when they are apart.
+    pub const INSIDE: &'static str = "127.0.0.9";
+
+    /// Starts them so that data nodes and sentinels reach each data node through a proxy: see
+    /// [`RedisSentinel::cut_off`]. A death takes longer to be noticed, for that is no test of Redis' haste.
+    pub async fn start_apart() -> Self {
+        let host = Self::INSIDE;
+        let announce = format!("replica-announce-ip {host}");
+        let lines = ["repl-diskless-sync-delay 0", announce.as_str()];
+        let (mut nodes, mut inside) = (Vec::<Redis>::new(), Vec::new());
+        for _ in 0..3 {
+            let of = nodes.first().map(|primary| format!("replicaof {host} {}", primary.port()));
+            let node = Redis::start_with(&lines.into_iter().chain(of.as_deref()).collect::<Vec<_>>()).await;
+            let at = |host: &str| format!("{host}:{}", node.port()).parse().expect("an address");
+            inside.push(Proxy::start_at(at(host), at("127.0.0.1"), Vec::new()).await);
+            nodes.push(node);
+        }
+        let watched = nodes[0].port();
+        let conf = format!(
+            "sentinel monitor {SERVICE} {host} {watched} 2\n\
+             sentinel down-after-milliseconds {SERVICE} 1500\n\
+             sentinel failover-timeout {SERVICE} 3000\n",
+        );
+        Self { inside, ..Self::watch(nodes, &conf).await }
+    }
+
+    /// Starts a sentinel, with what it knew when it ended.
+    pub fn start_sentinel(&mut self, number: usize) {
+        let Some(program) = find_program("redis-sentinel") else { panic!("{MISSING}") };
+        let mut command = Command::new(&program);
+        command.arg(file(self.dir.path(), number));
+        let process = Process::spawn(&format!("sentinel-{number}"), &mut command, self.dir.path());
+        self.sentinels[number].0 = Some(process);
+    }
+
+    /// Ends a sentinel with SIGKILL.
+    pub async fn kill_sentinel(&mut self, number: usize) {
+        let mut process = self.sentinels[number].0.take().expect("this sentinel is running");
+        process.signal(Signal::KILL);
+        process.exited(PATIENCE).await;
+    }
+
+    /// Cuts a data node off from the other data nodes and from the sentinels, or ends that. Whoever reaches it
+    /// directly still does. Only where they were [started apart](Self::start_apart).
+    pub fn cut_off(&self, node: usize, off: bool) {
+        self.inside[node].refuse(off);
+    }
+
+    /// The ports of the sentinels.
+    pub fn sentinel_ports(&self) -> Vec<u16> {
+        self.sentinels.iter().map(|(_, port)| *port).collect()
+    }
+
+    /// What the sentinels call the primary.
+    pub fn service(&self) -> &'static str {
+        SERVICE
     }
 
     /// `redis-sentinel://…/chorus`, naming every sentinel.
@@ -61,9 +150,10 @@ impl RedisSentinel {
         format!("redis-sentinel://{}/{SERVICE}", hosts.join(","))
     }
 
-    /// Which node is the primary, as the first sentinel says.
+    /// Which node is the primary, as the first sentinel says that is running.
     pub fn primary(&self) -> usize {
-        let port = self.ask(0, "port").expect("a sentinel that answers");
+        let number = self.running().next().expect("a sentinel is running");
+        let port = self.ask(number, "port").expect("a sentinel that answers");
         let found = self.nodes.iter().position(|node| node.port().to_string() == port);
         found.expect("a primary of ours")
     }
@@ -76,7 +166,7 @@ impl RedisSentinel {
     /// Waits until every sentinel names another primary than this one.
     pub async fn until_primary_is_not(&self, node: usize) {
         let before = self.nodes[node].port().to_string();
-        for number in 0..self.sentinels.len() {
+        for number in self.running() {
             until(PATIENCE, "another primary", async || match self.ask(number, "port") {
                 Ok(port) if port != before => Ok(()),
                 seen => Err(format!("{seen:?}")),
@@ -87,7 +177,7 @@ impl RedisSentinel {
 
     /// Waits until the sentinels know each other and the primary has so many replicas that are level.
     pub async fn until_level(&self, replicas: usize) {
-        for number in 0..self.sentinels.len() {
+        for number in self.running() {
             until(PATIENCE, "the sentinels to know everybody", async || {
                 let seen = (self.ask(number, "num-other-sentinels")?, self.ask(number, "num-slaves")?);
                 if seen == ("2".to_owned(), "2".to_owned()) { Ok(()) } else { Err(format!("{seen:?}")) }
@@ -102,6 +192,10 @@ impl RedisSentinel {
         .await;
     }
 
+    fn running(&self) -> impl Iterator<Item = usize> {
+        (0..self.sentinels.len()).filter(|number| self.sentinels[*number].0.is_some())
+    }
+
     /// What a sentinel says of the primary.
     fn ask(&self, number: usize, field: &str) -> Result<String, String> {
         let answer = self.sentinel(number, &["SENTINEL", "MASTER", SERVICE])?;
@@ -111,6 +205,15 @@ impl RedisSentinel {
     }
 
     fn sentinel(&self, number: usize, args: &[&str]) -> Result<redis::Value, String> {
-        super::run(self.sentinels[number].1, args).map_err(|error| error.to_string())
+        super::run(&socket(self.dir.path(), number), "", args).map_err(|error| error.to_string())
     }
+}
+
+/// Where a test's own commands to a sentinel go.
+fn socket(dir: &Path, number: usize) -> PathBuf {
+    dir.join(format!("sentinel-{number}.sock"))
+}
+
+fn file(dir: &Path, number: usize) -> PathBuf {
+    dir.join(format!("sentinel-{number}.conf"))
 }

@@ -142,29 +142,33 @@ proptest! {
     }
 }
 
+fn ok() -> Instead {
+    Instead { placed: Bytes::from_static(b"[ok]"), alone: Bytes::from_static(b"[alone]") }
+}
+
 #[tokio::test]
 async fn an_ok_takes_its_events_place() {
     let mut bench = Bench::new(1000).await;
     let room = Arc::clone(&bench.room);
-    assert_eq!(bench.writer.replace_event(&room, 2, Bytes::from_static(b"[ok]")), None);
+    assert_eq!(bench.writer.replace_event(&room, 2, ok()), None);
     (1..=3).for_each(|seq| room.push(event(seq)));
     let batch = room.with_tail(|tail| tail.batch(0, 1000)).unwrap();
     bench.write(Some(&batch), usize::MAX);
     assert_eq!(bench.text(), "<1>[ok]<3>");
-    let late = bench.writer.replace_event(&room, 3, Bytes::from_static(b"[late]"));
-    assert_eq!(late.as_deref(), Some(&b"[late]"[..]), "that event has passed");
+    let late = bench.writer.replace_event(&room, 3, ok());
+    assert_eq!(late.as_deref(), Some(&b"[alone]"[..]), "that event has passed");
 }
 
 #[tokio::test]
 async fn an_ok_whose_event_is_lost_comes_behind_the_reset() {
     let mut bench = Bench::new(1000).await;
     let room = Arc::clone(&bench.room);
-    bench.writer.replace_event(&room, 9, Bytes::from_static(b"[ok]"));
+    bench.writer.replace_event(&room, 9, ok());
     room.push(event(1));
     room.push(Frame { bytes: "<reset>".into(), mark: Mark::Reset(at(1)), sent_at: None });
     room.push(event(2));
     bench.write(None, usize::MAX);
-    assert_eq!(bench.text(), "<1><reset><2>[ok]");
+    assert_eq!(bench.text(), "<1><reset><2>[alone]");
 }
 
 #[tokio::test]

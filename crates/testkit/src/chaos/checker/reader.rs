@@ -1,6 +1,6 @@
 //! One client in one room.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Facts, Kind, Loss, Place, Violation, What};
@@ -20,6 +20,8 @@ pub(super) struct Reader<'a> {
     names: HashMap<(&'a str, &'a str), u64>,
     /// When it joined first, or was last told that something is gone.
     told: u64,
+    /// Logs that it was told are gone, by their bases.
+    left: HashSet<&'a str>,
 }
 
 impl<'a> Reader<'a> {
@@ -33,6 +35,7 @@ impl<'a> Reader<'a> {
             seen: BTreeMap::new(),
             names: HashMap::new(),
             told: 0,
+            left: HashSet::new(),
         }
     }
 
@@ -62,7 +65,7 @@ impl<'a> Reader<'a> {
             What::Joined { place, since, .. } => {
                 self.close(at, facts, out);
                 if since.is_some() {
-                    self.told("a join was not recovered", at, losses, out);
+                    self.told("a join was not recovered", at, place, losses, out);
                 } else {
                     self.told = at;
                 }
@@ -74,9 +77,12 @@ impl<'a> Reader<'a> {
             What::Event { place, from, id, .. } => self.event(at, place, (from, id), facts, out),
             What::Reset { place, reason, .. } => {
                 self.close(at, facts, out);
-                self.told(reason, at, losses, out);
+                self.told(reason, at, place, losses, out);
                 match reason.as_str() {
-                    "forked" => self.take_back(place),
+                    "forked" => {
+                        self.must_be_gone(at, place, facts, out);
+                        self.take_back(at, place, out);
+                    }
                     // What came before still counts.
                     "trimmed" => self.begin_at(place),
                     _ => {
@@ -102,13 +108,17 @@ impl<'a> Reader<'a> {
             return;
         }
         let name = (&**from, &**id);
-        if !facts.sent.contains(&(self.room, name)) {
+        if !facts.sent.contains_key(&(self.room, name)) {
             self.found(Kind::Ghost, at, format!("{place}: {name:?} was never sent"), out);
         }
         if self.stand.is_some_and(|stand| stand.base() != place.base()) {
             self.found(Kind::Untold, at, format!("{place} came where {:?} was", self.stand), out);
             self.begin_at(place);
             self.start = place.seq - 1;
+        }
+        if self.stand.is_some_and(|stand| stand.epoch != place.epoch) {
+            // Another server goes on: what that one never had is to be told before.
+            self.compare(at, facts, out);
         }
         let newest = self.seen.last_key_value().map_or(self.start, |(seq, _)| *seq);
         if self.seen.contains_key(&place.seq) {
@@ -128,7 +138,7 @@ impl<'a> Reader<'a> {
 
     /// The end of the run: whoever is there has everything that the log has.
     pub(super) fn end(mut self, at: u64, facts: &Facts<'a>, out: &mut Vec<Violation>) {
-        let (Some((log, places)), Some(stand)) = (facts.last.get(self.room), self.stand) else {
+        let (Some(log), Some(stand)) = (facts.last.get(self.room), self.stand) else {
             return self.close(at, facts, out);
         };
         if !self.joined {
@@ -139,14 +149,23 @@ impl<'a> Reader<'a> {
             let what = format!("stands at {stand}, the log at {}, and was not told", log.head);
             return self.found(Kind::Untold, at, what, out);
         }
+        self.compare(at, facts, out);
+        self.close_to(at, log.head.seq, facts, out);
+    }
+
+    /// Complains of what it holds and the log it stands in has not, as far as that goes.
+    fn compare(&self, at: u64, facts: &Facts<'a>, out: &mut Vec<Violation>) {
+        let branch = self.stand.and_then(|stand| facts.branches.get(&(self.room, stand.base())));
+        let Some((log, places)) = branch else { return };
         let first = log.events.first().map_or(log.head.seq + 1, |event| event.place.seq);
-        let held: Vec<&Place> = self.seen.values().copied().filter(|place| place.seq >= first).collect();
-        for place in held {
-            if places.get(&place.seq) != Some(&place) {
+        // What is newer than the log's last reading is in no log that is known, unless it was the last of all.
+        let last = facts.last.get(self.room).is_some_and(|last| std::ptr::eq(*last, *log));
+        let end = if last { u64::MAX } else { log.head.seq };
+        for (seq, place) in self.seen.range(first..) {
+            if *seq <= end && places.get(seq) != Some(place) {
                 self.found(Kind::Untold, at, format!("holds {place}, which is gone"), out);
             }
         }
-        self.close_to(at, log.head.seq, facts, out);
     }
 
     /// Complains of what is missing up to the newest event.
@@ -178,9 +197,21 @@ impl<'a> Reader<'a> {
     }
 
     /// What came after `place` was lost with a server.
-    fn take_back(&mut self, place: &'a Place) {
+    fn take_back(&mut self, at: u64, place: &'a Place, out: &mut Vec<Violation>) {
         let newest = self.seen.last_key_value().map_or(self.start, |(seq, _)| *seq);
+        if self.stand.is_some_and(|stand| stand.base() != place.base()) {
+            self.found(
+                Kind::Untold,
+                at,
+                format!("forked to {place}, in another log than {:?}", self.stand),
+                out,
+            );
+        }
+        if place.seq == newest {
+            self.found(Kind::NeedlessReset, at, format!("forked to {place}, where it stood"), out);
+        }
         if place.seq > newest {
+            self.found(Kind::Hole, at, format!("forked to {place}, past {newest}, where it stood"), out);
             self.seen.clear();
             self.start = place.seq;
         }
@@ -190,9 +221,25 @@ impl<'a> Reader<'a> {
         self.stand = Some(place);
     }
 
-    /// It was told that something is gone: that must be so, once for each loss.
-    fn told(&mut self, how: &str, at: u64, losses: &[Loss], out: &mut Vec<Violation>) {
-        if !losses.iter().any(|loss| loss.from <= at && loss.until >= self.told) {
+    /// It was told that it stood on a branch that is gone: where it stood, nothing of that may be in the log that was
+    /// read last. A server that is replaced without a loss costs nobody anything.
+    fn must_be_gone(&self, at: u64, to: &Place, facts: &Facts<'a>, out: &mut Vec<Violation>) {
+        let Some(stand) = self.stand.filter(|stand| to.seq < stand.seq) else { return };
+        let there =
+            facts.branches.get(&(self.room, stand.base())).and_then(|(_, places)| places.get(&stand.seq));
+        if there == Some(&stand) {
+            let what = format!("forked to {to}, though {stand}, where it stood, is in the log");
+            self.found(Kind::NeedlessReset, at, what, out);
+        }
+    }
+
+    /// It was told that something is gone: that must be so, once for each loss. Where it goes on in another log, it may
+    /// have come into the old one when that was gone already and its node had not heard of it; but nobody goes back.
+    fn told(&mut self, how: &str, at: u64, to: &'a Place, losses: &[Loss], out: &mut Vec<Violation>) {
+        let moved = self.stand.map(Place::base).filter(|base| *base != to.base());
+        self.left.extend(moved);
+        let fresh = moved.is_some() && !self.left.contains(to.base());
+        if !losses.iter().any(|loss| loss.from <= at && (fresh || loss.until >= self.told)) {
             let what = format!("{how}, though nothing was lost since {} ms", self.told);
             self.found(Kind::NeedlessReset, at, what, out);
         }

@@ -3,6 +3,9 @@
 use super::*;
 use crate::chaos::history::{Entry, Logged};
 
+mod good;
+mod planted;
+
 const MESSAGES: u64 = 6;
 
 fn place(epoch: &str, seq: u64) -> Place {
@@ -50,7 +53,7 @@ impl Run {
     /// Redis loses everything after `seq`, and the log goes on with another event in the next one's place.
     fn fork_after(&mut self, seq: u64) {
         let other = Logged { place: place("a.1", seq + 1), from: "alice".into(), id: id(99) };
-        self.losses.push(Loss { from: (seq + 1) * 10, until: 100 });
+        self.losses.push(Loss { from: (seq + 1) * 10, until: 100, acknowledged: true });
         for history in &mut self.histories {
             let reset =
                 What::Reset { room: "lobby".into(), place: place("a.0", seq), reason: "forked".into() };
@@ -252,7 +255,7 @@ fn a_fork_that_one_was_not_told_of_is_caught() {
 #[test]
 fn a_new_log_that_one_was_not_told_of_is_caught() {
     let mut run = Run::good();
-    run.losses.push(Loss { from: 80, until: 90 });
+    run.losses.push(Loss { from: 80, until: 90, acknowledged: true });
     run.logs.push(Log { at: 120, room: "lobby".into(), head: place("b.0", 0), events: Vec::new() });
     assert_eq!(run.found(), [Kind::Untold]);
 }
@@ -280,4 +283,100 @@ fn a_close_that_tells_to_stay_away_is_caught() {
     let close = What::Disconnected { code: 1008, reason: "rate_limited".into() };
     run.bob().push(Entry { at: 99, what: close });
     assert_eq!(run.found(), [Kind::Expelled]);
+}
+
+/// With `ok`s of all replicas a failover may lose what was seen without an `ok`, and that alone.
+#[test]
+fn an_ok_that_a_failover_lost_is_caught_where_replicas_had_to_have_it() {
+    let mut run = Run::good();
+    run.fork_after(4);
+    run.losses[0].acknowledged = false;
+    assert_eq!(run.found(), [Kind::FalseOk]);
+    run.histories[0].entries.retain(|it| !matches!(&it.what, What::Acked { place, .. } if place.seq > 4));
+    assert_eq!(run.found(), []);
+}
+
+/// Another server, and nothing lost: nobody may be told anything.
+#[test]
+fn a_fork_that_took_nothing_is_caught() {
+    let mut run = Run::good();
+    run.losses.push(Loss { from: 80, until: 90, acknowledged: true });
+    let reset = What::Reset { room: "lobby".into(), place: place("a.0", 4), reason: "forked".into() };
+    run.bob().push(Entry { at: 95, what: reset });
+    assert!(run.found().contains(&Kind::NeedlessReset), "{:?}", run.found());
+}
+
+#[test]
+fn a_fork_that_one_went_on_past_is_caught_though_the_log_began_again_later() {
+    let mut run = Run::good();
+    run.fork_after(4);
+    run.bob().retain(|entry| !matches!(entry.what, What::Reset { .. }));
+    // A flush, of which everyone is told.
+    run.losses.push(Loss { from: 131, until: 140, acknowledged: true });
+    for history in &mut run.histories {
+        let reset = What::Reset { room: "lobby".into(), place: place("b.0", 0), reason: "new".into() };
+        history.entries.push(Entry { at: 150, what: reset });
+    }
+    run.logs.push(Log { at: 160, room: "lobby".into(), head: place("b.0", 0), events: Vec::new() });
+    assert!(run.found().contains(&Kind::Untold), "{:?}", run.found());
+}
+
+#[test]
+fn a_fork_that_takes_nothing_back_is_caught() {
+    let mut run = Run::good();
+    run.fork_after(4);
+    let bob = run.bob();
+    // He had not seen what was lost.
+    bob.retain(
+        |it| !matches!(&it.what, What::Event { place, .. } if place.seq > 4 && &*place.epoch == "a.0"),
+    );
+    assert_eq!(run.found(), [Kind::NeedlessReset]);
+}
+
+#[test]
+fn a_fork_that_skips_events_is_caught() {
+    let mut run = Run::good();
+    run.fork_after(4);
+    // He had three of the four that are still true.
+    run.bob().retain(
+        |it| !matches!(&it.what, What::Event { place, .. } if place.seq > 3 && &*place.epoch == "a.0"),
+    );
+    assert_eq!(run.found(), [Kind::Hole]);
+}
+
+#[test]
+fn an_ok_in_a_room_without_a_log_is_caught() {
+    let mut run = Run::good();
+    run.logs[0].room = "another".into();
+    run.logs[0].events.clear();
+    assert_eq!(run.found(), [Kind::FalseOk]);
+}
+
+#[test]
+fn an_ok_for_what_was_said_after_the_loss_is_not_excused_by_it() {
+    let mut run = Run::good();
+    run.losses.push(Loss { from: 62, until: 65, acknowledged: true });
+    run.histories[0].entries.push(sent(70, 7));
+    run.histories[0].entries.push(acked(71, 7, place("a.0", 7)));
+    assert_eq!(run.found(), [Kind::FalseOk]);
+}
+
+/// A node that has not heard of a flush yet lets somebody in, who is told when it has.
+#[test]
+fn who_came_into_a_log_that_was_gone_may_be_told_later_and_does_not_go_back() {
+    let mut run = Run::good();
+    run.losses.push(Loss { from: 105, until: 110, acknowledged: true });
+    run.logs.push(Log { at: 200, room: "lobby".into(), head: place("b.0", 0), events: Vec::new() });
+    let reset = |epoch: &str, at: u64| Entry {
+        at,
+        what: What::Reset { room: "lobby".into(), place: place(epoch, 0), reason: "new".into() },
+    };
+    run.histories.iter_mut().for_each(|history| history.entries.push(reset("b.0", 130)));
+    run.histories.push(History {
+        user: "dave".into(),
+        entries: vec![joined(120, place("a.0", MESSAGES), None, false), reset("b.0", 130)],
+    });
+    assert_eq!(run.found(), []);
+    run.histories[3].entries.extend([reset("a.0", 140), reset("b.0", 150)]);
+    assert_eq!(run.found(), [Kind::NeedlessReset]);
 }

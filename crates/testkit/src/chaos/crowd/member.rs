@@ -33,6 +33,11 @@ const ANSWER: Duration = Duration::from_secs(7);
 const WAITING: usize = 40;
 /// Every so many members, one leaves a room now and then and joins it again.
 const WANDERERS: usize = 6;
+/// Every so many members, one asks for no echo. None of them wanders: an `ok` that comes when its room was left and
+/// joined again could be of either stay.
+const QUIET: usize = 3;
+/// Messages that every second member asks for when it comes into a room of which it knows nothing.
+const RECENT: u64 = 10;
 
 /// A message that is not known to be appended.
 struct Pending {
@@ -82,7 +87,9 @@ impl Member {
         clock: Clock,
         seed: u64,
     ) -> Self {
-        let seats: Vec<Seat> = (0..ROOMS_EACH).map(|step| Seat::new((number + step) % ROOMS)).collect();
+        let recent = if number.is_multiple_of(2) { RECENT } else { 0 };
+        let seats: Vec<Seat> =
+            (0..ROOMS_EACH).map(|step| Seat::new((number + step) % ROOMS, recent)).collect();
         for (seat, live) in seats.iter().zip(&live.rooms) {
             live.number.store(seat.number, Ordering::Relaxed);
         }
@@ -122,6 +129,11 @@ impl Member {
             sleep(pause).await;
         }
         History { user: self.user, entries: self.entries }
+    }
+
+    /// Whether the `ok`s of what it says stand in the events' places.
+    fn quiet(&self) -> bool {
+        self.number % QUIET == 1
     }
 
     fn backoff(&mut self) -> Duration {
@@ -252,7 +264,7 @@ impl Member {
     }
 
     async fn send_what_is_due(&mut self, socket: &mut Socket, padding: usize) -> Result<(), (u16, String)> {
-        let now = Instant::now();
+        let (now, echo) = (Instant::now(), !self.quiet());
         for (index, due) in &mut self.joins {
             if *due <= now {
                 *due = now + ANSWER;
@@ -271,7 +283,8 @@ impl Member {
             let frame = json!({
                 "type": "message", "room": *pending.room, "id": *pending.id,
                 "ref": format!("say {number} {}", pending.attempts),
-                "data": { "sent": pending.sent, "padding": "x".repeat(padding) },
+                "echo": echo,
+                "data": { "id": *pending.id, "sent": pending.sent, "padding": "x".repeat(padding) },
             });
             send(socket, &frame).await?;
         }
@@ -300,6 +313,10 @@ impl Member {
             ("ok", Some(index)) if reference.starts_with("leave ") => {
                 self.record(What::Left { room: Arc::clone(&self.seats[index].room) });
                 self.seats[index].joined = false;
+                if self.random.below(2) == 0 {
+                    // Half the time it comes back like one who was never there.
+                    self.seats[index].stand = None;
+                }
                 self.joins.insert(index, Instant::now() + Duration::from_millis(self.random.within(0..=300)));
                 self.show(index, 0);
             }
@@ -327,15 +344,11 @@ impl Member {
     fn answered(&mut self, reference: &str, frame: &Value, retry_after: Option<Duration>) {
         let mut numbers = reference.split(' ').skip(1).filter_map(|number| number.parse::<u64>().ok());
         let (Some(number), Some(attempt)) = (numbers.next(), numbers.next()) else { return };
+        if frame["type"] == "ok" {
+            return self.accepted(number, frame);
+        }
         let Some(pending) = self.pending.get_mut(&number) else { return };
         let (room, id) = (Arc::clone(&pending.room), Arc::clone(&pending.id));
-        if frame["type"] == "ok" {
-            let Some(seat) = self.seats.iter().find(|seat| seat.room == room) else { return };
-            let place = seat.place(frame);
-            self.pending.remove(&number);
-            self.live.pending.store(self.pending.len(), Ordering::Relaxed);
-            return self.record(What::Acked { room, id, place });
-        }
         if attempt == pending.attempts {
             // As long as it was told to, and a little more, so that not all come at once.
             let wait = retry_after.unwrap_or(Duration::from_millis(500));
@@ -343,6 +356,25 @@ impl Member {
         }
         let code = frame["code"].as_str().unwrap_or_default().to_owned();
         self.record(What::Refused { room, id, code });
+    }
+
+    /// What it said was appended, and perhaps this stands in the event's place.
+    fn accepted(&mut self, number: u64, ok: &Value) {
+        let Some(index) = self.seats.iter().position(|seat| ok["room"].as_str() == Some(&*seat.room)) else {
+            return;
+        };
+        let sent = self.pending.remove(&number).map(|pending| {
+            let (room, id) = (pending.room, pending.id);
+            self.record(What::Acked { room, id, place: self.seats[index].place(ok) });
+            pending.sent
+        });
+        self.live.pending.store(self.pending.len(), Ordering::Relaxed);
+        // The ok of an attempt may come after that of its repetition, which is a duplicate and has no place.
+        if self.quiet() && ok["duplicate"] != true && self.seats[index].joined {
+            let what = self.seats[index].own_event(ok, &self.user);
+            self.record(what);
+            self.show(index, sent.unwrap_or(0));
+        }
     }
 
     /// Shows to the nemesis where it stands in a room.

@@ -14,13 +14,15 @@ pub(super) struct Seat {
     pub(super) number: usize,
     pub(super) stand: Option<Place>,
     pub(super) joined: bool,
+    /// How many events to ask for when it comes into it anew.
+    recent: u64,
     /// What the join that is under way asked to go on from.
     since: Option<Place>,
 }
 
 impl Seat {
-    pub(super) fn new(number: usize) -> Self {
-        Self { room: room(number), number, stand: None, joined: false, since: None }
+    pub(super) fn new(number: usize, recent: u64) -> Self {
+        Self { room: room(number), number, stand: None, joined: false, recent, since: None }
     }
 
     /// The request to join it, from where the member stands.
@@ -29,6 +31,8 @@ impl Seat {
         let mut join = json!({ "type": "join", "room": *self.room, "ref": format!("join {}", self.room) });
         if let Some(since) = &self.since {
             join["since"] = json!({ "epoch": *since.epoch, "seq": since.seq });
+        } else if self.recent > 0 {
+            join["recent"] = json!(self.recent);
         }
         join
     }
@@ -47,8 +51,21 @@ impl Seat {
         let place = self.place(frame);
         self.stand = Some(place.clone());
         let text = |name: &str| frame[name].as_str().unwrap_or_default().into();
-        let what = What::Event { room: Arc::clone(&self.room), place, from: text("from"), id: text("id") };
-        (what, frame["data"]["sent"].as_u64().unwrap_or(0))
+        let (mut id, data): (Arc<str>, &Value) = (text("id"), &frame["data"]);
+        if data["id"].as_str() != Some(&*id) {
+            // Nobody sent that.
+            id = format!("{id}, with the data of {}", data["id"]).into();
+        }
+        let what = What::Event { room: Arc::clone(&self.room), place, from: text("from"), id };
+        (what, data["sent"].as_u64().unwrap_or(0))
+    }
+
+    /// The `ok` that stands in the place of the user's own event: it must be the next one, as that would be.
+    pub(super) fn own_event(&mut self, ok: &Value, user: &Arc<str>) -> What {
+        let place = self.place(ok);
+        self.stand = Some(place.clone());
+        let id = ok["id"].as_str().unwrap_or_default().into();
+        What::Event { room: Arc::clone(&self.room), place, from: Arc::clone(user), id }
     }
 
     /// A `reset`.

@@ -1,0 +1,25 @@
+//! A session's place among the connections of its node, given back however the session ends.
+
+use std::{sync::Arc, thread};
+
+use proto::Close;
+
+use crate::{app::App, connection::Connection, socket::frame};
+
+/// A connection that its node knows of for as long as this lives.
+pub(super) struct Presence {
+    pub(super) app: Arc<App>,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // A fault of ours ends one session and no other. Its client is told to come back, and not left with a
+            // socket that nobody reads.
+            self.connection.finish(None, frame::close(Close::Internal));
+            self.app.metrics.closed(Close::Internal);
+        }
+        self.app.connections.closed(&self.connection);
+    }
+}
