@@ -193,6 +193,9 @@ async fn the_first_slot_of_a_new_node_is_waited_for() {
     let mut queued = Vec::new();
     cluster
         .move_slot(slot, added, async || {
+            if !queued.is_empty() {
+                return;
+            }
             queued = (0..20).map(|n| one.append(&room, message(&format!("m{n}")))).collect();
             conformance::until(
                 "ASK",
@@ -222,8 +225,13 @@ async fn a_room_that_is_in_two_places_is_waited_for_in_order_and_within_a_deadli
     for long in [false, true] {
         let source = &cluster.nodes[cluster.primary_of(slot)];
         source.command(&["CONFIG", "RESETSTAT"]);
+        let mut halved = false;
         cluster
             .move_slot(slot, cluster.other_primary(slot), async || {
+                // Later all of its keys have gone, and there is nothing to wait for.
+                if std::mem::replace(&mut halved, true) {
+                    return;
+                }
                 if long {
                     let answer = one.append(&room, message("unsure")).await;
                     let Err(BusError::Unavailable { cause }) = answer else { panic!("{answer:?}") };
@@ -238,8 +246,10 @@ async fn a_room_that_is_in_two_places_is_waited_for_in_order_and_within_a_deadli
             })
             .await;
         for (number, appending) in queued.drain(..).enumerate() {
+            // On a busy machine a connection may be opened anew meanwhile, and what was under way sent again: then it
+            // says that it was appended already.
             let appended = appending.await.expect("an append that waited");
-            assert_eq!((appended.position.seq, appended.duplicate), (number as u64 + 2, false));
+            assert_eq!(appended.position.seq, number as u64 + 2);
         }
     }
     // It was not appended, and is now.

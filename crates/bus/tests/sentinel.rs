@@ -56,7 +56,7 @@ async fn a_primary_is_replaced_while_it_lives() {
     let local = Talk::begin(&bold, &careful, locally).await;
     let replicated = Talk::begin(&careful, &bold, rooms()).await;
     let primary = redis.primary();
-    redis.failover();
+    redis.failover().await;
     redis.until_primary_is_not(primary).await;
     let replaced = Instant::now();
     let promoted = &redis.nodes[redis.primary()];

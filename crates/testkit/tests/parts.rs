@@ -80,7 +80,7 @@ async fn a_cluster_fails_over_and_moves_its_slots() {
 async fn sentinels_make_another_node_the_primary() {
     let mut redis = RedisSentinel::start().await;
     let first = redis.primary();
-    redis.failover();
+    redis.failover().await;
     redis.until_primary_is_not(first).await;
     redis.until_level(2).await;
     let second = redis.primary();

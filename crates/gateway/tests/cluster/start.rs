@@ -70,7 +70,7 @@ async fn one_that_is_promoted_is_looked_at() {
             node.command(&["CONFIG", "SET", "appendonly", "no"]);
         }
     }
-    sentinel.failover();
+    sentinel.failover().await;
     sentinel.until_primary_is_not(primary).await;
     until(PATIENCE, "a warning", async || {
         let log = gateway.log();

@@ -130,6 +130,13 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Whether it may keep a gateway and a server apart.
+    pub fn reaches_servers(self) -> bool {
+        !["gateway", "clients"].iter().any(|harmless| self.name().starts_with(harmless))
+    }
+}
+
 /// Some that differ much, for a run of less than a minute.
 pub const SHORT: &[Fault] = &[
     Fault::GatewayKilled,

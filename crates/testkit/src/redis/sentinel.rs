@@ -158,9 +158,10 @@ impl RedisSentinel {
         found.expect("a primary of ours")
     }
 
-    /// Has the sentinels make another node the primary, though nothing is wrong.
-    pub fn failover(&self) {
-        self.sentinel(0, &["SENTINEL", "FAILOVER", SERVICE]).expect("a failover");
+    /// Has the sentinels make another node the primary, though nothing is wrong. They look at the replicas every ten
+    /// seconds, and promote none that was away when they did.
+    pub async fn failover(&self) {
+        until(PATIENCE, "a failover", async || self.sentinel(0, &["SENTINEL", "FAILOVER", SERVICE])).await;
     }
 
     /// Waits until every sentinel names another primary than this one.

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::{Facts, Kind, Loss, Place, Violation, What};
 use crate::chaos::history::Entry;
 
+/// By then a node has heard that a server lost something, in milliseconds.
+const HEARD_MS: u64 = 2000;
+
 /// What a client holds of a room: events behind a start, and what it was told.
 pub(super) struct Reader<'a> {
     user: &'a str,
@@ -67,7 +70,8 @@ impl<'a> Reader<'a> {
                 if since.is_some() {
                     self.told("a join was not recovered", at, place, losses, out);
                 } else {
-                    self.told = at;
+                    // A node that has not heard of a loss yet lets somebody in on the branch that is gone.
+                    self.told = at.saturating_sub(HEARD_MS);
                 }
                 self.names.clear();
                 self.begin_at(place);

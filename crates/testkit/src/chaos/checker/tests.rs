@@ -380,3 +380,25 @@ fn who_came_into_a_log_that_was_gone_may_be_told_later_and_does_not_go_back() {
     run.histories[3].entries.extend([reset("a.0", 140), reset("b.0", 150)]);
     assert_eq!(run.found(), [Kind::NeedlessReset]);
 }
+
+/// The same of a branch: its node has not heard yet that the server came back without it. But it will soon.
+#[test]
+fn who_came_onto_a_branch_that_was_gone_is_told_soon_or_never() {
+    let comes_in_at = |at: u64| {
+        let mut run = Run::good();
+        run.fork_after(4);
+        let reset = What::Reset { room: "lobby".into(), place: place("a.0", 4), reason: "forked".into() };
+        run.histories.push(History {
+            user: "dave".into(),
+            entries: vec![
+                joined(at, place("a.0", 4), None, false),
+                event(at, 5, place("a.0", 5)),
+                Entry { at: at + 5, what: reset },
+                event(at + 6, 99, place("a.1", 5)),
+            ],
+        });
+        run.found()
+    };
+    assert_eq!(comes_in_at(105), []);
+    assert_eq!(comes_in_at(2200), [Kind::NeedlessReset]);
+}

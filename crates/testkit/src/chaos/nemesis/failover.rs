@@ -68,7 +68,7 @@ impl Nemesis {
     async fn asked(&mut self, arena: &Arena, victim: usize, room: &str, from: u64) -> Expectation {
         match &arena.store {
             Store::Sentinel(sentinel) => {
-                sentinel.failover();
+                sentinel.failover().await;
                 sentinel.until_primary_is_not(victim).await;
                 // They only turn around a living one: what it took in the meantime is lost.
                 self.may_have_lost(arena, from);
