@@ -44,7 +44,11 @@ fn python(requirements: &Path) -> Outcome {
     write(&stamp, &wanted)
 }
 
-fn node(package: &Path) -> Outcome {
+/// The modules of an npm package, as its lock file has them.
+///
+/// # Errors
+/// When the registry cannot be reached, or npm fails.
+pub(crate) fn node(package: &Path) -> Outcome {
     let wanted = read(&package.join("package-lock.json"))?;
     let stamp = package.join("node_modules/.installed.json");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {

@@ -3,6 +3,7 @@
 //! They use nothing but the standard library, so that the first of them runs seconds after a clone: it is the one
 //! that installs what all others need.
 
+mod bench;
 mod chaos;
 mod clients;
 mod conformance;
@@ -23,6 +24,8 @@ cargo xtask figures          size, start time, memory per idle connection, what 
 cargo xtask chaos [--faults N] [--seed S] [--seeds HOW-MANY] [--only PART-OF-A-NAME]
                   [--shape single|cluster|cluster-local|sentinel|sentinel-local]
                              faults against a cluster of its own, one after the other, and whether anything was lost
+cargo xtask bench [--quick] [--only PART-OF-A-NAME] [--rounds N] [--page]
+                             the same workloads on Chorus and on its peers; writes docs/PERFORMANCE.md
 cargo xtask conformance      Autobahn's WebSocket test suite against /echo; what it saw goes to artifacts/conformance
 cargo xtask help             this
 ";
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ("figures", []) => figures::print(),
         ("conformance", []) => conformance::judge(),
         ("chaos", _) => chaos::judge(rest),
+        ("bench", _) => bench::measure(rest),
         ("help" | "--help" | "-h", _) => {
             print!("{HELP}");
             Ok(())

@@ -1,0 +1,37 @@
+//! The same workloads on Chorus and on its peers.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::step::{Outcome, cargo, run};
+use crate::{clients, root, target};
+
+/// Builds everything that is measured, measures, and writes `docs/PERFORMANCE.md`, or with `--quick` a page of its own
+/// in `artifacts/bench`.
+///
+/// # Errors
+/// When something cannot be built or does not come up.
+pub(crate) fn measure(arguments: &[String]) -> Outcome {
+    run(
+        "build Chorus and the load generator",
+        cargo().args(["build", "--release", "-p", "gateway", "-p", "swarm", "--bins"]),
+    )?;
+    if !arguments.iter().any(|argument| argument == "--page") {
+        peers(&root().join("loadtest/peers"))?;
+    }
+    let mut bench = Command::new(target().join("release/bench"));
+    bench.arg("--target").arg(target()).arg("--root").arg(root()).args(arguments);
+    run("bench", &mut bench)
+}
+
+/// Their pinned versions, each by its own package manager.
+fn peers(sources: &Path) -> Outcome {
+    let built = target().join("peers");
+    let mut rust = cargo();
+    rust.args(["build", "--release", "--locked", "--manifest-path"]).arg(sources.join("rust/Cargo.toml"));
+    run("build the floor and socketioxide", rust.arg("--target-dir").arg(&built))?;
+    clients::node(&sources.join("node"))?;
+    let mut go = Command::new("go");
+    go.current_dir(sources.join("centrifuge")).args(["build", "-o"]).arg(built.join("centrifuge")).arg(".");
+    run("build centrifuge (needs Go 1.26, from go.dev)", &mut go)
+}

@@ -1,0 +1,360 @@
+//! `docs/PERFORMANCE.md`: its words are written by hand, its tables and plots are put between marks,
+//! `<!-- table: NAME -->` and `<!-- end -->`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::matrix::{CARRIED_P99, is_carried};
+use super::plot::Plot;
+use super::results::{Record, Results, Spread, same};
+
+/// Writes the plots beside the results, and the tables into the page, or beside them if that is a quick run's place.
+///
+/// # Errors
+/// When a file cannot be read or written, or a mark is wrong.
+pub(crate) fn write(root: &Path, docs: &Path, results: &Results) -> Result<(), String> {
+    let source = root.join("docs/PERFORMANCE.md");
+    let page = fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+    let page = fill(&page, |name| table(name, results))?;
+    let target = if docs.starts_with(root.join("docs")) { source } else { docs.join("PERFORMANCE.md") };
+    put(&target, &page)?;
+    for (file, plot) in plots(results) {
+        put(&docs.join(file), &plot.svg())?;
+    }
+    eprintln!("written: {}", target.display());
+    Ok(())
+}
+
+fn put(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Replaces what stands between the marks.
+fn fill(page: &str, table: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+    let (mut out, mut rest) = (String::new(), page);
+    while let Some((before, after)) = rest.split_once("<!-- table: ") {
+        let (name, after) = after.split_once(" -->").ok_or("a mark is not closed")?;
+        let (_, after) = after.split_once("<!-- end -->").ok_or_else(|| format!("no end of table {name}"))?;
+        let made = table(name).ok_or_else(|| format!("there is no table {name}"))?;
+        let _ = write!(out, "{before}<!-- table: {name} -->\n{made}<!-- end -->");
+        rest = after;
+    }
+    Ok(out + rest)
+}
+
+/// A table by its name.
+fn table(name: &str, results: &Results) -> Option<String> {
+    Some(match name {
+        "machine" => machine(),
+        "one room" | "two nodes" | "three nodes" => costs(results, name),
+        "one room, rising" | "one room, 2 KiB" | "a thousand rooms" | "twenty rooms each" => {
+            carried(results, name)
+        }
+        "ten thousand in a room" => rates(results, name, "messages/s"),
+        "members" => rates(results, name, "members"),
+        "rooms" => rates(results, name, "rooms of ten"),
+        "idle" => named(
+            results,
+            name,
+            &["handshakes per second", "handshake cpu us", "resident bytes each", "socket buffer bytes each"],
+        ),
+        "pair" => named(results, name, &["median us"]),
+        "storm" => named(results, name, &["back after s", "log reads", "missing"]),
+        "million" => named(
+            results,
+            name,
+            &[
+                "connections",
+                "gateways",
+                "opened s",
+                "last delivery ms",
+                "missing",
+                "gateways resident MB",
+                "gateways cpu s",
+                "redis cpu s",
+                "load generator cpu s",
+                "socket buffers MB",
+                "memory in use MB",
+            ],
+        ),
+        "stalled" => stalled(results),
+        _ => return None,
+    })
+}
+
+fn cpu(record: &Record) -> Option<f64> {
+    record.outcome.as_ref().map(|outcome| outcome.cpu_us)
+}
+
+fn p50(record: &Record) -> Option<f64> {
+    record.outcome.as_ref().map(|outcome| outcome.latency.p50 as f64 / 1000.0)
+}
+
+fn p99(record: &Record) -> Option<f64> {
+    record.outcome.as_ref().map(|outcome| outcome.latency.p99 as f64 / 1000.0)
+}
+
+fn per_second(record: &Record) -> Option<f64> {
+    record.outcome.as_ref().map(|outcome| outcome.per_second)
+}
+
+fn arrived(record: &Record) -> Option<f64> {
+    let counts = &record.outcome.as_ref()?.counts;
+    Some(counts.delivered as f64 * 100.0 / counts.expected.max(1) as f64)
+}
+
+/// A median, and from where to where the rounds go.
+fn shown(spread: Option<Spread>, digits: usize) -> String {
+    spread.map_or_else(
+        || "–".to_owned(),
+        |it| {
+            if it.least.to_bits() == it.most.to_bits() {
+                format!("{:.digits$}", it.median)
+            } else {
+                format!("{:.digits$} ({:.digits$}–{:.digits$})", it.median, it.least, it.most)
+            }
+        },
+    )
+}
+
+/// Cost and latency of each server at one rate, beside the floor's or our own.
+fn costs(results: &Results, workload: &str) -> String {
+    let servers = results.servers(workload);
+    let base = if servers.iter().any(|name| name == "floor") { "floor" } else { "chorus" };
+    let mut out = format!(
+        "| server | CPU µs per delivery | × {base} | p50, ms | p99, ms | arrived, % |\n| --- | ---: | ---: | ---: | ---: | ---: |\n"
+    );
+    for server in &servers {
+        let Some(&at) = results.points(workload, server).first() else { continue };
+        let of = |figure: fn(&Record) -> Option<f64>| results.spread(workload, server, at, figure);
+        let ratio =
+            of(cpu).zip(results.spread(workload, base, at, cpu)).map(|(one, base)| one.median / base.median);
+        let _ = writeln!(
+            out,
+            "| {server} | {} | {} | {} | {} | {} |",
+            shown(of(cpu), 2),
+            ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}")),
+            shown(of(p50), 2),
+            shown(of(p99), 1),
+            shown(of(arrived), 1),
+        );
+    }
+    out
+}
+
+/// Whether a server carried a rate in more rounds than not.
+fn carries(results: &Results, workload: &str, server: &str, at: f64) -> bool {
+    let rounds = results.of(workload).filter(|record| record.server == server && same(record.at, at));
+    let good = rounds.clone().filter(|record| record.outcome.as_ref().is_some_and(is_carried)).count();
+    2 * good > rounds.count()
+}
+
+/// The highest rate that each server carries, and its cost there.
+fn carried(results: &Results, workload: &str) -> String {
+    let mut out = format!(
+        "| server | highest rate carried, deliveries/s | CPU µs per delivery there | p50, ms | p99, ms (≤ {}) | the next rate |\n| --- | ---: | ---: | ---: | ---: | --- |\n",
+        CARRIED_P99 / 1000
+    );
+    for server in &results.servers(workload) {
+        let points = results.points(workload, server);
+        let (good, bad): (Vec<f64>, Vec<f64>) =
+            points.iter().partition(|at| carries(results, workload, server, **at));
+        let of = |at, figure: fn(&Record) -> Option<f64>| results.spread(workload, server, at, figure);
+        let next = bad.first().map_or_else(
+            || "all that was offered was carried".to_owned(),
+            |at| {
+                format!(
+                    "{:.0} messages/s: p99 {} ms, {} % arrived",
+                    at,
+                    shown(of(*at, p99), 0),
+                    shown(of(*at, arrived), 1)
+                )
+            },
+        );
+        let best = good.last().copied();
+        let at_best =
+            |figure, digits| best.map_or_else(|| "–".to_owned(), |at| shown(of(at, figure), digits));
+        let _ = writeln!(
+            out,
+            "| {server} | {} | {} | {} | {} | {next} |",
+            at_best(per_second, 0),
+            at_best(cpu, 3),
+            at_best(p50, 1),
+            at_best(p99, 1),
+        );
+    }
+    out
+}
+
+/// Each point of one server.
+fn rates(results: &Results, workload: &str, at: &str) -> String {
+    let mut out = format!(
+        "| {at} | deliveries/s | CPU µs per delivery | p50, ms | p99, ms | arrived, % |\n| ---: | ---: | ---: | ---: | ---: | ---: |\n"
+    );
+    for server in &results.servers(workload) {
+        for at in results.points(workload, server) {
+            let of = |figure: fn(&Record) -> Option<f64>| results.spread(workload, server, at, figure);
+            let _ = writeln!(
+                out,
+                "| {at} | {} | {} | {} | {} | {} |",
+                shown(of(per_second), 0),
+                shown(of(cpu), 2),
+                shown(of(p50), 2),
+                shown(of(p99), 1),
+                shown(of(arrived), 1),
+            );
+        }
+    }
+    out
+}
+
+/// Figures by their names.
+fn named(results: &Results, workload: &str, names: &[&str]) -> String {
+    let mut out = format!("| server | {} |\n| --- |{}\n", names.join(" | "), " ---: |".repeat(names.len()));
+    for server in &results.servers(workload) {
+        for at in results.points(workload, server) {
+            let cell = |name: &&str| {
+                let spread =
+                    results.spread(workload, server, at, |record| record.figures.get(*name).copied());
+                let digits = if spread.is_some_and(|it| it.median < 100.0) { 2 } else { 0 };
+                shown(spread, digits)
+            };
+            let cells: Vec<String> = names.iter().map(cell).collect();
+            let _ = writeln!(out, "| {server} | {} |", cells.join(" | "));
+        }
+    }
+    out
+}
+
+/// The others' latency with and without those who never read.
+fn stalled(results: &Results) -> String {
+    let mut out = String::from(
+        "| server | p99 without them, ms | p99 with them, ms | ratio | memory per stalled one, KiB |\n| --- | ---: | ---: | ---: | ---: |\n",
+    );
+    for server in &results.servers("stalled") {
+        let of = |at, figure: fn(&Record) -> Option<f64>| results.spread("stalled", server, at, figure);
+        let memory = |record: &Record| record.figures.get("memory bytes").copied();
+        let (without, with) = (of(0.0, p99), of(20.0, p99));
+        let ratio = with.zip(without).map(|(with, without)| with.median / without.median);
+        let each = of(20.0, memory)
+            .zip(of(0.0, memory))
+            .map(|(with, without)| (with.median - without.median) / 20.0);
+        let _ = writeln!(
+            out,
+            "| {server} | {} | {} | {} | {} |",
+            shown(without, 1),
+            shown(with, 1),
+            ratio.map_or_else(|| "–".to_owned(), |it| format!("{it:.2}")),
+            each.map_or_else(|| "–".to_owned(), |it| format!("{:.0}", it / 1024.0)),
+        );
+    }
+    out
+}
+
+/// What everything ran on.
+fn machine() -> String {
+    let said = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().ok();
+        let text = output.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned()).unwrap_or_default();
+        text.lines().next().unwrap_or_default().to_owned()
+    };
+    let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = file("/proc/cpuinfo");
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let meminfo = file("/proc/meminfo");
+    let memory = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap_or_default().trim();
+    let lines = [
+        ("processor", model.map_or_else(String::new, |(_, name)| name.to_owned())),
+        ("cores", cpuinfo.lines().filter(|line| line.starts_with("processor")).count().to_string()),
+        ("memory", memory.to_owned()),
+        ("kernel", said("uname", &["-sr"])),
+        ("Rust", said("rustc", &["--version"])),
+        ("Node", said("node", &["--version"])),
+        ("Go", said("go", &["version"])),
+        ("Redis", said("redis-server", &["--version"])),
+    ];
+    let mut out = String::from("| | |\n| --- | --- |\n");
+    for (name, value) in lines {
+        let _ = writeln!(out, "| {name} | {value} |");
+    }
+    out
+}
+
+/// The plots, by their file names.
+fn plots(results: &Results) -> Vec<(&'static str, Plot<'static>)> {
+    let line =
+        |workload: &str, server: &str, x: fn(&Record) -> Option<f64>, y: fn(&Record) -> Option<f64>| {
+            let points = results.points(workload, server).into_iter().filter_map(|at| {
+                let x = results.spread(workload, server, at, x)?.median;
+                Some((x, results.spread(workload, server, at, y)?.median))
+                    .filter(|(x, y)| *x > 0.0 && *y > 0.0)
+            });
+            (server.to_owned(), points.collect())
+        };
+    let offered = |record: &Record| {
+        let outcome = record.outcome.as_ref()?;
+        Some(outcome.counts.expected as f64 / outcome.seconds)
+    };
+    let lines = |workload: &str, x, y| {
+        results.servers(workload).iter().map(|server| line(workload, server, x, y)).collect()
+    };
+    let level = Some((CARRIED_P99 as f64 / 1000.0, "what is called carried"));
+    vec![
+        (
+            "one-room.svg",
+            Plot {
+                title: "One room of a thousand: the slowest in a hundred",
+                x: "deliveries per second that were offered",
+                y: "p99, ms",
+                level,
+                lines: lines("one room, rising", offered, p99),
+            },
+        ),
+        (
+            "thousand-rooms.svg",
+            Plot {
+                title: "A thousand rooms of ten, everyone sends",
+                x: "deliveries per second that were offered",
+                y: "p99, ms",
+                level,
+                lines: lines("a thousand rooms", offered, p99),
+            },
+        ),
+        (
+            "cost.svg",
+            Plot {
+                title: "What a delivery costs as the rate rises",
+                x: "deliveries per second that arrived",
+                y: "server CPU µs per delivery",
+                level: None,
+                lines: lines("one room, rising", per_second, cpu),
+            },
+        ),
+        (
+            "growth.svg",
+            Plot {
+                title: "What a delivery costs as the room grows, at 20,000 a second",
+                x: "members of the room",
+                y: "server CPU µs per delivery",
+                level: None,
+                lines: lines("members", |record| Some(record.at), cpu),
+            },
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_put_between_their_marks_and_words_stay() {
+        let page = "a\n<!-- table: x -->\nold\n<!-- end -->\nb\n";
+        let made = fill(page, |name| (name == "x").then(|| "new\n".to_owned()));
+        assert_eq!(made.as_deref(), Ok("a\n<!-- table: x -->\nnew\n<!-- end -->\nb\n"));
+        assert!(fill(page, |_| None).is_err());
+        assert!(fill("<!-- table: x -->", |_| Some(String::new())).is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! What a home-made server speaks: JSON objects that go to everyone in a room as they came.
+
+use std::io::Write as _;
+
+use super::{Dialect, Hello, Position, text_field};
+use crate::stamp::Stamp;
+
+/// Has no state.
+pub(super) struct Ws;
+
+impl Dialect for Ws {
+    fn path(&self) -> &'static str {
+        "/ws"
+    }
+
+    fn headers(&self, _connection: u32) -> String {
+        String::new()
+    }
+
+    fn greeting(&self, _connection: u32) -> Option<String> {
+        None
+    }
+
+    fn join(&self, room: u32, _since: Option<&Position>) -> String {
+        format!(r#"{{"type":"join","room":"r{room}"}}"#)
+    }
+
+    fn hello(&self, text: &[u8]) -> Hello {
+        match text_field(text, "type") {
+            Some("welcome") => Hello::Greeted,
+            Some("joined") => Hello::Joined,
+            _ => Hello::Other,
+        }
+    }
+
+    fn message(&self, stamp: &Stamp, size: usize, out: &mut Vec<u8>) {
+        // Writing to memory does not fail.
+        let _ = write!(out, r#"{{"type":"message","room":"r{}","data":"#, stamp.room);
+        stamp.data(size, out);
+        out.push(b'}');
+    }
+
+    fn beat(&self, _text: &[u8]) -> Option<&'static str> {
+        None
+    }
+
+    fn position(&self, _text: &[u8]) -> Option<Position> {
+        None
+    }
+}
