@@ -24,7 +24,7 @@ cargo xtask figures          size, start time, memory per idle connection, what 
 cargo xtask chaos [--faults N] [--seed S] [--seeds HOW-MANY] [--only PART-OF-A-NAME]
                   [--shape single|cluster|cluster-local|sentinel|sentinel-local]
                              faults against a cluster of its own, one after the other, and whether anything was lost
-cargo xtask bench [--quick] [--only PART-OF-A-NAME] [--rounds N] [--page]
+cargo xtask bench [--quick] [--only NAME,NAME] [--rounds N] [--page]
                              the same workloads on Chorus and on its peers; writes docs/PERFORMANCE.md
 cargo xtask conformance      Autobahn's WebSocket test suite against /echo; what it saw goes to artifacts/conformance
 cargo xtask help             this

@@ -28,9 +28,9 @@ struct Asked {
     /// Minutes instead of hours: one round, few seconds each.
     #[arg(long)]
     quick: bool,
-    /// Only the workloads whose name holds this; the others' results stay as they are.
-    #[arg(long, default_value = "")]
-    only: String,
+    /// Only these workloads; the others' results stay as they are.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
     /// Rounds of each workload; servers take turns in each.
     #[arg(long)]
     rounds: Option<u32>,

@@ -63,7 +63,7 @@ const CLUSTERED: &[Kind] = &[Kind::Chorus, Kind::Centrifuge, Kind::SocketIo, Kin
 
 const WORKLOADS: &[Workload] = &[
     Workload {
-        name: "one room",
+        name: "one-room",
         plan: || plan(1000, 1, 1),
         rates: &[20.0],
         servers: ALL,
@@ -72,7 +72,7 @@ const WORKLOADS: &[Workload] = &[
         until_full: false,
     },
     Workload {
-        name: "one room, rising",
+        name: "one-room-rising",
         plan: || plan(1000, 1, 1),
         rates: &[20.0, 40.0, 60.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 3000.0, 4000.0],
         servers: CHATS,
@@ -81,7 +81,7 @@ const WORKLOADS: &[Workload] = &[
         until_full: true,
     },
     Workload {
-        name: "one room, 2 KiB",
+        name: "one-room-2k",
         plan: || Plan { size: 2048, ..plan(1000, 1, 1) },
         rates: &[20.0, 100.0, 200.0],
         servers: CHATS,
@@ -90,7 +90,7 @@ const WORKLOADS: &[Workload] = &[
         until_full: true,
     },
     Workload {
-        name: "ten thousand in a room",
+        name: "ten-thousand",
         plan: || plan(10_000, 1, 1),
         rates: &[2.0, 10.0, 100.0, 200.0],
         servers: &[Kind::Chorus],
@@ -99,7 +99,7 @@ const WORKLOADS: &[Workload] = &[
         until_full: true,
     },
     Workload {
-        name: "a thousand rooms",
+        name: "thousand-rooms",
         plan: || Plan { senders: 10, ..plan(10_000, 1000, 1) },
         rates: &[500.0, 1000.0, 2000.0, 3500.0, 5000.0, 10_000.0],
         servers: ALL,
@@ -108,7 +108,7 @@ const WORKLOADS: &[Workload] = &[
         until_full: true,
     },
     Workload {
-        name: "twenty rooms each",
+        name: "twenty-rooms",
         plan: || plan(2000, 100, 20),
         rates: &[50.0, 250.0, 1000.0],
         servers: CHATS,
@@ -117,7 +117,7 @@ const WORKLOADS: &[Workload] = &[
         until_full: true,
     },
     Workload {
-        name: "two nodes",
+        name: "two-nodes",
         plan: || plan(1000, 100, 1),
         rates: &[1000.0],
         servers: CLUSTERED,
@@ -126,7 +126,7 @@ const WORKLOADS: &[Workload] = &[
         until_full: false,
     },
     Workload {
-        name: "three nodes",
+        name: "three-nodes",
         plan: || plan(1000, 100, 1),
         rates: &[1000.0],
         servers: CLUSTERED,
@@ -156,17 +156,22 @@ pub(crate) fn plan(connections: u32, rooms: u32, rooms_each: u32) -> Plan {
     }
 }
 
-/// Measures everything whose name holds `only`.
+/// Measures those of the workloads that are asked for, or all of them.
 ///
 /// # Errors
-/// When a server does not come up or the load generator fails.
+/// When there is no such workload, when a server does not come up, or when the load generator fails.
 pub(crate) fn measure(
     programs: &Programs,
     scale: Scale,
-    only: &str,
+    only: &[String],
     results: &mut Results,
 ) -> Result<(), String> {
-    for workload in WORKLOADS.iter().filter(|it| it.name.contains(only)) {
+    let names: Vec<&str> = WORKLOADS.iter().map(|it| it.name).chain(special::names()).collect();
+    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        return Err(format!("--only {unknown}: expected some of {}", names.join(",")));
+    }
+    let asked = |name: &str| only.is_empty() || only.iter().any(|one| one == name);
+    for workload in WORKLOADS.iter().filter(|it| asked(it.name)) {
         results.forget(workload.name);
         for round in 1..=scale.rounds {
             for &kind in workload.servers {
@@ -175,7 +180,7 @@ pub(crate) fn measure(
             }
         }
     }
-    special::measure(programs, scale, only, results)
+    special::measure(programs, scale, asked, results)
 }
 
 /// One server, all rates.

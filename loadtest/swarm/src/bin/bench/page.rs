@@ -46,13 +46,14 @@ fn fill(page: &str, table: impl Fn(&str) -> Option<String>) -> Result<String, St
 
 /// A table by its name.
 fn table(name: &str, results: &Results) -> Option<String> {
+    if name != "machine" && results.of(name).next().is_none() {
+        return Some("Not measured yet.\n".to_owned());
+    }
     Some(match name {
         "machine" => machine(),
-        "one room" | "two nodes" | "three nodes" => costs(results, name),
-        "one room, rising" | "one room, 2 KiB" | "a thousand rooms" | "twenty rooms each" => {
-            carried(results, name)
-        }
-        "ten thousand in a room" => rates(results, name, "messages/s"),
+        "one-room" | "two-nodes" | "three-nodes" => costs(results, name),
+        "one-room-rising" | "one-room-2k" | "thousand-rooms" | "twenty-rooms" => carried(results, name),
+        "ten-thousand" => rates(results, name, "messages/s"),
         "members" => rates(results, name, "members"),
         "rooms" => rates(results, name, "rooms of ten"),
         "idle" => named(
@@ -309,7 +310,7 @@ fn plots(results: &Results) -> Vec<(&'static str, Plot<'static>)> {
                 x: "deliveries per second that were offered",
                 y: "p99, ms",
                 level,
-                lines: lines("one room, rising", offered, p99),
+                lines: lines("one-room-rising", offered, p99),
             },
         ),
         (
@@ -319,7 +320,7 @@ fn plots(results: &Results) -> Vec<(&'static str, Plot<'static>)> {
                 x: "deliveries per second that were offered",
                 y: "p99, ms",
                 level,
-                lines: lines("a thousand rooms", offered, p99),
+                lines: lines("thousand-rooms", offered, p99),
             },
         ),
         (
@@ -329,7 +330,7 @@ fn plots(results: &Results) -> Vec<(&'static str, Plot<'static>)> {
                 x: "deliveries per second that arrived",
                 y: "server CPU µs per delivery",
                 level: None,
-                lines: lines("one room, rising", per_second, cpu),
+                lines: lines("one-room-rising", per_second, cpu),
             },
         ),
         (

@@ -29,17 +29,22 @@ const SPECIALS: &[Special] = &[
 /// As many connections as one process may hold here, with some files left for itself.
 const PER_PROCESS: u32 = 19_500;
 
-/// Measures those whose name holds `only`.
+/// Their names.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    SPECIALS.iter().map(|(name, _)| *name)
+}
+
+/// Measures those that are asked for.
 ///
 /// # Errors
 /// When a server does not come up or the load generator fails.
 pub(crate) fn measure(
     programs: &Programs,
     scale: Scale,
-    only: &str,
+    asked: impl Fn(&str) -> bool,
     results: &mut Results,
 ) -> Result<(), String> {
-    for (name, round) in SPECIALS.iter().filter(|(name, _)| name.contains(only)) {
+    for (name, round) in SPECIALS.iter().filter(|(name, _)| asked(name)) {
         results.forget(name);
         // A million takes too long to be done again and again.
         let rounds = if *name == "million" { 1 } else { scale.rounds };
