@@ -20,7 +20,7 @@ pub(crate) fn write(root: &Path, docs: &Path, results: &Results) -> Result<(), S
     let page = fill(&page, |name| table(name, results))?;
     let target = if docs.starts_with(root.join("docs")) { source } else { docs.join("PERFORMANCE.md") };
     put(&target, &page)?;
-    for (file, plot) in plots(results) {
+    for (file, plot) in plots(results).into_iter().filter(|(_, plot)| !plot.lines.is_empty()) {
         put(&docs.join(file), &plot.svg())?;
     }
     eprintln!("written: {}", target.display());

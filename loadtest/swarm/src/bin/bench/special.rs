@@ -35,25 +35,23 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Measures those that are asked for.
-///
-/// # Errors
-/// When a server does not come up or the load generator fails.
 pub(crate) fn measure(
     programs: &Programs,
     scale: Scale,
     asked: impl Fn(&str) -> bool,
     results: &mut Results,
-) -> Result<(), String> {
+) {
     for (name, round) in SPECIALS.iter().filter(|(name, _)| asked(name)) {
         results.forget(name);
         // A million takes too long to be done again and again.
         let rounds = if *name == "million" { 1 } else { scale.rounds };
         for number in 1..=rounds {
             eprintln!("{name}, round {number} of {rounds}");
-            round(programs, scale, results)?;
+            if let Err(reason) = round(programs, scale, results) {
+                eprintln!("  left out: {reason}");
+            }
         }
     }
-    Ok(())
 }
 
 fn figures(pairs: &[(&str, f64)]) -> BTreeMap<String, f64> {
@@ -78,7 +76,13 @@ fn idle(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), 
         let pid = fleet.processes[0].pid;
         let before = sample::process(pid);
         let sockets = sample::socket_memory();
-        let run = open(programs, &fleet, kind, plan(connections, 1950, 1))?;
+        let run = match open(programs, &fleet, kind, plan(connections, 1950, 1)) {
+            Ok(run) => run,
+            Err(reason) => {
+                eprintln!("  {} left out: {reason}", kind.name());
+                continue;
+            }
+        };
         let after = sample::process(pid);
         let (live, seconds) = run.opened();
         let per = |after: u64, before: u64| (after as f64 - before as f64) / live as f64;
