@@ -5,6 +5,8 @@ mod chorus;
 mod socketio;
 mod ws;
 
+use std::io::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -97,6 +99,14 @@ pub fn upgrade(dialect: &dyn Dialect, connection: u32, host: &str) -> Vec<u8> {
         dialect.headers(connection),
     )
     .into_bytes()
+}
+
+/// A message as this project's clients and those of a bare broadcast send it.
+fn put_message(stamp: &Stamp, size: usize, out: &mut Vec<u8>) {
+    // Writing to memory does not fail.
+    let _ = write!(out, r#"{{"type":"message","room":"r{}","data":"#, stamp.room);
+    stamp.data(size, out);
+    out.push(b'}');
 }
 
 /// A token with a subject, good for a day.

@@ -1,8 +1,6 @@
 //! This project's protocol, `docs/PROTOCOL.md`.
 
-use std::io::Write as _;
-
-use super::{Dialect, Hello, Position, number_field, text_field, token};
+use super::{Dialect, Hello, Position, number_field, put_message, text_field, token};
 use crate::stamp::Stamp;
 
 /// With the key that its tokens are signed with.
@@ -46,10 +44,7 @@ impl Dialect for Chorus {
     }
 
     fn message(&self, stamp: &Stamp, size: usize, out: &mut Vec<u8>) {
-        // Writing to memory does not fail.
-        let _ = write!(out, r#"{{"type":"message","room":"r{}","data":"#, stamp.room);
-        stamp.data(size, out);
-        out.push(b'}');
+        put_message(stamp, size, out);
     }
 
     fn beat(&self, _text: &[u8]) -> Option<&'static str> {

@@ -1,8 +1,6 @@
 //! What a home-made server speaks: JSON objects that go to everyone in a room as they came.
 
-use std::io::Write as _;
-
-use super::{Dialect, Hello, Position, text_field};
+use super::{Dialect, Hello, Position, put_message, text_field};
 use crate::stamp::Stamp;
 
 /// Has no state.
@@ -34,10 +32,7 @@ impl Dialect for Ws {
     }
 
     fn message(&self, stamp: &Stamp, size: usize, out: &mut Vec<u8>) {
-        // Writing to memory does not fail.
-        let _ = write!(out, r#"{{"type":"message","room":"r{}","data":"#, stamp.room);
-        stamp.data(size, out);
-        out.push(b'}');
+        put_message(stamp, size, out);
     }
 
     fn beat(&self, _text: &[u8]) -> Option<&'static str> {
