@@ -182,6 +182,11 @@ impl Drop for RedisBus {
 }
 
 impl Core {
+    /// How long a path may be silent before it is down.
+    fn patience(&self) -> Duration {
+        pulse::PATIENCE * self.probe_interval
+    }
+
     fn new_shard(&self, server: Option<Server>, reach: &Config) -> Arc<Shard> {
         Arc::new(Shard::new(server, reach, &self.config, self.closing.child_token()))
     }

@@ -101,12 +101,9 @@ async fn a_gateway_may_do_what_it_must_behind_sentinels() {
     conformance::check(&Nodes(url.clone())).await;
     let (one, other) = (Arc::new(node(&url, Ack::Replicated(2)).await), node(&url, Ack::Local).await);
     let talk = Talk::begin(&one, &other, vec![room("replaced")]).await;
-    let primary = redis.primary();
     // For this the sentinels must agree.
-    redis.nodes[primary].kill().await;
-    redis.until_primary_is_not(primary).await;
-    redis.nodes[primary].restart().await;
-    redis.until_level(2).await;
+    let primary = redis.lose_primary().await;
+    redis.bring_back(primary).await;
     talk.more().await;
     talk.end(true).await;
     until_up(&*one).await;

@@ -29,13 +29,10 @@ async fn a_primary_that_is_killed_is_replaced_and_nothing_acknowledged_is_lost()
     let other = node(&redis.url(), Ack::Local).await;
     let rooms = (0..4).map(|_| room("killed")).collect();
     let talk = Talk::begin(&one, &other, rooms).await;
-    let primary = redis.primary();
-    redis.nodes[primary].kill().await;
-    redis.until_primary_is_not(primary).await;
+    let primary = redis.lose_primary().await;
     talk.more().await;
     // It comes back as a replica.
-    redis.nodes[primary].restart().await;
-    redis.until_level(2).await;
+    redis.bring_back(primary).await;
     talk.more().await;
     talk.end(true).await;
     until_up(&*one).await;

@@ -65,11 +65,8 @@ async fn sentinels_replace_a_primary() {
     let other = node(&redis.url(), Ack::Local).await;
     conformance::check(&Nodes(redis.url())).await;
     let talk = Talk::begin(&one, &other, vec![room("replaced")]).await;
-    let primary = redis.primary();
-    redis.nodes[primary].kill().await;
-    redis.until_primary_is_not(primary).await;
-    redis.nodes[primary].restart().await;
-    redis.until_level(2).await;
+    let primary = redis.lose_primary().await;
+    redis.bring_back(primary).await;
     talk.more().await;
     talk.end(true).await;
     until_up(&*one).await;

@@ -124,12 +124,9 @@ async fn sentinels_are_followed() {
     let one = Arc::new(connect(RedisConfig { ack: Ack::Replicated(1), ..over_tls.clone() }).await);
     let other = connect(over_tls).await;
     let talk = Talk::begin(&one, &other, (0..2).map(|_| room("tls")).collect()).await;
-    let primary = redis.primary();
-    redis.nodes[primary].kill().await;
-    redis.until_primary_is_not(primary).await;
+    let primary = redis.lose_primary().await;
     talk.more().await;
-    redis.nodes[primary].restart().await;
-    redis.until_level(2).await;
+    redis.bring_back(primary).await;
     talk.end(true).await;
     until_up(&*one).await;
     until_up(&other).await;

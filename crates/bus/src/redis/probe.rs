@@ -1,7 +1,7 @@
 //! Whether the paths to and from one shard are alive: a nonce goes out on every tick, and nothing that may wait is
 //! waited for here. [`Pulse`](super::pulse) says what the nonces amount to.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use fred::{clients::Client, interfaces::ClientLike};
 use tokio::{
@@ -9,12 +9,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::{
-    Core,
-    pulse::{Judgement, PATIENCE},
-    shard::Shard,
-    wire,
-};
+use super::{Core, pulse::Judgement, shard::Shard, wire};
 use crate::BusError;
 
 /// Probes until the shard is closed.
@@ -94,20 +89,16 @@ impl Probe {
             Judgement::Mute(since) => {
                 self.shard.set_reachable(false);
                 // A connection to a server that hangs looks open: fred's own clock starts again with every command.
-                if since.elapsed() > 2 * self.patience() {
+                if since.elapsed() > 2 * self.core.patience() {
                     self.reconnect(self.shard.commands.clone());
                 }
             }
         }
     }
 
-    fn patience(&self) -> Duration {
-        PATIENCE * self.core.probe_interval
-    }
-
     /// Opens a new connection in the place of one that is silent, not too often.
     fn reconnect(&mut self, client: Client) {
-        let pause = 2 * self.patience();
+        let pause = 2 * self.core.patience();
         if self.last_reconnect.elapsed() > pause {
             self.last_reconnect = Instant::now();
             // When it takes longer, the connection is being opened again and again already.

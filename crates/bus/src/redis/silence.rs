@@ -2,13 +2,13 @@
 //!
 //! It waits for answers, so it is a task of its own: whether the paths are alive is told in time meanwhile.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use dashmap::DashSet;
 use proto::RoomName;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::{Core, keys, map::Map, pulse::PATIENCE, rooms::Followed, shard::Shard};
+use super::{Core, keys, map::Map, rooms::Followed, shard::Shard};
 use crate::{BusError, follow::Observation};
 
 /// Heads in one pipeline.
@@ -48,10 +48,6 @@ impl Silence {
                 () = shard.pulse.look.notified() => self.compare_if_needed().await,
             }
         }
-    }
-
-    fn patience(&self) -> Duration {
-        PATIENCE * self.core.probe_interval
     }
 
     /// Those of the rooms that this shard has.
@@ -133,7 +129,7 @@ impl Silence {
     async fn compare(&self, rooms: &[(Arc<Followed>, u64)], eager: bool) -> bool {
         let names: Vec<RoomName> = rooms.iter().map(|(followed, _)| followed.name.clone()).collect();
         // Those that are compared next must not wait long for these.
-        let heads = timeout(self.patience(), self.core.link.heads(&self.shard, &names)).await;
+        let heads = timeout(self.core.patience(), self.core.link.heads(&self.shard, &names)).await;
         let heads = heads.unwrap_or_else(|_| Err(BusError::unavailable("no answer in time")));
         match heads {
             Ok(heads) => {

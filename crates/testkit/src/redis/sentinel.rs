@@ -158,6 +158,20 @@ impl RedisSentinel {
         found.expect("a primary of ours")
     }
 
+    /// Kills the primary and waits until another one stands in its place; gives the number of the one that is dead.
+    pub async fn lose_primary(&mut self) -> usize {
+        let primary = self.primary();
+        self.nodes[primary].kill().await;
+        self.until_primary_is_not(primary).await;
+        primary
+    }
+
+    /// Starts a node that is dead and waits until it follows as a replica.
+    pub async fn bring_back(&mut self, node: usize) {
+        self.nodes[node].restart().await;
+        self.until_level(2).await;
+    }
+
     /// Has the sentinels make another node the primary, though nothing is wrong. They look at the replicas every ten
     /// seconds, and promote none that was away when they did.
     pub async fn failover(&self) {
