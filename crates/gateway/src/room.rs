@@ -32,11 +32,14 @@ pub use tail::{Batch, Frame, Mark, Tail};
 /// A segment of a room's members.
 pub type Segment = members::Segment<Connection>;
 
-/// Sends between two looks at the clock's other users: a room of thousands must not starve a room of two.
+/// Sends after which a flusher lets others go on: a room of thousands must not starve a room of two.
 const SENDS_PER_TURN: usize = 64;
 
-/// How long a flusher may go on without yielding.
+/// How long it may go on without, should they be long ones.
 const TURN: Duration = Duration::from_millis(1);
+
+/// Sends between two looks at the clock, which is not free.
+const SENDS_PER_LOOK: usize = 16;
 
 /// The most bytes that a member is given in one piece.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -199,7 +202,8 @@ impl Room {
             for member in segment.members().iter() {
                 member.flush(batch.map(|batch| (self, batch)));
                 sends += 1;
-                if sends % SENDS_PER_TURN == 0 || turn.elapsed() > TURN {
+                let look = sends % SENDS_PER_LOOK == 0;
+                if look && (sends % SENDS_PER_TURN == 0 || turn.elapsed() > TURN) {
                     tokio::task::yield_now().await;
                     turn = Instant::now();
                 }

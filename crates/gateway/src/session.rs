@@ -35,11 +35,11 @@ use crate::{
 mod catch_up;
 mod clock;
 mod goodbye;
-mod presence;
+mod registration;
 #[cfg(test)]
 mod tests;
 
-use presence::Presence;
+use registration::Registration;
 
 /// What a session does with the messages that come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,10 +93,19 @@ struct Reader {
     hasty: u32,
 }
 
-impl Session {
-    /// Serves a client until either side ends it. `early` is what the socket gave behind the handshake; it is
-    /// copied, for it pins the whole buffer that the handshake was read into.
-    pub async fn run(app: Arc<App>, io: TcpStream, early: Bytes, opening: Opening) {
+/// A session and what only its own task touches.
+pub struct Visit {
+    session: Session,
+    reader: Reader,
+    credential: Option<Credential>,
+    _registration: Registration,
+    _place: Result<Permit, Farewell>,
+}
+
+impl Visit {
+    /// Begins one. `early` is what the socket gave behind the handshake; it is copied, for it pins the whole buffer
+    /// that the handshake was read into.
+    pub fn begin(app: Arc<App>, io: TcpStream, early: &Bytes, opening: Opening) -> Self {
         let Opening { service, credential, rooms, place } = opening;
         let connection = app.connections.open(io);
         let limits = &app.config.limits;
@@ -106,23 +115,29 @@ impl Session {
             malformed: 0,
             hasty: 0,
         };
-        reader.decoder.feed(&early);
-        drop(early);
-        let who = Mutex::new(Who { identity: None, gauge: app.metrics.connection(), rooms });
-        let _presence = Presence { app: Arc::clone(&app), connection: Arc::clone(&connection) };
-        let session = Self { app, connection, service, who, identified: Notify::new() };
+        reader.decoder.feed(early);
         if place.is_err() {
-            session.connection.end(End::Close(Close::Overloaded, Some(crate::drain::retry_after(1))));
+            connection.end(End::Close(Close::Overloaded, Some(crate::drain::retry_after(1))));
         }
+        let who = Mutex::new(Who { identity: None, gauge: app.metrics.connection(), rooms });
+        let registration = Registration { app: Arc::clone(&app), connection: Arc::clone(&connection) };
+        let session = Session { app, connection, service, who, identified: Notify::new() };
+        Self { session, reader, credential, _registration: registration, _place: place }
+    }
+
+    /// Serves the client until either side ends it. By reference: what a future takes by value it holds twice.
+    pub async fn run(&mut self) {
+        let Self { session, reader, credential, .. } = self;
         tokio::select! {
-            () = session.converse(credential, &mut reader) => {}
+            () = session.converse(credential, reader) => {}
             () = session.write_on() => {}
             () = session.watch() => {}
         }
         Box::pin(session.say_goodbye(&mut reader.decoder)).await;
-        drop(place);
     }
+}
 
+impl Session {
     /// Who the client is, once it said so.
     pub fn identity(&self) -> Option<Arc<Identity>> {
         self.who.lock().identity.clone()
@@ -174,11 +189,11 @@ impl Session {
     // ---- reading ----
 
     /// Authenticates by what the handshake brought, then reads frames and does what they ask.
-    async fn converse(&self, credential: Option<Credential>, reader: &mut Reader) {
+    async fn converse(&self, credential: &mut Option<Credential>, reader: &mut Reader) {
         if self.connection.ending().is_some() {
             return;
         }
-        if let Some(credential) = credential.filter(|_| self.service == Service::Chat) {
+        if let Some(credential) = credential.take().filter(|_| self.service == Service::Chat) {
             match Box::pin(auth::identify(&self.app.auth, &*self.app.bus, &credential)).await {
                 Ok(identity) => Box::pin(self.welcome(identity)).await,
                 Err(error) => return self.connection.end(End::Close(error.close(), None)),
@@ -208,7 +223,7 @@ impl Session {
                             malformed: &mut reader.malformed,
                             hasty: &mut reader.hasty,
                         };
-                        self.take(text, pace).await;
+                        Box::pin(self.take(text, pace)).await;
                     }
                     Incoming::Binary(bytes) if self.service == Service::Echo => {
                         self.app.metrics.frames_received.increment(1);
@@ -275,7 +290,7 @@ impl Session {
             return match request {
                 Ok(Request { frame: ClientFrame::Auth(auth), .. }) => match self.app.auth.verify(&auth.token)
                 {
-                    Ok(identity) => Box::pin(self.welcome(identity)).await,
+                    Ok(identity) => self.welcome(identity).await,
                     Err(error) => self.connection.end(End::Close(error.close(), None)),
                 },
                 _ => self.connection.end(End::Close(Close::AuthRequired, None)),
@@ -297,7 +312,7 @@ impl Session {
         match request {
             Ok(request) => {
                 *pace.malformed = 0;
-                Box::pin(command::run(self, &identity, request)).await;
+                command::run(self, &identity, request).await;
             }
             Err(error) => {
                 *pace.malformed += u32::from(error.code == ErrorCode::BadRequest);

@@ -21,7 +21,7 @@ use crate::{
     auth::{Credential, credential, origin, origin::Origin},
     connections::Farewell,
     limits::{Permit, Refusal, client_address},
-    session::{Opening, Service, Session},
+    session::{Opening, Service, Visit},
 };
 
 pub mod decoder;
@@ -134,7 +134,7 @@ fn admit(app: &App, request: &Request) -> Result<Result<Permit, Farewell>, NotUp
     }
 }
 
-/// Waits for the socket behind the handshake, and serves its session.
+/// Waits for the socket behind the handshake, and begins its session.
 async fn serve(app: Arc<App>, upgrade: OnUpgrade, opening: Opening) {
     // The client may be gone before it saw our answer.
     let Ok(upgraded) = upgrade.await else { return };
@@ -142,7 +142,9 @@ async fn serve(app: Arc<App>, upgrade: OnUpgrade, opening: Opening) {
         tracing::error!("an upgraded connection is no TCP socket");
         return;
     };
-    Session::run(app, parts.io.into_inner(), parts.read_buf, opening).await;
+    let mut visit = Visit::begin(Arc::clone(&app), parts.io.into_inner(), &parts.read_buf, opening);
+    // In a task of its own: what the handshake needed is not held for as long as the session lasts.
+    app.tasks.spawn(async move { visit.run().await });
 }
 
 /// The answer to the client's key, if the request is a handshake as RFC 6455, 4.2.1, has it.

@@ -37,13 +37,28 @@ impl Epoch {
 text_type!(Epoch);
 
 /// A place in a room's log: behind the event numbered `seq`, before the next. `seq` 0 is before the first.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position {
     /// The incarnation of the log.
     pub epoch: Epoch,
     /// The number of the last event seen; below [`SEQ_LIMIT`].
     #[serde(deserialize_with = "seq")]
     pub seq: u64,
+}
+
+impl Clone for Position {
+    fn clone(&self) -> Self {
+        Self { epoch: self.epoch.clone(), seq: self.seq }
+    }
+
+    /// Leaves the epoch as it is where it is the same: thousands of cursors move at every event, and epochs hardly
+    /// ever change.
+    fn clone_from(&mut self, other: &Self) {
+        if self.epoch != other.epoch {
+            self.epoch.clone_from(&other.epoch);
+        }
+        self.seq = other.seq;
+    }
 }
 
 impl fmt::Display for Position {

@@ -108,6 +108,11 @@ impl Membership {
         true
     }
 
+    /// Whether nothing waits, in the tail or in a replay.
+    pub(super) fn is_level(&self) -> bool {
+        self.replay.is_none() && self.index == self.room().end()
+    }
+
     /// Whether the whole batch can go out as it is.
     pub(super) fn takes(&self, batch: &Batch) -> bool {
         self.replay.is_none() && self.instead.is_empty() && batch.fits(self.index, self.position.seq)
@@ -171,7 +176,7 @@ impl Membership {
         match mark {
             Mark::Event(position) if position.seq <= self.position.seq => (Sent::default(), Vec::new()),
             Mark::Event(position) => {
-                self.position = position.clone();
+                self.position.clone_from(position);
                 let replaced = self.instead.iter().position(|(seq, _)| *seq == position.seq);
                 replaced.map(|index| self.instead.swap_remove(index));
                 (Sent { frames: 1, events: u64::from(replaced.is_none()) }, Vec::new())
@@ -191,7 +196,7 @@ impl Membership {
         if taken == batch.bytes.len() {
             self.index = batch.to;
             if let Some(position) = &batch.position {
-                self.position = position.clone();
+                self.position.clone_from(position);
             }
             return (Sent { frames: batch.to - batch.from, events: batch.events }, taken);
         }

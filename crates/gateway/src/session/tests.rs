@@ -17,9 +17,9 @@ async fn a_fault_of_ours_closes_its_connection_and_forgets_it() {
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, _) = listener.accept().await.unwrap();
     let connection = app.connections.open(server);
-    let presence = Presence { app: Arc::clone(&app), connection };
+    let registration = Registration { app: Arc::clone(&app), connection };
     let session = tokio::spawn(async move {
-        let _presence = presence;
+        let _registration = registration;
         panic!("as a fault in a session would")
     });
     assert!(session.await.unwrap_err().is_panic());

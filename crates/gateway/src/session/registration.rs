@@ -7,12 +7,12 @@ use proto::Close;
 use crate::{app::App, connection::Connection, socket::frame};
 
 /// A connection that its node knows of for as long as this lives.
-pub(super) struct Presence {
+pub(super) struct Registration {
     pub(super) app: Arc<App>,
     pub(super) connection: Arc<Connection>,
 }
 
-impl Drop for Presence {
+impl Drop for Registration {
     fn drop(&mut self) {
         if thread::panicking() {
             // A fault of ours ends one session and no other. Its client is told to come back, and not left with a
