@@ -14,7 +14,7 @@ const PER_SOURCE: u32 = 6000;
 pub struct Plan {
     /// What is spoken.
     pub dialect: Name,
-    /// The servers; connection `n` goes to the `n mod len`th.
+    /// The servers; each room's members are spread over all of them.
     pub targets: Vec<SocketAddr>,
     /// Signs the tokens (HS256), where the dialect has tokens.
     pub secret: String,
@@ -86,9 +86,10 @@ impl Plan {
         }
     }
 
-    /// Where a connection goes.
+    /// Where a connection goes. The members of a room go to all servers in turn, whatever the number of rooms.
     pub fn target(&self, connection: u32) -> SocketAddr {
-        self.targets[connection as usize % self.targets.len()]
+        let (nth, room) = (connection / self.rooms, connection % self.rooms);
+        self.targets[(nth + room) as usize % self.targets.len()]
     }
 
     /// Where a connection comes from: 127.0.1.1 and on.
@@ -171,6 +172,19 @@ mod tests {
                 its.iter().for_each(|room| members[*room as usize] += 1);
             }
             assert!(members.iter().all(|count| *count == connections * each / rooms), "{members:?}");
+        }
+    }
+
+    /// Connection `n` went to server `n mod 2` and to room `n mod 100`: each room lived on one server, and nothing was
+    /// measured of what lies between two.
+    #[test]
+    fn a_room_has_members_on_every_server() {
+        let targets = vec![SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2))];
+        let plan = Plan { targets: targets.clone(), ..plan(1000, 100, 1) };
+        for room in 0..100 {
+            let members = (0..1000).filter(|it| plan.is_in(*it, room));
+            let here = members.filter(|it| plan.target(*it) == targets[0]).count();
+            assert_eq!(here, 5, "of room {room}");
         }
     }
 
