@@ -1,7 +1,9 @@
 //! How many appends a second one node gets through, and how long until its own follower has the last.
 //!
-//! `cargo run --release -p bus --example appends` starts a Redis of its own; with a URL it uses that one. With
-//! `replicated` in place of the URL it starts a primary and two replicas, waits for both, and then freezes one.
+//! `cargo run --release -p bus --example appends` starts a Redis of its own; with a URL it uses that one, and with a
+//! number of rooms behind the URL it measures only those, and ends with a line of two numbers: how many were appended,
+//! and how many a second. With `replicated` in place of the URL it starts a primary and two replicas, waits for both,
+//! and then freezes one.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement for people")]
 
 use std::{
@@ -35,7 +37,8 @@ impl Follower for Count {
 const MOST: Duration = Duration::from_secs(8);
 
 /// Keeps `window` appends under way, spread over the rooms, until `total` are answered.
-async fn measure(what: &str, bus: &Arc<dyn Bus>, rooms: usize, window: usize, total: usize) {
+/// Gives how many were, and how many a second.
+async fn measure(what: &str, bus: &Arc<dyn Bus>, rooms: usize, window: usize, total: usize) -> (u64, f64) {
     let names: Vec<RoomName> = (0..rooms)
         .map(|room| RoomName::parse(&format!("{}-{room}", what.replace(' ', "-"))).expect("a name"))
         .collect();
@@ -81,14 +84,16 @@ async fn measure(what: &str, bus: &Arc<dyn Bus>, rooms: usize, window: usize, to
     }
     times.sort_unstable();
     let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1000.0;
+    let per_second = appended as f64 / answered.as_secs_f64();
     println!(
         "{what:24} {rooms:5} rooms, {window:5} under way: {:8.0} ok/s, {refused} refused, {:.1} ms median, {:.1} ms p99, \
          all followed {:.1} ms later",
-        appended as f64 / answered.as_secs_f64(),
+        per_second,
         at(50),
         at(99),
         began_to_follow.elapsed().as_secs_f64() * 1000.0
     );
+    (appended, per_second)
 }
 
 /// Appends that wait for two replicas, and what becomes of them when one does not answer.
@@ -127,6 +132,12 @@ async fn main() {
     let url = own.as_ref().map_or_else(|| asked.unwrap_or_default(), Redis::url);
     let redis = RedisBus::connect(RedisConfig::new(&url, "measure", RETENTION)).await.expect("a right URL");
     let redis: Arc<dyn Bus> = Arc::new(redis);
+    if let Some(rooms) = std::env::args().nth(2) {
+        let rooms = rooms.parse().expect("a number of rooms");
+        let (appended, per_second) = measure("redis", &redis, rooms, 256, 200_000).await;
+        println!("{appended} {per_second:.0}");
+        return redis.close().await;
+    }
     let memory: Arc<dyn Bus> = Arc::new(MemoryBus::new("measure", RETENTION));
     for (rooms, window, total) in [(1, 1, 5_000), (1, 256, 60_000), (100, 256, 60_000), (1000, 1000, 60_000)]
     {

@@ -16,6 +16,7 @@ pub(crate) fn measure(arguments: &[String]) -> Outcome {
         "build Chorus and the load generator",
         cargo().args(["build", "--release", "-p", "gateway", "-p", "swarm", "--bins"]),
     )?;
+    run("build what appends", cargo().args(["build", "--release", "-p", "bus", "--example", "appends"]))?;
     if !arguments.iter().any(|argument| argument == "--page") {
         peers(&root().join("loadtest/peers"))?;
     }

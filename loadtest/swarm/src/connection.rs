@@ -30,6 +30,9 @@ pub enum Stage {
     Closed,
 }
 
+/// How often a port is tried, over all times that a connection is made.
+const MOST_ATTEMPTS: u32 = 1000;
+
 /// A member.
 #[derive(Debug)]
 pub struct Connection {
@@ -47,6 +50,8 @@ pub struct Connection {
     pub partial: Vec<u8>,
     socket: Option<TcpStream>,
     unsent: Vec<u8>,
+    /// How often it was bound to a port.
+    attempts: u32,
 }
 
 impl Connection {
@@ -61,14 +66,31 @@ impl Connection {
             partial: Vec::new(),
             socket: None,
             unsent: Vec::new(),
+            attempts: 0,
         }
     }
 
-    /// Begins to connect.
+    /// Begins to connect, from the next of its ports that is free.
     ///
     /// # Errors
     /// When the system has no address, port or file for it.
     pub fn connect(&mut self, plan: &Plan) -> io::Result<&mut TcpStream> {
+        let socket = loop {
+            let source = plan.source(self.number, self.attempts).into();
+            self.attempts += 1;
+            match self.connect_from(source, plan) {
+                // Somebody listens there, or a connection from there to the same server has not been forgotten yet.
+                Err(error) if is_taken(&error) && self.attempts < MOST_ATTEMPTS => {}
+                begun => break begun?,
+            }
+        };
+        self.stage = Stage::Connecting;
+        self.partial = Vec::new();
+        self.unsent = Vec::new();
+        Ok(self.socket.insert(TcpStream::from_std(socket.into())))
+    }
+
+    fn connect_from(&self, source: SocketAddr, plan: &Plan) -> io::Result<Socket> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -78,16 +100,13 @@ impl Connection {
         }
         // A port of a connection that ended a moment ago is good again.
         socket.set_reuse_address(true)?;
-        socket.bind(&SocketAddr::from((plan.source(self.number), 0)).into())?;
+        socket.bind(&source.into())?;
         match socket.connect(&plan.target(self.number).into()) {
             // It has no `ErrorKind` of its own in stable Rust.
             Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
             other => other?,
         }
-        self.stage = Stage::Connecting;
-        self.partial = Vec::new();
-        self.unsent = Vec::new();
-        Ok(self.socket.insert(TcpStream::from_std(socket.into())))
+        Ok(socket)
     }
 
     /// Whether the connection that was begun stands; an error when it failed.
@@ -180,4 +199,9 @@ impl Connection {
         self.socket = None;
         self.stage = Stage::Closed;
     }
+}
+
+/// Whether a port is no good.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable)
 }

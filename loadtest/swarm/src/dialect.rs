@@ -82,7 +82,7 @@ pub trait Dialect {
 /// The protocol that a plan names.
 pub fn speak(plan: &Plan) -> Box<dyn Dialect> {
     match plan.dialect {
-        Name::Chorus => Box::new(chorus::Chorus::new(&plan.secret)),
+        Name::Chorus => Box::new(chorus::Chorus::new(&plan.secret, &plan.prefix)),
         Name::Ws => Box::new(ws::Ws),
         Name::Socketio => Box::new(socketio::SocketIo),
         Name::Centrifugo => Box::new(centrifugo::Centrifugo::new(&plan.secret)),
@@ -102,9 +102,9 @@ pub fn upgrade(dialect: &dyn Dialect, connection: u32, host: &str) -> Vec<u8> {
 }
 
 /// A message as this project's clients and those of a bare broadcast send it.
-fn put_message(stamp: &Stamp, size: usize, out: &mut Vec<u8>) {
+fn put_message(prefix: &str, stamp: &Stamp, size: usize, out: &mut Vec<u8>) {
     // Writing to memory does not fail.
-    let _ = write!(out, r#"{{"type":"message","room":"r{}","data":"#, stamp.room);
+    let _ = write!(out, r#"{{"type":"message","room":"{prefix}{}","data":"#, stamp.room);
     stamp.data(size, out);
     out.push(b'}');
 }
@@ -151,7 +151,7 @@ mod tests {
         [Name::Chorus, Name::Ws, Name::Socketio, Name::Centrifugo]
             .map(|name| {
                 let dialect: Box<dyn Dialect> = match name {
-                    Name::Chorus => Box::new(chorus::Chorus::new("secret")),
+                    Name::Chorus => Box::new(chorus::Chorus::new("secret", "r")),
                     Name::Ws => Box::new(ws::Ws),
                     Name::Socketio => Box::new(socketio::SocketIo),
                     Name::Centrifugo => Box::new(centrifugo::Centrifugo::new("secret")),
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_servers_say_at_first_is_understood() {
-        let chorus = chorus::Chorus::new("secret");
+        let chorus = chorus::Chorus::new("secret", "r");
         assert_eq!(chorus.hello(br#"{"type":"welcome","session":"x"}"#), Hello::Greeted);
         assert_eq!(chorus.hello(br#"{"type":"ok","ref":1,"room":"r1","seq":0}"#), Hello::Joined);
         assert!(matches!(chorus.hello(br#"{"type":"error","code":"forbidden"}"#), Hello::Refused(_)));
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn positions_are_found() {
         let text = br#"{"type":"message","room":"r1","epoch":"a.1-x","seq":12,"at":5,"data":{}}"#;
-        let position = chorus::Chorus::new("secret").position(text);
+        let position = chorus::Chorus::new("secret", "r").position(text);
         assert_eq!(position, Some(Position { epoch: "a.1-x".to_owned(), seq: 12 }));
     }
 }

@@ -102,9 +102,11 @@ fn play(asked: &Asked) -> Result<(), String> {
     let plan = Plan {
         dialect: asked.dialect,
         targets: asked.targets.clone(),
+        first_port: 0,
         secret: asked.secret.clone(),
         connections: asked.connections,
         rooms: asked.rooms,
+        prefix: "r".to_owned(),
         rooms_each: asked.rooms_each,
         senders: asked.senders,
         size: asked.size,

@@ -1,13 +1,16 @@
 //! What a run is: who connects, who is in which room, who sends, how much.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};
 
 use crate::dialect::Name;
 
-/// Connections from one source address: Linux gives about 28,000 ports to each, and servers limit them too.
+/// Connections from one source address: servers limit them, and each needs ports for some attempts.
 const PER_SOURCE: u32 = 6000;
+
+/// The first port that needs no privilege.
+const FIRST_PORT: u32 = 1024;
 
 /// Everything that a worker must know to play its part.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,12 +19,16 @@ pub struct Plan {
     pub dialect: Name,
     /// The servers; each room's members are spread over all of them.
     pub targets: Vec<SocketAddr>,
+    /// Where the ports that connections come from begin; a run chooses it when it opens.
+    pub first_port: u32,
     /// Signs the tokens (HS256), where the dialect has tokens.
     pub secret: String,
     /// All of them, over all workers.
     pub connections: u32,
     /// All of them.
     pub rooms: u32,
+    /// What rooms' names begin with, in this project's own dialect: two runs at one server are in rooms of their own.
+    pub prefix: String,
     /// In how many rooms each connection is.
     pub rooms_each: u32,
     /// How many members of each room send.
@@ -92,10 +99,14 @@ impl Plan {
         self.targets[(nth + room) as usize % self.targets.len()]
     }
 
-    /// Where a connection comes from: 127.0.1.1 and on.
-    pub fn source(&self, connection: u32) -> Ipv4Addr {
+    /// Where a connection comes from: 127.1.1.1 and on. The port changes with every attempt and begins elsewhere in
+    /// every run: left to the system, it is looked for among those that the run before left behind (`TIME_WAIT`), one
+    /// by one, and handshakes crawl.
+    pub fn source(&self, connection: u32, attempt: u32) -> SocketAddrV4 {
         let [high, low] = (1 + (connection / PER_SOURCE) as u16).to_be_bytes();
-        Ipv4Addr::new(127, 1 + high, low, 1)
+        let port = self.first_port + connection % PER_SOURCE + attempt * PER_SOURCE;
+        let port = FIRST_PORT + (port % (u32::from(u16::MAX) - FIRST_PORT));
+        SocketAddrV4::new(Ipv4Addr::new(127, 1 + high, low, 1), port as u16)
     }
 
     /// What cannot be, in words.
@@ -145,9 +156,11 @@ mod tests {
         Plan {
             dialect: Name::Chorus,
             targets: vec![SocketAddr::from(([127, 0, 0, 1], 1))],
+            first_port: 0,
             secret: String::new(),
             connections,
             rooms,
+            prefix: "r".to_owned(),
             rooms_each,
             senders: 1,
             size: 128,

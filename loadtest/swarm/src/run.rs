@@ -166,6 +166,8 @@ impl Run {
                 let _ = sender.send((index as usize, Err("a worker ended".to_owned())));
             });
         }
+        // Elsewhere in every run, by the clock.
+        let plan = Plan { first_port: (now() / 1_000_000) as u32 % 60_000, ..plan.clone() };
         let share = plan.connections.div_ceil(layout.workers);
         for index in 0..layout.workers {
             let first = (index * share).min(plan.connections);

@@ -40,7 +40,7 @@ if ids_turn then
   young, young_since = seq + 1, now
 end
 
-local reply, fresh = {}, {}
+local reply, fresh, newest = {}, {}, nil
 for i = FIRST_EVENT, #ARGV, 2 do
   local key, entry = ARGV[i], ARGV[i + 1]
   local score = redis.call('ZSCORE', ids, key)
@@ -52,6 +52,7 @@ for i = FIRST_EVENT, #ARGV, 2 do
     redis.call('XADD', log, 'MAXLEN', '~', length, number .. '-0', generation, entry)
     redis.call('ZADD', ids, number, key)
     reply[#reply + 1] = seq
+    newest = number
     fresh[#fresh + 1] = { number, entry }
   end
 end
@@ -76,7 +77,7 @@ else
     head_renewed, only_seq = now, false
   end
   if only_seq then
-    redis.call('HSET', head, 's', digits(seq))
+    redis.call('HSET', head, 's', newest)
   else
     redis.call('HSET', head, 's', digits(seq), 'g', generation, 'l', lineage, 'r', server, 'i', digits(young),
       't', digits(young_since), 'e', digits(log_renewed), 'x', digits(head_renewed))

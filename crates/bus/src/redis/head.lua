@@ -21,7 +21,9 @@ end
 
 -- It changes at every start of a server and at every promotion.
 local function server_id()
-  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  local info = redis.call('INFO', 'replication')
+  local _, last = string.find(info, 'master_replid:', 1, true)
+  return string.sub(info, last + 1, last + 40)
 end
 
 local function generation_name(number, server)

@@ -3,14 +3,15 @@
 use super::{Dialect, Hello, Position, number_field, put_message, text_field, token};
 use crate::stamp::Stamp;
 
-/// With the key that its tokens are signed with.
+/// With the key that its tokens are signed with, and what its rooms' names begin with.
 pub(super) struct Chorus {
     secret: String,
+    prefix: String,
 }
 
 impl Chorus {
-    pub(super) fn new(secret: &str) -> Self {
-        Self { secret: secret.to_owned() }
+    pub(super) fn new(secret: &str, prefix: &str) -> Self {
+        Self { secret: secret.to_owned(), prefix: prefix.to_owned() }
     }
 }
 
@@ -31,7 +32,7 @@ impl Dialect for Chorus {
         let since = since.map_or_else(String::new, |it| {
             format!(r#","since":{{"epoch":"{}","seq":{}}}"#, it.epoch, it.seq)
         });
-        format!(r#"{{"type":"join","ref":1,"room":"r{room}"{since}}}"#)
+        format!(r#"{{"type":"join","ref":1,"room":"{}{room}"{since}}}"#, self.prefix)
     }
 
     fn hello(&self, text: &[u8]) -> Hello {
@@ -44,7 +45,7 @@ impl Dialect for Chorus {
     }
 
     fn message(&self, stamp: &Stamp, size: usize, out: &mut Vec<u8>) {
-        put_message(stamp, size, out);
+        put_message(&self.prefix, stamp, size, out);
     }
 
     fn beat(&self, _text: &[u8]) -> Option<&'static str> {

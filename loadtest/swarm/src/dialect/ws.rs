@@ -32,7 +32,7 @@ impl Dialect for Ws {
     }
 
     fn message(&self, stamp: &Stamp, size: usize, out: &mut Vec<u8>) {
-        put_message(stamp, size, out);
+        put_message("r", stamp, size, out);
     }
 
     fn beat(&self, _text: &[u8]) -> Option<&'static str> {

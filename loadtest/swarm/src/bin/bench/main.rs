@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the same workloads on this server and on its peers, in turn, several times; its results are
 //! the tables and plots of `docs/PERFORMANCE.md`.
 
+mod appends;
 mod matrix;
 mod page;
 mod plot;

@@ -139,12 +139,14 @@ const WORKLOADS: &[Workload] = &[
 /// So many connections, evenly over rooms, one sender in each.
 pub(crate) fn plan(connections: u32, rooms: u32, rooms_each: u32) -> Plan {
     Plan {
-        // Both are the fleet's to say.
+        // Both are the fleet's to say, and this the run's.
         dialect: Kind::Chorus.dialect(),
         targets: Vec::new(),
+        first_port: 0,
         secret: SECRET.to_owned(),
         connections,
         rooms,
+        prefix: "r".to_owned(),
         rooms_each,
         senders: 1,
         size: 128,

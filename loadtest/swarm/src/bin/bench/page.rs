@@ -81,6 +81,8 @@ fn table(name: &str, results: &Results) -> Option<String> {
             ],
         ),
         "stalled" => stalled(results),
+        "beside" => rates(results, name, "members of the large room"),
+        "appends" => named(results, name, &["appends per second", "redis cpu us"]),
         _ => return None,
     })
 }

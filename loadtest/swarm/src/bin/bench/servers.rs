@@ -66,13 +66,27 @@ impl Kind {
 /// Where the programs are.
 pub(crate) struct Programs {
     target: PathBuf,
-    scripts: PathBuf,
+    root: PathBuf,
 }
 
 impl Programs {
-    /// In the directory that everything was built into, and the scripts beside their sources.
+    /// In the directory that everything was built into, and in the project's own.
     pub(crate) fn new(target: &Path, root: &Path) -> Self {
-        Self { target: target.to_owned(), scripts: root.join("loadtest/peers/node") }
+        Self { target: target.to_owned(), root: root.to_owned() }
+    }
+
+    /// Appends through the bus, without a gateway.
+    pub(crate) fn appends(&self) -> PathBuf {
+        self.target.join("release/examples/appends")
+    }
+
+    /// The text of the append script, as the bus sends it.
+    pub(crate) fn append_script(&self) -> Result<String, String> {
+        let read = |name: &str| {
+            let path = self.root.join("crates/bus/src/redis").join(name);
+            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        Ok(format!("{}\n{}", read("head.lua")?, read("append.lua")?))
     }
 
     /// The load generator.
@@ -84,7 +98,7 @@ impl Programs {
         let built = |path: &str| pinned(self.target.join(path));
         let node = |script: &str| {
             let mut command = pinned("node");
-            command.arg(self.scripts.join(script));
+            command.arg(self.root.join("loadtest/peers/node").join(script));
             command
         };
         match kind {

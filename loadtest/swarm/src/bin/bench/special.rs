@@ -9,6 +9,7 @@ use swarm::plan::Plan;
 use swarm::run::{Cost, Layout, Run, Step};
 use swarm::sample;
 
+use super::appends;
 use super::matrix::{LOAD_CORE, Scale, open, plan};
 use super::results::{Record, Results};
 use super::servers::{Fleet, Kind, Programs};
@@ -23,6 +24,8 @@ const SPECIALS: &[Special] = &[
     ("pair", pair),
     ("members", members),
     ("rooms", rooms),
+    ("beside", beside),
+    ("appends", appends::measure),
     ("million", million),
 ];
 
@@ -54,11 +57,11 @@ pub(crate) fn measure(
     }
 }
 
-fn figures(pairs: &[(&str, f64)]) -> BTreeMap<String, f64> {
+pub(crate) fn figures(pairs: &[(&str, f64)]) -> BTreeMap<String, f64> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
 }
 
-fn record(workload: &str, server: &str, at: f64) -> Record {
+pub(crate) fn record(workload: &str, server: &str, at: f64) -> Record {
     Record {
         workload: workload.to_owned(),
         server: server.to_owned(),
@@ -247,6 +250,32 @@ fn grown(
     let outcome = run.play(step)?;
     eprintln!("  {workload} {at}: {:.2} µs", outcome.cpu_us);
     results.add(Record { outcome: Some(outcome), ..record(workload, Kind::Chorus.name(), f64::from(at)) })
+}
+
+/// A room of two by itself, and beside one of nineteen thousand that gets a message a second.
+fn beside(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
+    let large = if scale.brief { 2000 } else { 19_000 };
+    for with in [false, true] {
+        let fleet = Fleet::start(programs, Kind::Chorus, 1, false, "")?;
+        let crowd = Plan { prefix: "large".to_owned(), ..plan(large, 1, 1) };
+        let mut crowd = open(programs, &fleet, Kind::Chorus, crowd)?;
+        let mut two = open(programs, &fleet, Kind::Chorus, plan(2, 1, 1))?;
+        let step = Step { rate: 200.0, seconds: scale.seconds, drain: 10.0, storm: false };
+        let flushed = Step { rate: if with { 1.0 } else { 0.0 }, ..step };
+        let outcome = std::thread::scope(|scope| {
+            let crowd = scope.spawn(move || crowd.play(flushed));
+            let outcome = two.play(step);
+            crowd.join().map_err(|_| "the crowd's thread ended".to_owned())??;
+            outcome
+        })?;
+        let members = if with { large } else { 0 };
+        eprintln!("  beside {members}: p50 {} µs, p99 {} µs", outcome.latency.p50, outcome.latency.p99);
+        results.add(Record {
+            outcome: Some(outcome),
+            ..record("beside", Kind::Chorus.name(), f64::from(members))
+        })?;
+    }
+    Ok(())
 }
 
 /// A million members of one cluster: as many gateways and load generators as the limit of files asks for. A message
