@@ -8,6 +8,7 @@ mod chaos;
 mod clients;
 mod conformance;
 mod figures;
+mod instructions;
 mod step;
 mod system;
 
@@ -17,7 +18,8 @@ use std::process::ExitCode;
 use step::{Outcome, cargo, run};
 
 const HELP: &str = "\
-cargo xtask test [-- ARGS]   install what is missing, lint, build, run every test (ARGS go to `cargo test`)
+cargo xtask test [-- ARGS]   install what is missing, lint, build, run every test, count instructions;
+                             with ARGS, which go to `cargo test`, nothing is counted
 cargo xtask install          install what the tests need: Debian packages (as root) and client tools (in target/)
 cargo xtask lint             rustfmt and clippy, warnings are errors
 cargo xtask figures          size, start time, memory per idle connection, what 10,000 resumes cost Redis, lines of code
@@ -26,6 +28,9 @@ cargo xtask chaos [--faults N] [--seed S] [--seeds HOW-MANY] [--only PART-OF-A-N
                              faults against a cluster of its own, one after the other, and whether anything was lost
 cargo xtask bench [--quick] [--only NAME,NAME] [--rounds N] [--page]
                              the same workloads on Chorus and on its peers; writes docs/PERFORMANCE.md
+cargo xtask instructions [--accept]
+                             instructions per decode, append, encode and delivery, counted by callgrind, beside those in
+                             loadtest/instructions/figures.txt; 5 % more is an error; --accept keeps the new ones
 cargo xtask conformance      Autobahn's WebSocket test suite against /echo; what it saw goes to artifacts/conformance
 cargo xtask help             this
 ";
@@ -40,6 +45,8 @@ fn main() -> ExitCode {
         ("lint", []) => lint(),
         ("figures", []) => figures::print(),
         ("conformance", []) => conformance::judge(),
+        ("instructions", []) => instructions::judge(false),
+        ("instructions", [accept]) if accept == "--accept" => instructions::judge(true),
         ("chaos", _) => chaos::judge(rest),
         ("bench", _) => bench::measure(rest),
         ("help" | "--help" | "-h", _) => {
@@ -65,7 +72,9 @@ fn test(arguments: &[String]) -> Outcome {
     run(
         "test",
         cargo().args(["test", "--workspace"]).args(arguments).env(clients::TOOLS_VARIABLE, clients::tools()),
-    )
+    )?;
+    // Who asks for one test does not wait for another build.
+    if arguments.is_empty() { instructions::judge(false) } else { Ok(()) }
 }
 
 fn install() -> Outcome {

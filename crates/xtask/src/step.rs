@@ -12,6 +12,12 @@ pub(crate) type Outcome = Result<(), String>;
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // The cargo that runs us says which package we are. ring is built again, and all that stands on it, whenever that is
+    // another than before, as after a build without us.
+    let ours = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| ours(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
     command
 }
 
