@@ -35,7 +35,7 @@ impl Scale {
 
     /// As the tables are made.
     pub(crate) fn full() -> Self {
-        Self { rounds: 5, seconds: 5.0, brief: false }
+        Self { rounds: 5, seconds: 3.0, brief: false }
     }
 }
 
