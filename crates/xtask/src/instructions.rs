@@ -26,6 +26,9 @@ const CASES: [Case; 4] = [
     Case { name: "fan-out", few: 10, many: 60, each: 1_000 },
 ];
 
+/// How often each is run.
+const RUNS: usize = 3;
+
 /// What a count may rise by, in percent.
 const TOLERANCE: f64 = 5.0;
 
@@ -82,10 +85,15 @@ pub(crate) fn judge(accept: bool) -> Outcome {
     ))
 }
 
-/// The instructions of one time.
+/// The instructions of one time. The least of some runs counts: a flusher looks at the clock and, when something else
+/// takes its time, yields more often.
 fn count(case: &Case) -> Result<u64, String> {
-    let few = collect(case.name, case.few)?;
-    let many = collect(case.name, case.many)?;
+    let least = |times| {
+        let runs = (0..RUNS).map(|_| collect(case.name, times));
+        runs.reduce(|least, run| Ok(least?.min(run?))).unwrap_or(Ok(0))
+    };
+    let few = least(case.few)?;
+    let many = least(case.many)?;
     Ok(many.saturating_sub(few) / ((case.many - case.few) * case.each))
 }
 
