@@ -13,7 +13,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 
 export function page(name, report, data) {
   const failed = failures(data).length;
-  const verdict = failed ? `<p class="bad">${failed} thresholds failed</p>` : '<p class="good">every threshold held</p>';
+  const verdict = failed ? ['bad', `${failed} thresholds failed`] : ['good', 'every threshold held'];
   const metrics = Object.entries(data.metrics).sort(([a], [b]) => (a < b ? -1 : 1));
   const trends = metrics.filter(([, { type }]) => type === 'trend');
   const others = metrics.filter(([, { type }]) => type !== 'trend');
@@ -27,8 +27,8 @@ export function page(name, report, data) {
 </style>
 <h1>${title}</h1>
 <p>${new Date().toISOString()}, ${(data.state.testRunDurationMs / 1000).toFixed(1)} s</p>
-${verdict}
-<pre>${escape(report.trim())}</pre>
+<p class="${verdict[0]}">${verdict[1]}</p>
+<pre>${escape(report.replace(/^\n|\s+$/g, ''))}</pre>
 <h2>Thresholds</h2>
 ${table(['metric', 'rule', ''], rules(data).map(({ metric, rule, ok }) => [metric, rule, ok ? 'held' : 'FAILED']))}
 <h2>Times</h2>

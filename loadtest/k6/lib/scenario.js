@@ -61,7 +61,8 @@ export function scenario(name, config, { users = config.users, plan, phases = []
     const index = exec.vu.idInTest - 1;
     const evenly = {
       arrive: (config.rampMs * index) / users,
-      // Neighbours share a room. Dealt out in turn like URLs and source addresses, rooms would each live on one gateway.
+      // Neighbours share a room. Dealt out in turn like URLs and source addresses, rooms would each live on one
+      // gateway.
       room: Math.floor((index * config.rooms) / users),
     };
     new User(config, test, index, { ...usual, ...evenly, ...plan?.(index) }).start();
