@@ -70,26 +70,36 @@ async fn run(name: &str, mut command: Command) -> Value {
 }
 
 #[tokio::test]
-async fn the_k6_script_passes_through_nginx() {
+async fn the_k6_scripts_pass_through_nginx() {
     let (cluster, nginx) = front().await;
-    let settings = [
-        ("CHORUS_URL", format!("ws://{}/ws", nginx.addr())),
-        ("CHORUS_JWT_SECRET", SECRET.to_owned()),
-        ("CHORUS_USERS", "12".to_owned()),
-        ("CHORUS_RAMP_MS", "1000".to_owned()),
-        ("CHORUS_CHAT_MS", "4000".to_owned()),
-        ("CHORUS_INTERVAL_MS", "250".to_owned()),
-    ];
+    let pace = [("CHORUS_USERS", "12"), ("CHORUS_RAMP_MS", "1000"), ("CHORUS_INTERVAL_MS", "250")];
+    k6("smoke", &nginx, &[("CHORUS_CHAT_MS", "1000")]).await;
+    let report = k6("chat", &nginx, &[&pace[..], &[("CHORUS_CHAT_MS", "4000")]].concat()).await;
+    assert!(cluster.sum("chorus_appends_total").await > 50.0, "{report}");
+    for node in &cluster.nodes {
+        assert!(node.metrics().await.sum("chorus_deliveries_total") > 0.0, "a node was left out: {report}");
+    }
+
+    let storm = [("CHORUS_CHAT_MS", "5000"), ("CHORUS_STORMS", "2")];
+    let report = k6("storm", &nginx, &[&pace[..], &storm].concat()).await;
+    let mut lost = 0.0;
+    for node in &cluster.nodes {
+        lost += node.metrics().await.with("chorus_closes_total", "reason", "lost");
+    }
+    assert!(lost >= 12.0, "only {lost} connections were cut: {report}");
+}
+
+/// Runs one of the scripts, which judges by its thresholds, and returns its report.
+async fn k6(script: &str, nginx: &Nginx, settings: &[(&str, &str)]) -> String {
     let mut k6 = tools::python_tool("k6");
     k6.args(["run", "--quiet", "--no-usage-report", "--address", "127.0.0.1:0"]);
     // `ip_hash` looks at three octets: from these the users reach every node.
     k6.args(["--local-ips", "127.0.1.1,127.0.2.1,127.0.3.1,127.0.4.1,127.0.5.1,127.0.6.1"]);
-    k6.arg(tools::project().join("loadtest/k6/chat.js")).envs(settings);
-    let output = tools::output(Duration::from_mins(1), "k6", &mut k6).await;
+    k6.arg(tools::project().join("loadtest/k6").join(script).with_extension("js"));
+    k6.env("CHORUS_URL", format!("ws://{}/ws", nginx.addr())).env("CHORUS_JWT_SECRET", SECRET);
+    k6.envs(settings.iter().copied());
+    let output = tools::output(Duration::from_mins(1), script, &mut k6).await;
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{stdout} {}", String::from_utf8_lossy(&output.stderr));
-    assert!(cluster.sum("chorus_appends_total").await > 50.0, "{stdout}");
-    for node in &cluster.nodes {
-        assert!(node.metrics().await.sum("chorus_deliveries_total") > 0.0, "a node was left out: {stdout}");
-    }
+    assert!(output.status.success(), "{script}: {stdout} {}", String::from_utf8_lossy(&output.stderr));
+    stdout.into_owned()
 }
