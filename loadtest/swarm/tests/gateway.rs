@@ -1,0 +1,51 @@
+//! The load generator's programs against a real gateway: what it counts is what happened.
+#![allow(clippy::unwrap_used, reason = "a test's helpers may fail as it may")]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use swarm::run::Outcome;
+use testkit::{Gateway, GatewayOptions, SECRET};
+
+/// `cargo test --workspace` builds it beside the load generator.
+async fn gateway() -> Gateway {
+    let chorus = Path::new(env!("CARGO_BIN_EXE_swarm")).with_file_name("chorus");
+    assert!(chorus.is_file(), "{} is not there: cargo build -p gateway", chorus.display());
+    GatewayOptions::new(chorus).start().await
+}
+
+/// One line for each rate.
+fn swarm(gateway: &Gateway, arguments: &[&str]) -> Vec<Outcome> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_swarm"));
+    command.arg("run").arg(gateway.addr().to_string()).args(["--secret", SECRET, "--json"]).args(arguments);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_counts_what_the_gateway_counts() {
+    let gateway = gateway().await;
+    let outcomes =
+        swarm(&gateway, &["--connections", "60", "--rooms", "6", "--rates", "60,120", "--seconds", "1"]);
+    assert_eq!(outcomes.len(), 2);
+    for outcome in &outcomes {
+        let counts = &outcome.counts;
+        assert!(counts.expected > 0, "{counts:?}");
+        assert_eq!((counts.delivered, counts.wrong(), counts.closed), (counts.expected, 0, 0), "{counts:?}");
+    }
+    let delivered: u64 = outcomes.iter().map(|outcome| outcome.counts.delivered).sum();
+    assert_eq!(gateway.metrics().await.sum("chorus_deliveries_total") as u64, delivered);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_comes_back_and_misses_nothing() {
+    let gateway = gateway().await;
+    let storm = ["--connections", "40", "--rooms", "4", "--rates", "100", "--seconds", "1", "--storm"];
+    for outcome in swarm(&gateway, &storm) {
+        let counts = &outcome.counts;
+        assert_eq!((counts.delivered, counts.wrong()), (counts.expected, 0), "{counts:?}");
+        assert!(counts.back_s > 0.0, "nobody was cut: {counts:?}");
+    }
+}
