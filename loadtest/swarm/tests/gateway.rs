@@ -35,8 +35,9 @@ async fn it_counts_what_the_gateway_counts() {
         assert!(counts.expected > 0, "{counts:?}");
         assert_eq!((counts.delivered, counts.wrong(), counts.closed), (counts.expected, 0, 0), "{counts:?}");
     }
-    let delivered: u64 = outcomes.iter().map(|outcome| outcome.counts.delivered).sum();
-    assert_eq!(gateway.metrics().await.sum("chorus_deliveries_total") as u64, delivered);
+    let delivered: f64 = outcomes.iter().map(|outcome| outcome.counts.delivered as f64).sum();
+    let counted = gateway.metrics().await.sum("chorus_deliveries_total");
+    assert!((counted - delivered).abs() < 0.5, "{counted} by the gateway, {delivered} by the load generator");
 }
 
 #[tokio::test(flavor = "multi_thread")]
