@@ -116,8 +116,12 @@ impl Worker {
     }
 
     fn take_text(&mut self, index: usize, payload: &[u8], time: u64) -> Result<(), String> {
-        if self.connections[index].stage != Stage::Live {
-            self.come_in(index, payload)?;
+        // Centrifugo's protocol puts several answers into one frame, a line each.
+        for line in payload.split(|byte| *byte == b'\n') {
+            if self.connections[index].stage == Stage::Live {
+                break;
+            }
+            self.come_in(index, line)?;
         }
         if let Some(answer) = self.dialect.beat(payload) {
             return self.connections[index].say(answer).map_err(text);
