@@ -182,7 +182,7 @@ impl Membership {
                 (Sent { frames: 1, events: u64::from(replaced.is_none()) }, Vec::new())
             }
             Mark::Reset(position) => {
-                self.position = position.clone();
+                self.position.clone_from(position);
                 let late = std::mem::take(&mut self.instead).into_iter().map(|(_, instead)| instead.alone);
                 (Sent { frames: 1, events: 0 }, late.filter(|frame| !frame.is_empty()).collect())
             }

@@ -43,7 +43,7 @@ impl Room {
                 return Ok(Reach::Gone);
             }
             let Some(last) = page.events.last() else { break };
-            at = last.position.clone();
+            at.clone_from(&last.position);
             for event in &page.events {
                 let frame = frame_of(event);
                 bytes += frame.bytes.len();

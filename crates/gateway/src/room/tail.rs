@@ -117,7 +117,7 @@ impl Tail {
     /// Appends a frame.
     pub fn push(&mut self, frame: Frame, now: Instant) {
         if let Mark::Event(position) | Mark::Reset(position) = &frame.mark {
-            self.head = position.clone();
+            self.head.clone_from(position);
         }
         self.bytes += frame.bytes.len();
         self.frames.push_back((frame, now));
