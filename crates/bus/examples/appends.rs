@@ -59,7 +59,7 @@ async fn measure(what: &str, bus: &Arc<dyn Bus>, rooms: usize, window: usize, to
                         break;
                     }
                     let append =
-                        Append { body: vec![b'x'; BODY].into(), key: Key::of_node(bus.node(), turn as u64) };
+                        Append::message(vec![b'x'; BODY].into(), Key::of_node(bus.node(), turn as u64));
                     if bus.append(&names[turn % names.len()], append).await.is_err() {
                         refused += 1;
                         // As a client that tries again.
@@ -112,7 +112,7 @@ async fn replicated() {
     let thawed = Instant::now();
     let room = RoomName::parse("thawed").expect("a name");
     for turn in 0.. {
-        let append = Append { body: vec![b'x'; BODY].into(), key: Key::of_node(bus.node(), turn) };
+        let append = Append::message(vec![b'x'; BODY].into(), Key::of_node(bus.node(), turn));
         if bus.append(&room, append).await.is_ok() {
             break;
         }

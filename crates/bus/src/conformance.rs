@@ -24,6 +24,7 @@ use proto::{MessageId, Position, RoomName, UserId};
 
 use crate::{Append, Appended, Bus, Key, Page, ReadFrom};
 
+mod amending;
 mod appending;
 mod following;
 mod reading;
@@ -50,6 +51,7 @@ pub async fn check(cluster: &dyn Cluster) {
     let nodes = Nodes { one: cluster.node().await, other: cluster.node().await };
     appending::check(&nodes).await;
     reading::check(&nodes).await;
+    amending::check(&nodes).await;
     following::check(&nodes).await;
     sharing::check(&nodes).await;
     nodes.one.close().await;
@@ -64,16 +66,20 @@ struct Nodes {
 
 /// A room that no other check uses.
 pub fn room(what: &str) -> RoomName {
+    RoomName::parse(&format!("{what}-{}", unique())).expect("a room's name")
+}
+
+/// A number that no other check uses.
+fn unique() -> u64 {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    RoomName::parse(&format!("{what}-{number}")).expect("a room's name")
+    NUMBER.fetch_add(1, Ordering::Relaxed)
 }
 
 /// An append by alice; `id` is its key as well as its body.
 pub fn message(id: &str) -> Append {
     let user = UserId::parse("alice").expect("a user's name");
     let key = Key::of_client(&user, &MessageId::parse(id).expect("a message's id"));
-    Append { body: Bytes::from(id.to_owned()), key }
+    Append::message(Bytes::from(id.to_owned()), key)
 }
 
 /// Appends one event.

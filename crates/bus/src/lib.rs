@@ -45,6 +45,53 @@ pub struct Append {
     pub body: Bytes,
     /// What makes the append idempotent; at most 255 bytes.
     pub key: Key,
+    /// What it does besides, in the same atomic step.
+    pub effect: Effect,
+}
+
+impl Append {
+    /// A message.
+    pub fn message(body: Bytes, key: Key) -> Self {
+        Self { body, key, effect: Effect::None }
+    }
+}
+
+/// What an append does besides being appended. All but the first have a target, a message of the same room; when
+/// that is not in the log the answer is [`BusError::Gone`], and nothing is appended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing: it is a message.
+    #[default]
+    None,
+    /// It stands for new data of the target, and goes with it when that is deleted.
+    Edit(Position),
+    /// It takes the data of the target out of the log, and that of its edits: what is left of each is what
+    /// [`proto::event::redact`] leaves. A target that was deleted before is a duplicate.
+    Delete(Position),
+    /// It puts a reaction on the target, or takes it away. One that is there, or not there, already is a duplicate.
+    React {
+        /// The message.
+        target: Position,
+        /// Whose reaction, and which: [`Effect::reaction`].
+        what: Bytes,
+        /// Put on, or taken away.
+        on: bool,
+    },
+}
+
+impl Effect {
+    /// A user's reaction to a message.
+    pub fn reaction(user: &proto::UserId, target: Position, key: &str, on: bool) -> Self {
+        Self::React { target, what: [user.as_str().as_bytes(), b"\0", key.as_bytes()].concat().into(), on }
+    }
+
+    /// The message that it is about.
+    pub fn target(&self) -> Option<&Position> {
+        match self {
+            Self::None => None,
+            Self::Edit(target) | Self::Delete(target) | Self::React { target, .. } => Some(target),
+        }
+    }
 }
 
 /// The idempotency key of an append: whoever sends the same key again within [`proto::ID_TTL_MS`] gets the
@@ -82,7 +129,8 @@ impl Key {
 pub struct Appended {
     /// The event's own position.
     pub position: Position,
-    /// Whether the key was known, so that this is where the *first* of them stands.
+    /// Whether the key was known, or there was nothing left to do, so that this is where the *first* of them stands.
+    /// Taking away a reaction that never was has no event: its position is the target's.
     pub duplicate: bool,
 }
 
@@ -198,6 +246,9 @@ pub enum BusError {
         /// What was seen, fit for a log line; it holds no secret.
         cause: Arc<str>,
     },
+    /// What an append is about is not in the log: trimmed, deleted, or of a branch that is gone.
+    #[error("the target is not in the log")]
+    Gone,
     /// The configuration can't work; the message says what would.
     #[error("{0}")]
     Config(String),

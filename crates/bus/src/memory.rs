@@ -21,6 +21,7 @@ use room::{FollowerId, Room};
 use tickets::Tickets;
 
 mod ids;
+mod marks;
 mod room;
 mod tickets;
 
@@ -145,7 +146,7 @@ impl Bus for MemoryBus {
     fn append(&self, room: &RoomName, append: Append) -> Appending {
         let (sender, receiver) = oneshot::channel();
         // Nobody can have dropped the receiver yet.
-        let _ = sender.send(Ok(self.hub.room(room).append(append)));
+        let _ = sender.send(self.hub.room(room).append(append));
         Appending(receiver)
     }
 

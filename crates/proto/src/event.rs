@@ -92,6 +92,17 @@ impl<'a> Event<'a> {
     }
 }
 
+/// What is left of a body when its event is deleted: all but its `data`, and the word that it was. None when there is no
+/// data in it.
+///
+/// Whatever stands before it is ours or a text, in which a quote is escaped: so the first `,"data":` is the field, and it
+/// is the last one. `amend.lua` does the same.
+pub fn redact(body: &[u8]) -> Option<Vec<u8>> {
+    const FIELD: &[u8] = b",\"data\":";
+    let end = body.windows(FIELD.len()).position(|window| window == FIELD)?;
+    Some([&body[..end], b",\"deleted\":true}"].concat())
+}
+
 /// The `at` of a body, read without parsing the rest of it; none if the body is not one of ours.
 ///
 /// Type and room come first in every body and hold no quotes, so the first `,"at":` is the field.
@@ -127,4 +138,24 @@ pub fn frame_len_bound(position: &Position, body: &[u8]) -> usize {
 /// JSON into a `Vec` fails only for maps with odd keys, and none is written here.
 fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let _ = serde_json::to_writer(out, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redacted_event_lacks_its_data_and_says_so() {
+        let data = serde_json::value::to_raw_value(&serde_json::json!({ ",\"data\":": 1 })).unwrap();
+        let mut event =
+            Event::message(RoomName::parse("lobby").unwrap(), UserId::parse("alice").unwrap(), 7, &data);
+        event.name = Some(",\"data\":".into());
+        event.id = MessageId::parse(",\"data\":");
+        let left = redact(&event.encode_body()).unwrap();
+        let text = format!("{{{}", String::from_utf8(left.clone()).unwrap());
+        let read: Event<'_> = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.name, read.id, read.at), (event.name, event.id, 7));
+        assert_eq!((read.data.is_some(), read.deleted), (false, Some(true)));
+        assert_eq!(redact(&left), None);
+    }
 }

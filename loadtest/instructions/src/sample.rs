@@ -72,13 +72,13 @@ impl Appends {
     /// The next one.
     pub(crate) fn next(&mut self) -> Append {
         self.made += 1;
-        Append { body: self.body.clone(), key: Key::of_node(&self.node, self.made) }
+        Append::message(self.body.clone(), Key::of_node(&self.node, self.made))
     }
 }
 
 /// What a log has of it.
 pub(crate) fn log_event() -> Result<LogEvent, String> {
     let epoch = Epoch::parse("k3x7q2mzv4abc.0").map_err(|error| error.to_string())?;
-    let Append { body, key } = Appends::new()?.next();
+    let Append { body, key, .. } = Appends::new()?.next();
     Ok(LogEvent { position: Position { epoch, seq: 123_456 }, key, body })
 }

@@ -77,7 +77,7 @@ async fn bytes_are_kept(nodes: &Nodes) {
         (Key::of_node(nodes.other.node(), 1), Bytes::from(vec![b'x'; 64 * 1024])),
     ];
     for (key, body) in odd.clone() {
-        nodes.one.append(&room, Append { body, key }).await.expect("an append");
+        nodes.one.append(&room, Append::message(body, key)).await.expect("an append");
     }
     let events = read(&*nodes.other, &room, ReadFrom::Newest, 10).await.events;
     let kept: Vec<_> = events.into_iter().map(|event| (event.key, event.body)).collect();

@@ -4,17 +4,20 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use proto::{Epoch, Position};
+use proto::{Epoch, Position, event::redact};
 use tokio::time::{Duration, Instant};
 
-use super::ids::Ids;
+use super::{ids::Ids, marks::AllMarks};
 use crate::{
-    Append, Appended, Follower, LogEvent, Page, ReadFrom, Retention, Verdict,
+    Append, Appended, BusError, Effect, Follower, LogEvent, Page, ReadFrom, Retention, Verdict,
     epoch::{self, Head, Lineage},
 };
 
 /// A log in memory ends with its only server, so it has one generation.
 const GENERATION: &str = "0";
+
+/// How a message's body begins.
+const MESSAGE: &[u8] = b"\"type\":\"message\"";
 
 /// A following: a later one of the same node replaces it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,7 @@ struct State {
     /// The newest events; the last one has number `seq`.
     log: VecDeque<LogEvent>,
     ids: Ids,
+    marks: AllMarks,
     followers: Vec<(FollowerId, Arc<dyn Follower>)>,
     last_append: Instant,
     last_use: Instant,
@@ -49,6 +53,7 @@ impl Room {
             seq: 0,
             log: VecDeque::new(),
             ids: Ids::new(now),
+            marks: AllMarks::default(),
             followers: Vec::new(),
             last_append: now,
             last_use: now,
@@ -56,13 +61,16 @@ impl Room {
         Self { retention, epoch: epoch::epoch(&base, GENERATION), base, state: Mutex::new(state) }
     }
 
-    pub(super) fn append(&self, append: Append) -> Appended {
+    pub(super) fn append(&self, append: Append) -> Result<Appended, BusError> {
         let now = Instant::now();
         let mut state = self.state.lock();
         if let Some(seq) = state.ids.get(&append.key, now) {
-            return Appended { position: self.at(seq), duplicate: true };
+            return Ok(Appended { position: self.at(seq), duplicate: true });
         }
         state.expire(self.retention, now);
+        if let Some(seq) = state.settled(&append.effect, &self.epoch)? {
+            return Ok(Appended { position: self.at(seq), duplicate: true });
+        }
         state.seq += 1;
         state.last_append = now;
         state.last_use = now;
@@ -71,12 +79,15 @@ impl Room {
         let event = LogEvent { position: position.clone(), key: append.key, body: append.body };
         if state.log.len() as u64 >= self.retention.length {
             state.log.pop_front();
+            let first = state.first();
+            state.marks.trim(first);
         }
         state.log.push_back(event.clone());
+        state.apply(append.effect);
         for (_, follower) in &state.followers {
             follower.event(event.clone());
         }
-        Appended { position, duplicate: false }
+        Ok(Appended { position, duplicate: false })
     }
 
     pub(super) fn follow(&self, id: FollowerId, follower: Arc<dyn Follower>) {
@@ -118,7 +129,7 @@ impl Room {
         state.expire(self.retention, Instant::now());
         let head =
             Head { base: Arc::clone(&self.base), seq: state.seq, lineage: Lineage::single(GENERATION) };
-        let first = state.seq + 1 - state.log.len() as u64;
+        let first = state.first();
         let verdict = match from {
             ReadFrom::After(position) => epoch::judge(position, &head, first),
             _ => Verdict::Holds,
@@ -166,6 +177,54 @@ impl State {
     fn expire(&mut self, retention: Retention, now: Instant) {
         if now.duration_since(self.last_append) > Duration::from_millis(retention.age_ms) {
             self.log = VecDeque::new();
+            self.marks = AllMarks::default();
+        }
+    }
+
+    /// The number of the oldest event that is left; one above the newest when none is.
+    fn first(&self) -> u64 {
+        self.seq + 1 - self.log.len() as u64
+    }
+
+    fn event(&mut self, seq: u64) -> Option<&mut LogEvent> {
+        let first = self.log.front()?.position.seq;
+        self.log.get_mut(usize::try_from(seq.checked_sub(first)?).ok()?)
+    }
+
+    /// Where it was done, when there is nothing left to do.
+    fn settled(&mut self, effect: &Effect, epoch: &Epoch) -> Result<Option<u64>, BusError> {
+        let Some(target) = effect.target() else { return Ok(None) };
+        let event = self.event(target.seq).filter(|_| target.epoch == *epoch);
+        let event = event.filter(|event| event.body.starts_with(MESSAGE)).ok_or(BusError::Gone)?;
+        let seq = event.position.seq;
+        match (effect, self.marks.deleted(seq)) {
+            (Effect::Delete(_), deleted) => Ok(deleted),
+            (_, Some(_)) => Err(BusError::Gone),
+            (Effect::React { what, on, .. }, None) => Ok(match self.marks.reaction(seq, what) {
+                Some((at, was)) => (was == *on).then_some(at),
+                None => (!*on).then_some(seq),
+            }),
+            _ => Ok(None),
+        }
+    }
+
+    /// Does what the newest event does besides being there.
+    fn apply(&mut self, effect: Effect) {
+        let seq = self.seq;
+        match effect {
+            Effect::None => {}
+            Effect::Edit(target) => self.marks.edited(target.seq, seq),
+            Effect::React { target, what, on } => self.marks.reacted(target.seq, what, seq, on),
+            Effect::Delete(target) => {
+                let edits = self.marks.delete(target.seq, seq);
+                for gone in edits.into_iter().chain([target.seq]) {
+                    if let Some(event) = self.event(gone)
+                        && let Some(left) = redact(&event.body)
+                    {
+                        event.body = left.into();
+                    }
+                }
+            }
         }
     }
 }
@@ -180,7 +239,7 @@ mod tests {
         let room = Room::new(Retention { length: 10, age_ms: 0 });
         let append = |key: &'static str| {
             let key = Key::from_bytes(Bytes::from_static(key.as_bytes()));
-            room.append(Append { body: Bytes::new(), key })
+            room.append(Append::message(Bytes::new(), key)).expect("a message has no target")
         };
         let old = append("a").position;
         std::thread::sleep(Duration::from_millis(2));

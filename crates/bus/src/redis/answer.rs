@@ -14,8 +14,8 @@ use crate::{
 
 /// What a batch of appends came to.
 pub(super) struct Batch {
-    /// For each event, in order.
-    pub(super) appended: Vec<Appended>,
+    /// For each event, in order: where it stands, or [`BusError::Gone`].
+    pub(super) appended: Vec<Result<Appended, BusError>>,
 }
 
 /// Reads the answer of `append.lua` for `count` events.
@@ -32,13 +32,16 @@ pub(super) fn batch(answer: Value, count: usize) -> Result<Batch, BusError> {
     let lineage = text(lineage)?;
     let one = |value: &Value| {
         let seq = value.as_i64().ok_or_else(odd)?;
+        if seq == 0 {
+            return Ok(Err(BusError::Gone));
+        }
         if seq > 0 {
             let position = Position { epoch: newest.clone(), seq: seq.unsigned_abs() };
-            return Ok(Appended { position, duplicate: false });
+            return Ok(Ok(Appended { position, duplicate: false }));
         }
         let lineage = Lineage::parse(lineage).ok_or_else(odd)?;
         let head = Head { base: Arc::clone(&base), seq: seq.unsigned_abs(), lineage };
-        Ok(Appended { position: head.at(head.seq), duplicate: true })
+        Ok(Ok(Appended { position: head.at(head.seq), duplicate: true }))
     };
     Ok(Batch { appended: values.iter().map(one).collect::<Result<_, BusError>>()? })
 }

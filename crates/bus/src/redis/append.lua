@@ -1,8 +1,10 @@
 -- Numbers, stores and publishes a batch of events, in this order so that nothing is half done.
 --
 -- ARGV: PUBLISH or SPUBLISH, the channel, the base of a new epoch, the log's length, the lives of the log, the head
--- and the ids (ms), and then for each event its key and its entry.
--- Returns for each event its seq, negative when its key was known; then base, generation, lineage.
+-- and the ids (ms), and then for each event its key and its entry. Behind amend.lua there is one event, and behind it
+-- what that script wants.
+-- Returns for each event its seq, negative when its key was known or there was nothing to do, 0 when its target is
+-- gone; then base, generation, lineage.
 local publish, channel, length = ARGV[1], ARGV[2], ARGV[4]
 local log_life, head_life, id_life = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local FIRST_EVENT, GENERATIONS = 8, 32
@@ -41,11 +43,12 @@ if ids_turn then
 end
 
 local reply, fresh, newest = {}, {}, nil
-for i = FIRST_EVENT, #ARGV, 2 do
+for i = FIRST_EVENT, amend and FIRST_EVENT or #ARGV, 2 do
   local key, entry = ARGV[i], ARGV[i + 1]
   local score = redis.call('ZSCORE', ids, key)
-  if score then
-    reply[#reply + 1] = -tonumber(score)
+  local settled = score and -tonumber(score) or amend and amend.judge(base)
+  if settled then
+    reply[#reply + 1] = settled
   else
     seq = seq + 1
     local number = digits(seq)
@@ -54,6 +57,9 @@ for i = FIRST_EVENT, #ARGV, 2 do
     reply[#reply + 1] = seq
     newest = number
     fresh[#fresh + 1] = { number, entry }
+    if amend then
+      amend.apply(base, generation, seq, head_life)
+    end
   end
 end
 
@@ -74,6 +80,7 @@ else
   -- Until its first event it had the life of one that nobody uses.
   if before == 0 or now - head_renewed >= head_life / 2 then
     renew(head, head_life)
+    renew_marks(head_life)
     head_renewed, only_seq = now, false
   end
   if only_seq then

@@ -7,7 +7,11 @@
 --   r  replication id of the server that the generation belongs to
 --   i, t  the first seq of the young generation of ids, and when it began (ms)
 --   e, x  when the expiry of the log, and of the head, was set (ms)
+--   d  there when an event was ever deleted, so that there are marks to look at: see amend.lua
 local head, log, ids = KEYS[1], KEYS[2], KEYS[3]
+-- Few rooms have any, and a script that names a missing key is put off for as long as its slot migrates. So it is a key
+-- that only amend.lua names. The others read it, and renew it, in passing.
+local marks = string.gsub(log, ':log$', ':marks')
 
 -- Lua's own way to print a number loses digits above 1e14.
 local function digits(number)
@@ -33,6 +37,11 @@ end
 -- A key that is renewed when half of its life has passed must be given one and a half, to live one at least.
 local function renew(key, life)
   redis.call('PEXPIRE', key, digits(math.floor(life * 1.5)))
+end
+
+-- In a slot that is on its way it may fail, and is tried again at the next occasion.
+local function renew_marks(life)
+  redis.pcall('PEXPIRE', marks, digits(math.floor(life * 1.5)))
 end
 
 local function check_version(version)

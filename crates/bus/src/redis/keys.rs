@@ -45,6 +45,11 @@ pub(super) fn of_room(room: &RoomName) -> Vec<RedisKey> {
     vec![named("head"), named("log"), named("ids")]
 }
 
+/// What is known of the events of a room besides the log: the fourth key of the script that amends them.
+pub(super) fn marks(room: &RoomName) -> RedisKey {
+    format!("{{{CHANNEL}{room}}}:marks").into()
+}
+
 pub(super) fn ticket(ticket: &str) -> String {
     format!("{CHANNEL}{OWN}ticket:{ticket}")
 }
@@ -60,7 +65,7 @@ mod tests {
         for name in ["lobby", "team:1#a", "@a|b@c"] {
             let room = RoomName::parse(name).unwrap();
             let slot = redis_keyslot(channel(&room).as_bytes());
-            for key in of_room(&room) {
+            for key in of_room(&room).into_iter().chain([marks(&room)]) {
                 assert_eq!(redis_keyslot(key.as_bytes()), slot, "{key:?}");
             }
             assert_eq!(room_of_channel(&channel(&room)), Some(room.as_str()));

@@ -26,7 +26,7 @@ use super::{
     shard::Shard,
     wire,
 };
-use crate::{Append, BusError, Retention, epoch, epoch::Head, follow::Slice};
+use crate::{Append, BusError, Effect, Retention, epoch, epoch::Head, follow::Slice};
 
 /// How long a head is kept after its last use, at least, in milliseconds.
 const HEAD_LIFE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
@@ -37,6 +37,8 @@ const UNUSED_HEAD_LIFE_MS: u64 = 2 * 24 * 60 * 60 * 1000;
 
 /// How long to wait before a call is made again that a cluster put off.
 const PAUSE: Duration = Duration::from_millis(20);
+
+const APPEND: &str = include_str!("append.lua");
 
 /// How the log is read.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +63,8 @@ pub(super) struct Link {
     /// Whether channels have slots, too.
     sharded: bool,
     append: Script,
+    /// The same for one event that has a target.
+    amend: Script,
     open: Script,
     read: Script,
     retention: Retention,
@@ -74,9 +78,10 @@ impl Link {
             map: RwLock::new(None),
             stale: Notify::new(),
             sharded,
-            append: Script::new(include_str!("append.lua")),
-            open: Script::new(include_str!("open.lua")),
-            read: Script::new(include_str!("read.lua")),
+            append: Script::new(&["local amend", APPEND]),
+            amend: Script::new(&[include_str!("amend.lua"), APPEND]),
+            open: Script::new(&[include_str!("open.lua")]),
+            read: Script::new(&[include_str!("read.lua")]),
             retention: config.retention,
             patience: config.command_timeout,
         }
@@ -213,7 +218,27 @@ impl Link {
             args.push(Value::Bytes(append.key.0.clone()));
             args.push(Value::Bytes(wire::entry(&append.key, &append.body)));
         }
-        let call = Call::Script(&self.append, keys::of_room(room), args);
+        let (mut keys, mut script) = (keys::of_room(room), &self.append);
+        // Such an event is a batch of its own: see the lane.
+        if let [only] = batch
+            && let Some(target) = only.effect.target()
+        {
+            let (action, what) = match &only.effect {
+                Effect::Edit(_) => ("edit", Bytes::new()),
+                Effect::React { what, on: true, .. } => ("on", what.clone()),
+                Effect::React { what, on: false, .. } => ("off", what.clone()),
+                Effect::Delete(_) | Effect::None => ("delete", Bytes::new()),
+            };
+            args.extend([
+                action.into(),
+                target.epoch.as_str().into(),
+                number(target.seq)?,
+                Value::Bytes(what),
+            ]);
+            keys.push(keys::marks(room));
+            script = &self.amend;
+        }
+        let call = Call::Script(script, keys, args);
         let value = self.call(&channel, &call, Shard::appends).await?;
         answer::batch(value, batch.len())
     }

@@ -12,6 +12,7 @@ if not known[1] then
 elseif now - tonumber(known[2]) >= life / 2 then
   redis.call('HSET', head, 'x', digits(now))
   renew(head, life)
+  renew_marks(life)
 end
 local opened = redis.call('HMGET', head, 's', 'b', 'l')
 return { tonumber(opened[1]), opened[2], opened[3] }

@@ -1,34 +1,77 @@
--- Reads a part of a room's log and its head at one instant.
+-- Reads a part of a room's log and its head at one instant. A number that is missing inside the log is of an event that
+-- was deleted, and what is left of that stands in the marks.
 --
 -- ARGV: "after" or "before", a seq, how many.
 -- Returns seq, base, lineage, the oldest seq that is left, and then for each event, in the order of the reading:
 -- id, generation, entry. Returns -1 alone when the room has no head.
 local direction, seq, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local known = redis.call('HMGET', head, 'v', 's', 'b', 'l')
+local known = redis.call('HMGET', head, 'v', 's', 'b', 'l', 'd')
 check_version(known[1])
 if not known[1] then
   return { -1 }
 end
 
-local newest = tonumber(known[2])
+local newest, base = tonumber(known[2]), known[3]
+local marked = known[5] and redis.call('HGET', marks, 'b') == base
+local function left_of(number)
+  local left = marked and redis.call('HGET', marks, 'd' .. digits(number))
+  if left then
+    local generation, entry = string.match(left, '^%d+ ([^\n]*)\n(.*)$')
+    return { digits(number) .. '-0', { generation, entry } }
+  end
+end
+
 local oldest = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
 local first = oldest and tonumber(string.match(oldest[1], '^%d+')) or newest + 1
-local reply = { newest, known[3], known[4], first }
+while marked and first > 1 and left_of(first - 1) do
+  first = first - 1
+end
+local reply = { newest, base, known[4], first }
 if limit == 0 then
   return reply
 end
 
-local events
+local events, step
 if direction == 'after' then
   events = redis.call('XRANGE', log, digits(seq + 1) .. '-0', '+', 'COUNT', limit)
+  step = 1
+  seq = math.max(seq, first - 1)
 elseif seq > 0 then
   events = redis.call('XREVRANGE', log, digits(seq - 1) .. '-0', '-', 'COUNT', limit)
+  step = -1
+  seq = math.min(seq, newest + 1)
 else
   events = {}
 end
-for _, event in ipairs(events) do
+
+local count = 0
+local function add(event)
+  count = count + 1
   reply[#reply + 1] = event[1]
   reply[#reply + 1] = event[2][1]
   reply[#reply + 1] = event[2][2]
+end
+-- What was deleted between the last event and `number`, which is not included.
+local function fill(number)
+  while marked and count < limit and seq + step ~= number do
+    local left = left_of(seq + step)
+    if not left then
+      return
+    end
+    add(left)
+    seq = seq + step
+  end
+end
+for _, event in ipairs(events) do
+  local number = tonumber(string.match(event[1], '^%d+'))
+  fill(number)
+  if count >= limit then
+    return reply
+  end
+  add(event)
+  seq = number
+end
+if step then
+  fill(step == 1 and newest + 1 or 0)
 end
 return reply

@@ -21,8 +21,9 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn new(body: &str) -> Self {
-        Self { text: format!("{HEAD}\n{body}"), hash: OnceLock::new() }
+    /// Of parts that stand one behind the other.
+    pub(super) fn new(parts: &[&str]) -> Self {
+        Self { text: format!("{HEAD}\n{}", parts.join("\n")), hash: OnceLock::new() }
     }
 
     /// Calls it. Redis has forgotten its scripts after a restart, a failover or a flush of them, and no shard knows

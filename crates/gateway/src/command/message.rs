@@ -27,7 +27,7 @@ pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>
         Some(id) => Key::of_client(&identity.user, id),
         None => Key::of_node(session.app.bus.node(), session.app.next_unique()),
     };
-    let append = Append { body: event.encode_body().into(), key: key.clone() };
+    let append = Append::message(event.encode_body().into(), key.clone());
 
     let connection = Arc::clone(&session.connection);
     let ok = {
