@@ -28,6 +28,8 @@ impl Follower for Count {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
     fn ephemeral(&self, _: bytes::Bytes) {}
+
+    fn presence(&self, _: u64, _: bytes::Bytes) {}
     fn reset(&self, to: Position, reason: ResetReason) {
         println!("a reset amid a measurement: {reason:?} to {to}");
     }

@@ -27,6 +27,7 @@ use crate::{Append, Appended, Bus, Key, Page, ReadFrom};
 mod amending;
 mod appending;
 mod following;
+mod gathering;
 mod reading;
 mod recorder;
 mod sharing;
@@ -48,18 +49,20 @@ pub trait Cluster: Send + Sync {
 
 /// Checks every promise.
 pub async fn check(cluster: &dyn Cluster) {
-    let nodes = Nodes { one: cluster.node().await, other: cluster.node().await };
+    let nodes = Nodes { cluster, one: cluster.node().await, other: cluster.node().await };
     appending::check(&nodes).await;
     reading::check(&nodes).await;
     amending::check(&nodes).await;
     following::check(&nodes).await;
     sharing::check(&nodes).await;
+    gathering::check(&nodes).await;
     nodes.one.close().await;
     nodes.other.close().await;
 }
 
 /// Two nodes of a cluster.
-struct Nodes {
+struct Nodes<'a> {
+    cluster: &'a dyn Cluster,
     one: Arc<dyn Bus>,
     other: Arc<dyn Bus>,
 }

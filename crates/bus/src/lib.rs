@@ -8,11 +8,17 @@
 //! Two backends keep the same contract, and [`conformance`] is that contract as code:
 //! [`MemoryBus`] for one process, [`RedisBus`] for a cluster.
 
-use std::{future::Future, pin::Pin, sync::Arc, task, time::SystemTime};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use proto::{Position, RoomName, server::ResetReason};
+use proto::{Position, RoomName, UserId, server::ResetReason};
 use tokio::sync::{broadcast, oneshot};
 
 pub mod conformance;
@@ -21,6 +27,7 @@ mod follow;
 mod memory;
 mod node;
 mod redis;
+pub mod state;
 
 pub use memory::{MemoryBus, MemoryHub};
 pub use node::NodeId;
@@ -28,6 +35,9 @@ pub use node::NodeId;
 #[doc(hidden)]
 pub use redis::fuzzing;
 pub use redis::{Ack, RedisBus, RedisConfig, RedisTls};
+pub use state::{
+    Marked, Mute, NodeInfo, Notice, PresenceUpdate, RoomInfo, RoomState, RoomsPage, Sanction, Sanctions,
+};
 
 /// How much of a room's log is kept.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +91,7 @@ pub enum Effect {
 
 impl Effect {
     /// A user's reaction to a message.
-    pub fn reaction(user: &proto::UserId, target: Position, key: &str, on: bool) -> Self {
+    pub fn reaction(user: &UserId, target: Position, key: &str, on: bool) -> Self {
         Self::React { target, what: [user.as_str().as_bytes(), b"\0", key.as_bytes()].concat().into(), on }
     }
 
@@ -104,7 +114,7 @@ impl Key {
     pub const MAX_BYTES: usize = 255;
 
     /// The key of what a user sent with an `id` of its own.
-    pub fn of_client(user: &proto::UserId, id: &proto::MessageId) -> Self {
+    pub fn of_client(user: &UserId, id: &proto::MessageId) -> Self {
         Self([user.as_str().as_bytes(), b"\0", id.as_str().as_bytes()].concat().into())
     }
 
@@ -173,6 +183,10 @@ pub trait Follower: Send + Sync + 'static {
 
     /// A frame that is not logged: its whole text. It may be lost.
     fn ephemeral(&self, frame: Bytes);
+
+    /// Who is in the room has changed: a `presence` frame's whole text, and the [version](RoomState::version) that it
+    /// leads to. It may be lost, which the next one's version then shows.
+    fn presence(&self, version: u64, frame: Bytes);
 
     /// Some events can't be had, or were lost with a server: the room stands at `to` now.
     /// Events after `to` that were handed on before belong to an abandoned branch.
@@ -299,6 +313,62 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Takes a ticket's value; nobody can take it again.
     async fn take_ticket(&self, ticket: &str) -> Result<Option<Bytes>, BusError>;
+
+    // ---- beside the logs ----
+
+    /// Takes in who is in a room by way of this node, and tells the room's followers what has changed by it, if anything.
+    async fn tell_presence(&self, room: &RoomName, update: &PresenceUpdate) -> Result<(), BusError>;
+
+    /// The state of a room beside its log; members and markers only if there are at most `most` members.
+    async fn room_state(&self, room: &RoomName, most: u64, now_ms: u64) -> Result<RoomState, BusError>;
+
+    /// Moves read markers; the answers are in the order of the markers.
+    async fn mark_read(
+        &self,
+        room: &RoomName,
+        markers: &[(UserId, Position)],
+    ) -> Result<Vec<Marked>, BusError>;
+
+    /// Takes a user's voice in a room, or gives it back. Nodes are to be told by a [signal](Bus::signal).
+    async fn set_mute(&self, room: &RoomName, user: &UserId, mute: Option<&Mute>) -> Result<(), BusError>;
+
+    /// Puts a sanction on a user until a time in milliseconds since 1970, or lifts it. Nodes are to be told by a
+    /// [signal](Bus::signal).
+    async fn set_sanction(
+        &self,
+        user: &UserId,
+        kind: Sanction,
+        value: Option<(&[u8], u64)>,
+        now_ms: u64,
+    ) -> Result<(), BusError>;
+
+    /// What a user is kept from.
+    async fn sanctions(&self, user: &UserId, now_ms: u64) -> Result<Sanctions, BusError>;
+
+    /// Says that this node has `own` sessions of a user. False, and nothing is changed, when with those of the other
+    /// nodes that live there would be more than `most`; 0 stands for no limit.
+    async fn claim_sessions(&self, user: &UserId, own: u64, most: u64) -> Result<bool, BusError>;
+
+    /// Takes one from a bucket that the whole cluster shares, which lets `per_second` through in the long run and `burst`
+    /// at once; or says how long to wait. Both are at least 1.
+    async fn take_rate(&self, scope: &str, per_second: u32, burst: u32)
+    -> Result<Option<Duration>, BusError>;
+
+    /// What this node says of itself, from its next heartbeat on. [`Bus::nodes`] gives it to whoever asks.
+    fn describe(&self, status: Bytes);
+
+    /// The nodes that live.
+    async fn nodes(&self) -> Result<Vec<NodeInfo>, BusError>;
+
+    /// A page of about `limit` rooms that have a log, behind the page whose `next` is given. A room that comes or goes
+    /// meanwhile may be left out; one may be given twice.
+    ///
+    /// # Errors
+    /// [`BusError::Config`] when no page ever gave that `next`.
+    async fn rooms(&self, after: Option<&str>, limit: u32) -> Result<RoomsPage, BusError>;
+
+    /// What happens to the cluster from now on. A receiver that lags is to take that for [`Notice::Anew`].
+    fn notices(&self) -> broadcast::Receiver<Notice>;
 
     /// Whether deliveries come through, as a probe saw it last. It never waits.
     fn health(&self) -> Health;

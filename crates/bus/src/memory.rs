@@ -8,20 +8,24 @@ use std::sync::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use dashmap::DashMap;
-use proto::{Position, RoomName};
+use proto::{Position, RoomName, UserId};
 use tokio::{
     sync::{broadcast, oneshot},
     time::{Duration, Instant},
 };
 
 use crate::{
-    Append, Appending, Bus, BusError, Follower, Following, Health, NodeId, Page, ReadFrom, Retention, epoch,
+    Append, Appending, Bus, BusError, Follower, Following, Health, Marked, Mute, NodeId, NodeInfo, Notice,
+    Page, PresenceUpdate, ReadFrom, Retention, RoomInfo, RoomState, RoomsPage, Sanction, Sanctions, epoch,
 };
+use people::People;
 use room::{FollowerId, Room};
 use tickets::Tickets;
 
+mod here;
 mod ids;
 mod marks;
+mod people;
 mod room;
 mod tickets;
 
@@ -41,6 +45,8 @@ pub struct MemoryHub {
     rooms: DashMap<RoomName, Arc<Room>>,
     signals: broadcast::Sender<Bytes>,
     tickets: Tickets,
+    notices: broadcast::Sender<Notice>,
+    people: People,
     nodes: AtomicU64,
     created: Instant,
     /// When rooms were swept last, in milliseconds since `created`.
@@ -55,6 +61,8 @@ impl MemoryHub {
             rooms: DashMap::new(),
             signals: broadcast::Sender::new(SIGNALS),
             tickets: Tickets::default(),
+            notices: broadcast::Sender::new(SIGNALS),
+            people: People::default(),
             nodes: AtomicU64::new(0),
             created: Instant::now(),
             swept: AtomicU64::new(0),
@@ -65,7 +73,9 @@ impl MemoryHub {
     pub fn node(self: &Arc<Self>, name: &str) -> MemoryBus {
         let number = self.nodes.fetch_add(1, Ordering::Relaxed);
         metrics::gauge!("chorus_bus_up").set(1.0);
-        MemoryBus { hub: Arc::clone(self), node: NodeId::new(name), number, follows: AtomicU64::new(0) }
+        let node = NodeId::new(name);
+        self.people.describe(node.as_str(), Bytes::new());
+        MemoryBus { hub: Arc::clone(self), node, number, follows: AtomicU64::new(0) }
     }
 
     fn room(&self, name: &RoomName) -> Arc<Room> {
@@ -194,6 +204,90 @@ impl Bus for MemoryBus {
         Ok(self.hub.tickets.take(ticket))
     }
 
+    async fn tell_presence(&self, room: &RoomName, update: &PresenceUpdate) -> Result<(), BusError> {
+        self.hub.room(room).tell_presence(room, self.node.as_str(), update);
+        Ok(())
+    }
+
+    async fn room_state(&self, room: &RoomName, most: u64, now_ms: u64) -> Result<RoomState, BusError> {
+        let room = self.hub.known_room(room);
+        Ok(room.map_or_else(RoomState::default, |room| room.state(most, now_ms)))
+    }
+
+    async fn mark_read(
+        &self,
+        room: &RoomName,
+        markers: &[(UserId, Position)],
+    ) -> Result<Vec<Marked>, BusError> {
+        Ok(match self.hub.known_room(room) {
+            Some(room) => room.mark_read(markers),
+            None => vec![Marked::Gone; markers.len()],
+        })
+    }
+
+    async fn set_mute(&self, room: &RoomName, user: &UserId, mute: Option<&Mute>) -> Result<(), BusError> {
+        self.hub.room(room).mute(user, mute);
+        Ok(())
+    }
+
+    async fn set_sanction(
+        &self,
+        user: &UserId,
+        kind: Sanction,
+        value: Option<(&[u8], u64)>,
+        now_ms: u64,
+    ) -> Result<(), BusError> {
+        self.hub.people.set_sanction(user, kind, value, now_ms);
+        Ok(())
+    }
+
+    async fn sanctions(&self, user: &UserId, now_ms: u64) -> Result<Sanctions, BusError> {
+        Ok(self.hub.people.sanctions(user, now_ms))
+    }
+
+    async fn claim_sessions(&self, user: &UserId, own: u64, most: u64) -> Result<bool, BusError> {
+        Ok(self.hub.people.claim(user, self.node.as_str(), own, most))
+    }
+
+    async fn take_rate(
+        &self,
+        scope: &str,
+        per_second: u32,
+        burst: u32,
+    ) -> Result<Option<Duration>, BusError> {
+        Ok(self.hub.people.take_rate(scope, per_second, burst))
+    }
+
+    fn describe(&self, status: Bytes) {
+        self.hub.people.describe(self.node.as_str(), status);
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeInfo>, BusError> {
+        let info = |(id, status)| NodeInfo { id, status, silent_for: Duration::ZERO };
+        Ok(self.hub.people.nodes().into_iter().map(info).collect())
+    }
+
+    async fn rooms(&self, after: Option<&str>, limit: u32) -> Result<RoomsPage, BusError> {
+        let after = after.map(RoomName::parse).transpose();
+        let after = after.map_err(|_| BusError::Config("this cursor was never given".to_owned()))?;
+        let mut names: Vec<RoomName> = self.hub.rooms.iter().map(|room| room.key().clone()).collect();
+        names.sort_unstable();
+        names.retain(|name| after.as_ref().is_none_or(|after| name > after));
+        let more = names.len() > limit as usize;
+        names.truncate(limit as usize);
+        let next = names.last().filter(|_| more).map(ToString::to_string);
+        let info = |name: RoomName| {
+            let room = self.hub.known_room(&name)?;
+            let count = room.state(0, 0).count;
+            Some(RoomInfo { head: room.head(), count, name })
+        };
+        Ok(RoomsPage { rooms: names.into_iter().filter_map(info).collect(), next })
+    }
+
+    fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.hub.notices.subscribe()
+    }
+
     fn health(&self) -> Health {
         Health { up: true, detail: "in memory".to_owned(), down_since: None }
     }
@@ -202,5 +296,9 @@ impl Bus for MemoryBus {
         &self.node
     }
 
-    async fn close(&self) {}
+    async fn close(&self) {
+        self.hub.people.gone(self.node.as_str());
+        // It fails only when nobody listens.
+        let _ = self.hub.notices.send(Notice::Gone(vec![self.node.to_string()]));
+    }
 }

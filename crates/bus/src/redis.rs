@@ -12,6 +12,7 @@
 //! | `subscriber` | subscriptions, and what comes over them |
 //! | `rooms`, `fill` | followed rooms, and the reading that fills their holes |
 //! | `reads` | [`Bus::read`] |
+//! | `beside`, `beats`, `roll` | what is kept beside the logs; which nodes live |
 //! | `diagnosis` | what all shards together amount to: good health, or why not |
 //! | `inspect` | how the given Redis is set up, and what that means |
 //! | `panic` | what a fault of the program may end |
@@ -31,7 +32,7 @@ use fred::{
     types::config::{Config, Server},
 };
 use parking_lot::Mutex;
-use proto::{Position, RoomName};
+use proto::{Position, RoomName, UserId};
 use tokio::{
     sync::{Notify, Semaphore, broadcast},
     time::{sleep, timeout},
@@ -39,20 +40,25 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Append, Appending, Bus, BusError, Follower, Following, Health, NodeId, Page, ReadFrom, epoch,
-    follow::Observation,
+    Append, Appending, Bus, BusError, Follower, Following, Health, Marked, Mute, NodeId, NodeInfo, Notice,
+    Page, PresenceUpdate, ReadFrom, RoomState, RoomsPage, Sanction, Sanctions, epoch, follow::Observation,
 };
+use beside::Beside;
 use connection::{keep_connected, watch_commands};
 use lane::Lanes;
 use link::Link;
 use map::Map;
 use reads::Reads;
+use roll::Roll;
 use rooms::{Followed, Need, Rooms};
+use script::Script;
 use shard::Shard;
 use silence::Unsettled;
 use wire::Payload;
 
 mod answer;
+mod beats;
+mod beside;
 mod call;
 mod commits;
 mod config;
@@ -71,6 +77,7 @@ mod panic;
 mod probe;
 mod pulse;
 mod reads;
+mod roll;
 mod rooms;
 mod script;
 mod sentinels;
@@ -106,6 +113,12 @@ struct Core {
     fills: Semaphore,
     unsettled: Unsettled,
     signals: broadcast::Sender<Bytes>,
+    notices: broadcast::Sender<Notice>,
+    beside: Beside,
+    beat_script: Script,
+    roll: Mutex<Roll>,
+    /// What this node says of itself.
+    status: Mutex<Bytes>,
     /// Tells whoever waits for good health.
     health: Notify,
     config: RedisConfig,
@@ -140,6 +153,11 @@ impl RedisBus {
             fills: Semaphore::new(FILLS),
             unsettled: Unsettled::default(),
             signals: broadcast::Sender::new(SIGNALS),
+            notices: broadcast::Sender::new(SIGNALS),
+            beside: Beside::new(),
+            beat_script: Script::alone(include_str!("redis/beat.lua")),
+            roll: Mutex::new(Roll::new(beats::PATIENCE_BEATS * config.beat_interval)),
+            status: Mutex::default(),
             health: Notify::new(),
             reach: place.config,
             lost: Mutex::default(),
@@ -162,6 +180,8 @@ impl RedisBus {
                 topology::run(Arc::clone(&own), place.seeds.clone())
             });
         }
+        let own = Arc::clone(&core);
+        panic::keep_running(&core.tasks, "heartbeat", move || beats::run(Arc::clone(&own)));
         // Not being up in time is no error: see above.
         let checked = match timeout(core.config.connect_timeout, core.up()).await {
             Ok(()) => core.inspect().await,
@@ -340,6 +360,69 @@ impl Bus for RedisBus {
         self.0.link.take_ticket(ticket).await
     }
 
+    async fn tell_presence(&self, room: &RoomName, update: &PresenceUpdate) -> Result<(), BusError> {
+        self.0.tell_presence(room, update).await
+    }
+
+    async fn room_state(&self, room: &RoomName, most: u64, now_ms: u64) -> Result<RoomState, BusError> {
+        self.0.room_state(room, most, now_ms).await
+    }
+
+    async fn mark_read(
+        &self,
+        room: &RoomName,
+        markers: &[(UserId, Position)],
+    ) -> Result<Vec<Marked>, BusError> {
+        self.0.mark_read(room, markers).await
+    }
+
+    async fn set_mute(&self, room: &RoomName, user: &UserId, mute: Option<&Mute>) -> Result<(), BusError> {
+        self.0.set_mute(room, user, mute).await
+    }
+
+    async fn set_sanction(
+        &self,
+        user: &UserId,
+        kind: Sanction,
+        value: Option<(&[u8], u64)>,
+        now_ms: u64,
+    ) -> Result<(), BusError> {
+        self.0.set_sanction(user, kind, value, now_ms).await
+    }
+
+    async fn sanctions(&self, user: &UserId, now_ms: u64) -> Result<Sanctions, BusError> {
+        self.0.sanctions(user, now_ms).await
+    }
+
+    async fn claim_sessions(&self, user: &UserId, own: u64, most: u64) -> Result<bool, BusError> {
+        self.0.claim_sessions(user, own, most).await
+    }
+
+    async fn take_rate(
+        &self,
+        scope: &str,
+        per_second: u32,
+        burst: u32,
+    ) -> Result<Option<Duration>, BusError> {
+        self.0.take_rate(scope, per_second, burst).await
+    }
+
+    fn describe(&self, status: Bytes) {
+        *self.0.status.lock() = status;
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeInfo>, BusError> {
+        Ok(self.0.beat("").await?.1)
+    }
+
+    async fn rooms(&self, after: Option<&str>, limit: u32) -> Result<RoomsPage, BusError> {
+        self.0.rooms_page(after, limit).await
+    }
+
+    fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.0.notices.subscribe()
+    }
+
     fn health(&self) -> Health {
         self.0.judge()
     }
@@ -355,6 +438,8 @@ impl Bus for RedisBus {
         while !core.lanes.are_empty() && began.elapsed() < CLOSING {
             sleep(LOOK).await;
         }
+        // Whoever hears nothing more learns it all the same, later.
+        let _ = timeout(CLOSING, core.sign_off()).await;
         core.closing.cancel();
         for shard in core.link.shards() {
             shard.set_reachable(false);

@@ -53,6 +53,10 @@ impl Follower for Relay {
         });
     }
 
+    fn presence(&self, _version: u64, text: Bytes) {
+        self.ephemeral(text);
+    }
+
     fn reset(&self, to: Position, reason: ResetReason) {
         self.with_room(|room| {
             room.push(frame_of_reset(room, to, reason));

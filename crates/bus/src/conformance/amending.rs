@@ -5,7 +5,7 @@ use proto::{Epoch, MessageId, Position, RoomName, UserId, server::ResetReason};
 use super::{LENGTH, Nodes, append_many, bodies, follow, read, room, unique, until};
 use crate::{Append, Appended, Bus, BusError, Effect, Key, ReadFrom, Verdict};
 
-pub(super) async fn check(nodes: &Nodes) {
+pub(super) async fn check(nodes: &Nodes<'_>) {
     a_deleted_text_is_gone_and_its_number_stays(nodes).await;
     deleted_at_either_end(nodes).await;
     pages_end_among_deleted_events(nodes).await;
@@ -56,11 +56,11 @@ async fn react(
     event(bus, room, "reaction", None, what).await
 }
 
-fn is_gone(answer: Result<Appended, BusError>) -> bool {
+fn is_gone(answer: &Result<Appended, BusError>) -> bool {
     matches!(answer, Err(BusError::Gone))
 }
 
-async fn a_deleted_text_is_gone_and_its_number_stays(nodes: &Nodes) {
+async fn a_deleted_text_is_gone_and_its_number_stays(nodes: &Nodes<'_>) {
     let room = room("deleted");
     let (recorder, _following) = follow(&*nodes.other, &room).await;
     say(&*nodes.one, &room, "before").await;
@@ -101,12 +101,12 @@ async fn a_deleted_text_is_gone_and_its_number_stays(nodes: &Nodes) {
     // Whoever does it twice is told where it was done; nobody edits what is gone.
     let again = delete(&*nodes.one, &room, &target).await.expect("an answer");
     assert_eq!((again.position.seq, again.duplicate), (deleted.position.seq, true));
-    assert!(is_gone(edit(&*nodes.one, &room, &target, "back").await));
-    assert!(is_gone(react(&*nodes.one, &room, "bob", &target, true).await));
+    assert!(is_gone(&edit(&*nodes.one, &room, &target, "back").await));
+    assert!(is_gone(&react(&*nodes.one, &room, "bob", &target, true).await));
     assert_eq!(nodes.one.head(&room).await.expect("a head").seq, 7, "what was refused changed nothing");
 }
 
-async fn deleted_at_either_end(nodes: &Nodes) {
+async fn deleted_at_either_end(nodes: &Nodes<'_>) {
     let room = room("ends");
     let first = say(&*nodes.one, &room, "first").await;
     let start = Position { epoch: first.epoch.clone(), seq: 0 };
@@ -121,7 +121,7 @@ async fn deleted_at_either_end(nodes: &Nodes) {
     assert!(bodies(&page.events)[0].contains("\"deleted\":true"));
 }
 
-async fn pages_end_among_deleted_events(nodes: &Nodes) {
+async fn pages_end_among_deleted_events(nodes: &Nodes<'_>) {
     let room = room("pages");
     let mut said = Vec::new();
     for number in 0..10 {
@@ -152,7 +152,7 @@ async fn pages_end_among_deleted_events(nodes: &Nodes) {
     assert_eq!(seen, (1..=16).rev().collect::<Vec<_>>());
 }
 
-async fn a_target_must_be_there(nodes: &Nodes) {
+async fn a_target_must_be_there(nodes: &Nodes<'_>) {
     let room = room("targets");
     let target = say(&*nodes.one, &room, "here").await;
     let reaction = react(&*nodes.one, &room, "bob", &target, true).await.expect("a reaction").position;
@@ -164,14 +164,14 @@ async fn a_target_must_be_there(nodes: &Nodes) {
         Position { epoch: target.epoch.clone(), seq: (1 << 53) - 1 },
         reaction,
     ] {
-        assert!(is_gone(edit(&*nodes.other, &room, &gone, "x").await), "{gone}");
-        assert!(is_gone(delete(&*nodes.other, &room, &gone).await), "{gone}");
-        assert!(is_gone(react(&*nodes.other, &room, "bob", &gone, true).await), "{gone}");
+        assert!(is_gone(&edit(&*nodes.other, &room, &gone, "x").await), "{gone}");
+        assert!(is_gone(&delete(&*nodes.other, &room, &gone).await), "{gone}");
+        assert!(is_gone(&react(&*nodes.other, &room, "bob", &gone, true).await), "{gone}");
     }
     assert_eq!(nodes.one.head(&room).await.expect("a head").seq, 2);
 }
 
-async fn reactions_are_there_or_not(nodes: &Nodes) {
+async fn reactions_are_there_or_not(nodes: &Nodes<'_>) {
     let room = room("reactions");
     let target = say(&*nodes.one, &room, "nice").await;
     for (who, on, seq, duplicate) in [
@@ -189,13 +189,13 @@ async fn reactions_are_there_or_not(nodes: &Nodes) {
     }
 }
 
-async fn what_is_trimmed_has_no_marks(nodes: &Nodes) {
+async fn what_is_trimmed_has_no_marks(nodes: &Nodes<'_>) {
     let room = room("unmarked");
     let target = say(&*nodes.one, &room, "long ago").await;
     let deleted = say(&*nodes.one, &room, "gone long ago").await;
     delete(&*nodes.one, &room, &deleted).await.expect("a deletion");
     append_many(&*nodes.one, &room, "m", LENGTH + 300).await;
-    assert!(is_gone(edit(&*nodes.one, &room, &target, "late").await));
+    assert!(is_gone(&edit(&*nodes.one, &room, &target, "late").await));
     let page = read(&*nodes.one, &room, ReadFrom::After(target), 5).await;
     let Verdict::Reset { to, reason: ResetReason::Trimmed } = page.verdict else {
         panic!("{:?}", page.verdict);

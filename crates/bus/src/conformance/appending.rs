@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{Nodes, append, append_many, bodies, message, read, room};
 use crate::{Append, Key, ReadFrom};
 
-pub(super) async fn check(nodes: &Nodes) {
+pub(super) async fn check(nodes: &Nodes<'_>) {
     numbers_go_up_by_one(nodes).await;
     a_key_is_appended_once(nodes).await;
     a_key_is_appended_once_at_the_same_time(nodes).await;
@@ -13,7 +13,7 @@ pub(super) async fn check(nodes: &Nodes) {
     bytes_are_kept(nodes).await;
 }
 
-async fn numbers_go_up_by_one(nodes: &Nodes) {
+async fn numbers_go_up_by_one(nodes: &Nodes<'_>) {
     let room = room("numbers");
     let first = append(&*nodes.one, &room, "a").await;
     assert_eq!((first.position.seq, first.duplicate), (1, false));
@@ -28,7 +28,7 @@ async fn numbers_go_up_by_one(nodes: &Nodes) {
     assert_eq!(append(&*nodes.one, &super::room("numbers"), "a").await.position.seq, 1, "rooms count alone");
 }
 
-async fn a_key_is_appended_once(nodes: &Nodes) {
+async fn a_key_is_appended_once(nodes: &Nodes<'_>) {
     let (room, elsewhere) = (room("keys"), room("keys"));
     let first = append(&*nodes.one, &room, "same").await;
     append(&*nodes.one, &room, "between").await;
@@ -41,7 +41,7 @@ async fn a_key_is_appended_once(nodes: &Nodes) {
     assert!(!append(&*nodes.one, &elsewhere, "same").await.duplicate, "a key counts in its room alone");
 }
 
-async fn a_key_is_appended_once_at_the_same_time(nodes: &Nodes) {
+async fn a_key_is_appended_once_at_the_same_time(nodes: &Nodes<'_>) {
     let room = room("races");
     // The first is under way while the others gather in one batch.
     let appending: Vec<_> = (0..20)
@@ -58,7 +58,7 @@ async fn a_key_is_appended_once_at_the_same_time(nodes: &Nodes) {
     assert_eq!(bodies(&read(&*nodes.one, &room, ReadFrom::Newest, 10).await.events), ["same"]);
 }
 
-async fn calls_keep_their_order(nodes: &Nodes) {
+async fn calls_keep_their_order(nodes: &Nodes<'_>) {
     let room = room("order");
     let last = append_many(&*nodes.one, &room, "", 150).await;
     assert_eq!(last.seq, 150);
@@ -67,7 +67,7 @@ async fn calls_keep_their_order(nodes: &Nodes) {
     assert_eq!(bodies(&page.events), expected);
 }
 
-async fn bytes_are_kept(nodes: &Nodes) {
+async fn bytes_are_kept(nodes: &Nodes<'_>) {
     let room = room("bytes");
     let long = Key::from_bytes(Bytes::from(vec![0xff; Key::MAX_BYTES]));
     let odd = [

@@ -7,7 +7,7 @@ use proto::Position;
 use super::{Nodes, Recorder, append, append_many, bodies, follow, message, read, room, until};
 use crate::{Bus, Following, ReadFrom};
 
-pub(super) async fn check(nodes: &Nodes) {
+pub(super) async fn check(nodes: &Nodes<'_>) {
     from_the_head_on(nodes).await;
     every_node_sees_the_same(nodes).await;
     a_later_follower_replaces_the_one_before(nodes).await;
@@ -15,7 +15,7 @@ pub(super) async fn check(nodes: &Nodes) {
     joins_amid_talk_leave_no_hole(nodes).await;
 }
 
-async fn from_the_head_on(nodes: &Nodes) {
+async fn from_the_head_on(nodes: &Nodes<'_>) {
     let room = room("head");
     let (early, _early) = follow(&*nodes.one, &room).await;
     assert_eq!(early.started().map(|head| head.seq), Some(0));
@@ -33,7 +33,7 @@ async fn from_the_head_on(nodes: &Nodes) {
     assert_eq!(late.events()[0].position, last);
 }
 
-async fn every_node_sees_the_same(nodes: &Nodes) {
+async fn every_node_sees_the_same(nodes: &Nodes<'_>) {
     let room = room("order");
     let (here, _here) = follow(&*nodes.one, &room).await;
     let (there, _there) = follow(&*nodes.other, &room).await;
@@ -50,7 +50,7 @@ async fn every_node_sees_the_same(nodes: &Nodes) {
     }
 }
 
-async fn a_later_follower_replaces_the_one_before(nodes: &Nodes) {
+async fn a_later_follower_replaces_the_one_before(nodes: &Nodes<'_>) {
     let room = room("replaced");
     let (before, before_following) = follow(&*nodes.one, &room).await;
     append(&*nodes.one, &room, "a").await;
@@ -66,7 +66,7 @@ async fn a_later_follower_replaces_the_one_before(nodes: &Nodes) {
     assert_eq!(after.bodies(), ["b", "c"]);
 }
 
-async fn an_end_is_an_end(nodes: &Nodes) {
+async fn an_end_is_an_end(nodes: &Nodes<'_>) {
     let room = room("ended");
     let (witness, _witness) = follow(&*nodes.other, &room).await;
     let (ended, following) = follow(&*nodes.one, &room).await;
@@ -84,7 +84,7 @@ async fn an_end_is_an_end(nodes: &Nodes) {
     assert_eq!(Arc::strong_count(&ended), 1, "an ended follower is kept");
 }
 
-async fn joins_amid_talk_leave_no_hole(nodes: &Nodes) {
+async fn joins_amid_talk_leave_no_hole(nodes: &Nodes<'_>) {
     const JOINS: usize = 60;
     let room = room("talk");
     let (witness, _witness) = follow(&*nodes.one, &super::room("talk")).await;
@@ -125,7 +125,7 @@ async fn joins_amid_talk_leave_no_hole(nodes: &Nodes) {
 }
 
 async fn all_saw_a_part(
-    nodes: &Nodes,
+    nodes: &Nodes<'_>,
     room: &proto::RoomName,
     ends: Vec<(Arc<Recorder>, Position, Option<Following>)>,
     end: &Position,

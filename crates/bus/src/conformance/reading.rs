@@ -5,7 +5,7 @@ use proto::{Epoch, Position, server::ResetReason};
 use super::{LENGTH, Nodes, append, append_many, bodies, read, room};
 use crate::{Page, ReadFrom, Verdict};
 
-pub(super) async fn check(nodes: &Nodes) {
+pub(super) async fn check(nodes: &Nodes<'_>) {
     four_ways(nodes).await;
     nothing_is_made_by_reading(nodes).await;
     positions_that_hold(nodes).await;
@@ -18,7 +18,7 @@ fn seqs(page: &Page) -> Vec<u64> {
     page.events.iter().map(|event| event.position.seq).collect()
 }
 
-async fn four_ways(nodes: &Nodes) {
+async fn four_ways(nodes: &Nodes<'_>) {
     let room = room("read");
     let head = append_many(&*nodes.one, &room, "m", 10).await;
     let at = |seq| Position { epoch: head.epoch.clone(), seq };
@@ -58,7 +58,7 @@ async fn four_ways(nodes: &Nodes) {
     }
 }
 
-async fn nothing_is_made_by_reading(nodes: &Nodes) {
+async fn nothing_is_made_by_reading(nodes: &Nodes<'_>) {
     let room = room("unused");
     let head = nodes.one.head(&room).await.expect("a head");
     assert_eq!(head.seq, 0);
@@ -76,7 +76,7 @@ async fn nothing_is_made_by_reading(nodes: &Nodes) {
     assert_eq!(page.verdict, Verdict::Reset { to, reason: ResetReason::New });
 }
 
-async fn positions_that_hold(nodes: &Nodes) {
+async fn positions_that_hold(nodes: &Nodes<'_>) {
     let room = room("holds");
     let mut position = append(&*nodes.one, &room, "a").await.position;
     for id in ["b", "c", "d"] {
@@ -87,7 +87,7 @@ async fn positions_that_hold(nodes: &Nodes) {
     }
 }
 
-async fn positions_that_do_not(nodes: &Nodes) {
+async fn positions_that_do_not(nodes: &Nodes<'_>) {
     let (room, elsewhere) = (room("verdicts"), room("verdicts"));
     let head = append_many(&*nodes.one, &room, "m", 5).await;
     let foreign = append(&*nodes.one, &elsewhere, "x").await.position;
@@ -114,7 +114,7 @@ async fn positions_that_do_not(nodes: &Nodes) {
     assert_eq!(seqs(&page), [0_u64; 0]);
 }
 
-async fn what_is_trimmed_is_told(nodes: &Nodes) {
+async fn what_is_trimmed_is_told(nodes: &Nodes<'_>) {
     let room = room("trimmed");
     let old = append(&*nodes.one, &room, "old").await.position;
     let count = LENGTH + 200;
@@ -135,7 +135,7 @@ async fn what_is_trimmed_is_told(nodes: &Nodes) {
     assert_eq!((page.verdict.clone(), seqs(&page)), (Verdict::Holds, vec![]));
 }
 
-async fn readers_at_the_same_time_agree(nodes: &Nodes) {
+async fn readers_at_the_same_time_agree(nodes: &Nodes<'_>) {
     let room = room("readers");
     let mut position = append(&*nodes.one, &room, "m0").await.position;
     for turn in 1..20 {

@@ -18,6 +18,7 @@ struct View {
     seq: u64,
     events: Vec<LogEvent>,
     ephemeral: Vec<Bytes>,
+    presence: Vec<(u64, Bytes)>,
     resets: Vec<(Position, ResetReason)>,
     broken: Option<String>,
 }
@@ -51,6 +52,11 @@ impl Recorder {
     /// Every frame that was not logged.
     pub fn ephemeral(&self) -> Vec<Bytes> {
         self.look(|view| view.ephemeral.clone())
+    }
+
+    /// Every change of who is there, with its version.
+    pub fn presence(&self) -> Vec<(u64, Bytes)> {
+        self.look(|view| view.presence.clone())
     }
 
     /// Waits until an event with this body is the last.
@@ -115,6 +121,14 @@ impl Follower for Recorder {
         self.told(|view| {
             view.ephemeral.push(frame);
             Ok(())
+        });
+    }
+
+    fn presence(&self, version: u64, frame: Bytes) {
+        self.told(|view| {
+            let before = view.presence.last().map_or(0, |(version, _)| *version);
+            view.presence.push((version, frame));
+            if version > before { Ok(()) } else { Err(format!("presence {version} came after {before}")) }
         });
     }
 

@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use super::{Nodes, append, follow, room, until};
 
-pub(super) async fn check(nodes: &Nodes) {
+pub(super) async fn check(nodes: &Nodes<'_>) {
     ephemeral_frames_reach_followers(nodes).await;
     signals_reach_every_node(nodes).await;
     a_ticket_is_taken_once(nodes).await;
@@ -15,7 +15,7 @@ pub(super) async fn check(nodes: &Nodes) {
     assert_ne!(nodes.one.node(), nodes.other.node(), "two nodes are two");
 }
 
-async fn ephemeral_frames_reach_followers(nodes: &Nodes) {
+async fn ephemeral_frames_reach_followers(nodes: &Nodes<'_>) {
     let room = room("typing");
     let (here, _here) = follow(&*nodes.one, &room).await;
     let (there, _there) = follow(&*nodes.other, &room).await;
@@ -35,7 +35,7 @@ async fn ephemeral_frames_reach_followers(nodes: &Nodes) {
     here.until_last("a").await;
 }
 
-async fn signals_reach_every_node(nodes: &Nodes) {
+async fn signals_reach_every_node(nodes: &Nodes<'_>) {
     let mut receivers = [nodes.one.signals(), nodes.other.signals()];
     let signal = Bytes::from_static(b"disconnect alice");
     nodes.other.signal(signal.clone()).await.expect("a signal");
@@ -50,7 +50,7 @@ async fn signals_reach_every_node(nodes: &Nodes) {
     }
 }
 
-async fn a_ticket_is_taken_once(nodes: &Nodes) {
+async fn a_ticket_is_taken_once(nodes: &Nodes<'_>) {
     let ticket = format!("ticket-{}", nodes.one.node());
     let value = Bytes::from_static(b"alice \0\xff");
     nodes.one.put_ticket(&ticket, value.clone(), 60_000).await.expect("a ticket");

@@ -4,12 +4,13 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use proto::{Epoch, Position, event::redact};
+use proto::{Epoch, Position, RoomName, UserId, event::redact};
 use tokio::time::{Duration, Instant};
 
-use super::{ids::Ids, marks::AllMarks};
+use super::{here::Here, ids::Ids, marks::AllMarks};
 use crate::{
-    Append, Appended, BusError, Effect, Follower, LogEvent, Page, ReadFrom, Retention, Verdict,
+    Append, Appended, BusError, Effect, Follower, LogEvent, Marked, Mute, Page, PresenceUpdate, ReadFrom,
+    Retention, RoomState, Verdict,
     epoch::{self, Head, Lineage},
 };
 
@@ -40,6 +41,7 @@ struct State {
     log: VecDeque<LogEvent>,
     ids: Ids,
     marks: AllMarks,
+    here: Here,
     followers: Vec<(FollowerId, Arc<dyn Follower>)>,
     last_append: Instant,
     last_use: Instant,
@@ -54,6 +56,7 @@ impl Room {
             log: VecDeque::new(),
             ids: Ids::new(now),
             marks: AllMarks::default(),
+            here: Here::default(),
             followers: Vec::new(),
             last_append: now,
             last_use: now,
@@ -164,7 +167,30 @@ impl Room {
     pub(super) fn tidy(&self) -> Option<Instant> {
         let mut state = self.state.lock();
         state.expire(self.retention, Instant::now());
-        state.followers.is_empty().then_some(state.last_use)
+        (state.followers.is_empty() && !state.here.is_in_use()).then_some(state.last_use)
+    }
+
+    pub(super) fn tell_presence(&self, name: &RoomName, node: &str, update: &PresenceUpdate) {
+        let mut state = self.state.lock();
+        if let Some((version, frame)) = state.here.update(name, node, update) {
+            for (_, follower) in &state.followers {
+                follower.presence(version, frame.clone());
+            }
+        }
+    }
+
+    pub(super) fn state(&self, most: u64, now_ms: u64) -> RoomState {
+        self.state.lock().here.state(most, now_ms)
+    }
+
+    pub(super) fn mark_read(&self, markers: &[(UserId, Position)]) -> Vec<Marked> {
+        let mut state = self.state.lock();
+        let head = self.at(state.seq);
+        markers.iter().map(|(user, place)| state.here.mark(user, place, &head)).collect()
+    }
+
+    pub(super) fn mute(&self, user: &UserId, mute: Option<&Mute>) {
+        self.state.lock().here.mute(user, mute);
     }
 
     fn at(&self, seq: u64) -> Position {

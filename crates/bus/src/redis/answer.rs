@@ -124,15 +124,15 @@ fn event(triple: &[Value], epochs: &mut Epochs<'_>) -> Option<LogEvent> {
     Some(LogEvent { position: Position { epoch: epochs.get(text(generation).ok()?), seq }, key, body })
 }
 
-fn array(value: Value) -> Result<Vec<Value>, BusError> {
+pub(super) fn array(value: Value) -> Result<Vec<Value>, BusError> {
     if let Value::Array(values) = value { Ok(values) } else { Err(odd()) }
 }
 
-fn text(value: &Value) -> Result<&str, BusError> {
+pub(super) fn text(value: &Value) -> Result<&str, BusError> {
     value.as_bytes().and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or_else(odd)
 }
 
 /// Somebody else's data under our names.
-fn odd() -> BusError {
+pub(super) fn odd() -> BusError {
     BusError::unavailable("redis holds something under this room's name that is not a chorus log")
 }

@@ -55,6 +55,9 @@ pub struct RedisConfig {
     /// After how long the head of a room that is still followed is given its full life again; 24 h by default, far
     /// less than the 30 days that it lives.
     pub renew_interval: Duration,
+    /// How often the node says that it lives; 2 s by default. After three of them without a sign the others take it for
+    /// gone, and whoever was in a room by way of it.
+    pub beat_interval: Duration,
 }
 
 impl RedisConfig {
@@ -70,6 +73,7 @@ impl RedisConfig {
             connect_timeout: Duration::from_secs(2),
             probe_interval: Duration::from_millis(500),
             renew_interval: Duration::from_hours(24),
+            beat_interval: Duration::from_secs(2),
         }
     }
 }

@@ -13,6 +13,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::Notice;
+
 use super::{CLOSING, Core, inspect, metric, shard::Shard};
 
 /// Keeps a client's connection until the bus is closed. fred reconnects by itself, but gives up for ever on some
@@ -55,6 +57,8 @@ pub(super) async fn watch_commands(
                     if !std::mem::replace(&mut first, false) {
                         metric::reconnected();
                         tracing::info!(shard = %shard, "redis commands reconnected");
+                        // It may have lost what it was told last.
+                        let _ = core.notices.send(Notice::Anew);
                     }
                     // The event comes a little before the client takes commands.
                     let _ = shard.commands.wait_for_connect().await;

@@ -47,6 +47,8 @@ impl Follower for Checks {
 
     fn ephemeral(&self, _: Bytes) {}
 
+    fn presence(&self, _: u64, _: Bytes) {}
+
     fn reset(&self, to: Position, _: ResetReason) {
         self.0.store(to.seq, Ordering::Relaxed);
     }

@@ -3,7 +3,7 @@
 //! A room's name holds no brace, so its channel and every key with its tag share a slot.
 
 use fred::types::Key as RedisKey;
-use proto::RoomName;
+use proto::{RoomName, UserId};
 
 /// What every channel begins with.
 const CHANNEL: &str = "chat:";
@@ -47,7 +47,39 @@ pub(super) fn of_room(room: &RoomName) -> Vec<RedisKey> {
 
 /// What is known of the events of a room besides the log: the fourth key of the script that amends them.
 pub(super) fn marks(room: &RoomName) -> RedisKey {
-    format!("{{{CHANNEL}{room}}}:marks").into()
+    beside(room, "marks")
+}
+
+/// What is known of a room beside its log: `here`, `read`, `muted`.
+pub(super) fn beside(room: &RoomName, what: &str) -> RedisKey {
+    format!("{{{CHANNEL}{room}}}:{what}").into()
+}
+
+/// Where the nodes say that they live.
+pub(super) const NODES: &str = "chat:~nodes";
+
+/// A pattern of all heads.
+pub(super) const HEADS: &str = "{chat:*}:head";
+
+/// The room that a head is of.
+pub(super) fn room_of_head(key: &str) -> Option<RoomName> {
+    let name = key.strip_prefix('{')?.strip_prefix(CHANNEL)?.strip_suffix("}:head")?;
+    RoomName::parse(name).ok()
+}
+
+/// What a user is kept from.
+pub(super) fn sanctions(user: &UserId) -> String {
+    format!("{CHANNEL}{OWN}ban:{user}")
+}
+
+/// How many sessions a user has.
+pub(super) fn sessions(user: &UserId) -> String {
+    format!("{CHANNEL}{OWN}user:{user}")
+}
+
+/// A bucket that all nodes share.
+pub(super) fn rate(scope: &str) -> String {
+    format!("{CHANNEL}{OWN}rate:{scope}")
 }
 
 pub(super) fn ticket(ticket: &str) -> String {

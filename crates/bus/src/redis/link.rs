@@ -29,7 +29,7 @@ use super::{
 use crate::{Append, BusError, Effect, Retention, epoch, epoch::Head, follow::Slice};
 
 /// How long a head is kept after its last use, at least, in milliseconds.
-const HEAD_LIFE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+pub(super) const HEAD_LIFE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
 /// The same for one that no event was ever numbered by. Some 350 bytes each: a client that joins fifty new rooms a second
 /// would fill a gigabyte in a day, and thirty in the time above.
@@ -123,7 +123,7 @@ impl Link {
     /// Sends a call to the shard that has `name`, and where that one says it should go instead, until a deadline:
     /// slots move, and primaries are replaced. Nothing was done before the answer that is given, so the order of a
     /// lane is kept.
-    async fn call(
+    pub(super) async fn call(
         &self,
         name: &str,
         call: &Call<'_>,
@@ -199,7 +199,12 @@ impl Link {
         self.call(&keys::channel(room), &call, Shard::commands).await
     }
 
-    async fn command(&self, key: &str, name: &'static str, args: Vec<Value>) -> Result<Value, BusError> {
+    pub(super) async fn command(
+        &self,
+        key: &str,
+        name: &'static str,
+        args: Vec<Value>,
+    ) -> Result<Value, BusError> {
         self.call(key, &Call::Command(name, args), Shard::commands).await
     }
 
@@ -345,7 +350,7 @@ impl Link {
         Ok(value.as_bytes().map(Bytes::copy_from_slice))
     }
 
-    fn publish_command(&self) -> &'static str {
+    pub(super) fn publish_command(&self) -> &'static str {
         if self.sharded { "SPUBLISH" } else { "PUBLISH" }
     }
 
@@ -355,7 +360,7 @@ impl Link {
     }
 }
 
-fn number(value: u64) -> Result<Value, BusError> {
+pub(super) fn number(value: u64) -> Result<Value, BusError> {
     value.try_into().map_err(|_| BusError::unavailable("a number is beyond what redis holds"))
 }
 

@@ -151,6 +151,14 @@ impl Followed {
                     }
                 })
             }
+            Some(Payload::Presence { version, frame }) => {
+                let frame = Bytes::copy_from_slice(frame);
+                self.with(|state| {
+                    if let Some(follower) = &state.follower {
+                        caught("follower", || follower.presence(version, frame));
+                    }
+                })
+            }
             _ => malformed(),
         }
     }

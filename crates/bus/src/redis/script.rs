@@ -11,7 +11,7 @@ use fred::{
 
 use super::call::Path;
 
-/// What every script begins with.
+/// What every script for a log begins with.
 const HEAD: &str = include_str!("head.lua");
 
 /// A script and, once Redis has told it, the name to call it by.
@@ -21,9 +21,14 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Of parts that stand one behind the other.
+    /// Of parts that stand one behind the other, for a room's log.
     pub(super) fn new(parts: &[&str]) -> Self {
         Self { text: format!("{HEAD}\n{}", parts.join("\n")), hash: OnceLock::new() }
+    }
+
+    /// One that has nothing to do with a log.
+    pub(super) fn alone(text: &str) -> Self {
+        Self { text: text.to_owned(), hash: OnceLock::new() }
     }
 
     /// Calls it. Redis has forgotten its scripts after a restart, a failover or a flush of them, and no shard knows

@@ -33,7 +33,7 @@ use tokio::{
 };
 
 use super::{Core, call::Detour, keys, metric, shard::Shard};
-use crate::BusError;
+use crate::{BusError, Notice};
 
 /// Channels in one command.
 const CHUNK: usize = 500;
@@ -144,6 +144,7 @@ impl Subscriber {
         if mem::replace(&mut self.was_connected, true) {
             metric::reconnected();
             tracing::info!(shard = %self.shard, "redis subscriber reconnected");
+            let _ = self.core.notices.send(Notice::Anew);
         }
         self.again().await;
     }
@@ -296,6 +297,7 @@ pub(super) async fn receive(core: Arc<Core>, shard: Arc<Shard>) {
                 },
                 Err(broadcast::error::RecvError::Lagged(lost)) => {
                     tracing::warn!(lost, "redis subscriber lagged");
+                    let _ = core.notices.send(Notice::Anew);
                     shard.pulse.compare_soon();
                 }
                 // The client is being closed.

@@ -4,6 +4,7 @@
 //! entry     1  <length of the key, one byte>  <key>  <body>
 //! payload   1  e  <epoch> SP <seq> LF  <entry>         a logged event
 //!           1  t  <frame>                               one that is not logged
+//!           1  h  <version> SP <frame>                  the same, of who is there
 //!           1  s  <signal>                              on the control channel
 //!           1  p  <number>                              on a node's own channel: a probe
 //! ```
@@ -21,6 +22,7 @@ const VERSION: u8 = 1;
 pub(super) enum Payload<'a> {
     Event { epoch: &'a str, seq: u64, entry: &'a [u8] },
     Ephemeral(&'a [u8]),
+    Presence { version: u64, frame: &'a [u8] },
     Signal(&'a [u8]),
     Probe(u64),
 }
@@ -69,6 +71,11 @@ pub(super) fn read_payload(payload: &[u8]) -> Option<Payload<'_>> {
             Some(Payload::Event { epoch, seq: number(seq)?, entry: &rest[line + 1..] })
         }
         b't' => Some(Payload::Ephemeral(rest)),
+        b'h' => {
+            let space = rest.iter().take(20).position(|&byte| byte == b' ')?;
+            let version = number(std::str::from_utf8(&rest[..space]).ok()?)?;
+            Some(Payload::Presence { version, frame: &rest[space + 1..] })
+        }
         b's' => Some(Payload::Signal(rest)),
         b'p' => Some(Payload::Probe(number(std::str::from_utf8(rest).ok()?)?)),
         _ => None,
@@ -109,6 +116,7 @@ mod tests {
             Some(Payload::Event { epoch: "b.0-aa", seq: 17, entry: b"\x01\x00body" })
         );
         assert_eq!(read_payload(&ephemeral(b"{}")), Some(Payload::Ephemeral(b"{}")));
+        assert_eq!(read_payload(b"\x01h7 {}"), Some(Payload::Presence { version: 7, frame: b"{}" }));
         assert_eq!(read_payload(&signal(b"s")), Some(Payload::Signal(b"s")));
         assert_eq!(read_payload(&probe(7)), Some(Payload::Probe(7)));
     }
@@ -128,6 +136,8 @@ mod tests {
             b"\x01eb.0\n",
             b"\x01e\xff 1\n",
             b"\x01pone",
+            b"\x01h7",
+            b"\x01h-7 {}",
             b"plain text",
         ] {
             assert_eq!(read_payload(bad), None, "{bad:?}");

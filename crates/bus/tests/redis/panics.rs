@@ -35,6 +35,8 @@ impl Follower for Faulty {
         Follower::ephemeral(&*self.recorder, frame);
     }
 
+    fn presence(&self, _: u64, _: Bytes) {}
+
     fn reset(&self, to: Position, reason: ResetReason) {
         self.recorder.reset(to, reason);
     }

@@ -9,7 +9,8 @@ use axum::{
     http::{HeaderMap, Request},
 };
 use bus::{
-    Append, Appending, BusError, Follower, Following, Health, MemoryBus, NodeId, Page, ReadFrom, Retention,
+    Append, Appending, BusError, Follower, Following, Health, Marked, MemoryBus, Mute, NodeId, NodeInfo, Notice,
+    Page, PresenceUpdate, ReadFrom, Retention, RoomState, RoomsPage, Sanction, Sanctions,
 };
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -206,6 +207,46 @@ impl Bus for Away {
     }
     async fn take_ticket(&self, _: &str) -> Result<Option<Bytes>, BusError> {
         Self::error()
+    }
+    async fn tell_presence(&self, _: &RoomName, _: &PresenceUpdate) -> Result<(), BusError> {
+        Self::error()
+    }
+    async fn room_state(&self, _: &RoomName, _: u64, _: u64) -> Result<RoomState, BusError> {
+        Self::error()
+    }
+    async fn mark_read(&self, _: &RoomName, _: &[(UserId, Position)]) -> Result<Vec<Marked>, BusError> {
+        Self::error()
+    }
+    async fn set_mute(&self, _: &RoomName, _: &UserId, _: Option<&Mute>) -> Result<(), BusError> {
+        Self::error()
+    }
+    async fn set_sanction(
+        &self,
+        _: &UserId,
+        _: Sanction,
+        _: Option<(&[u8], u64)>,
+        _: u64,
+    ) -> Result<(), BusError> {
+        Self::error()
+    }
+    async fn sanctions(&self, _: &UserId, _: u64) -> Result<Sanctions, BusError> {
+        Self::error()
+    }
+    async fn claim_sessions(&self, _: &UserId, _: u64, _: u64) -> Result<bool, BusError> {
+        Self::error()
+    }
+    async fn take_rate(&self, _: &str, _: u32, _: u32) -> Result<Option<Duration>, BusError> {
+        Self::error()
+    }
+    fn describe(&self, _: Bytes) {}
+    async fn nodes(&self) -> Result<Vec<NodeInfo>, BusError> {
+        Self::error()
+    }
+    async fn rooms(&self, _: Option<&str>, _: u32) -> Result<RoomsPage, BusError> {
+        Self::error()
+    }
+    fn notices(&self) -> broadcast::Receiver<Notice> {
+        broadcast::Sender::new(1).subscribe()
     }
     fn health(&self) -> Health {
         let since = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);

@@ -23,6 +23,8 @@ impl Follower for Recorder {
         assert!(frame.is_empty(), "a fault");
     }
 
+    fn presence(&self, _: u64, _: Bytes) {}
+
     fn reset(&self, to: Position, _: ResetReason) {
         let mut resets = self.resets.lock();
         if *resets > 0 {

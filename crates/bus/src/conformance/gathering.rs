@@ -1,0 +1,216 @@
+//! What is kept beside the logs: who is there, read markers, mutes, sanctions, sessions, rates, nodes.
+
+use bytes::Bytes;
+use proto::{Epoch, Position, RoomName, UserId};
+
+use super::{Nodes, append_many, follow, room, unique, until};
+use crate::{Bus, Marked, Mute, Notice, PresenceUpdate, RoomState, Sanction};
+
+const MOST: u64 = 3;
+
+pub(super) async fn check(nodes: &Nodes<'_>) {
+    a_user_is_there_once_however_often(nodes).await;
+    above_the_size_there_is_only_a_number(nodes).await;
+    markers_never_go_back(nodes).await;
+    mutes_and_sanctions_end(nodes).await;
+    sessions_are_counted_over_all_nodes(nodes).await;
+    a_rate_is_one_for_all_nodes(nodes).await;
+    rooms_are_listed(nodes).await;
+    whoever_comes_by_a_node_that_ends_is_gone(nodes).await;
+}
+
+fn user(name: &str) -> UserId {
+    UserId::parse(name).expect("a user's name")
+}
+
+fn member(name: &str) -> (UserId, Bytes) {
+    (user(name), format!(r#"{{"user":"{name}"}}"#).into())
+}
+
+async fn tell(bus: &dyn Bus, room: &RoomName, joined: &[&str], left: &[&str], whole: bool) {
+    let update = PresenceUpdate {
+        joined: joined.iter().map(|name| member(name)).collect(),
+        left: left.iter().map(|name| user(name)).collect(),
+        whole,
+        gone: Vec::new(),
+        most: MOST,
+    };
+    bus.tell_presence(room, &update).await.expect("presence");
+}
+
+async fn state(bus: &dyn Bus, room: &RoomName) -> RoomState {
+    bus.room_state(room, MOST, 1_000).await.expect("a state")
+}
+
+fn names(state: &RoomState) -> Vec<String> {
+    let mut names: Vec<_> =
+        state.members.iter().flatten().map(|(user, _)| user.as_str().to_owned()).collect();
+    names.sort_unstable();
+    names
+}
+
+async fn a_user_is_there_once_however_often(nodes: &Nodes<'_>) {
+    let room = room("present");
+    let (recorder, _following) = follow(&*nodes.other, &room).await;
+    tell(&*nodes.one, &room, &["alice", "bob"], &[], false).await;
+    tell(&*nodes.other, &room, &["alice"], &[], false).await;
+    tell(&*nodes.one, &room, &[], &["alice"], false).await;
+    tell(&*nodes.one, &room, &["bob"], &["nobody"], false).await;
+    assert_eq!(names(&state(&*nodes.one, &room).await), ["alice", "bob"], "alice is there by the other node");
+    // A node that says all that it has: alice was never there by it, and bob is there no more.
+    tell(&*nodes.one, &room, &["carol"], &[], true).await;
+    tell(&*nodes.other, &room, &[], &["alice"], false).await;
+    let now = state(&*nodes.other, &room).await;
+    assert_eq!((names(&now), now.count, now.version), (vec!["carol".to_owned()], 1, 3));
+    let frames = until("three changes", async || {
+        let frames = recorder.presence();
+        if frames.len() == 3 { Ok(frames) } else { Err(format!("{frames:?}")) }
+    })
+    .await;
+    let frame = |lists: &str| format!(r#"{{"type":"presence","room":"{room}",{lists}}}"#);
+    let expected = [
+        r#""joined":[{"user":"alice"},{"user":"bob"}],"left":[],"count":2"#,
+        r#""joined":[{"user":"carol"}],"left":[{"user":"bob"}],"count":2"#,
+        r#""joined":[],"left":[{"user":"alice"}],"count":1"#,
+    ];
+    for ((number, lists), (version, seen)) in (1..).zip(expected).zip(frames) {
+        assert_eq!((version, seen), (number, Bytes::from(frame(lists))));
+    }
+}
+
+async fn above_the_size_there_is_only_a_number(nodes: &Nodes<'_>) {
+    let room = room("crowd");
+    let (recorder, _following) = follow(&*nodes.one, &room).await;
+    tell(&*nodes.one, &room, &["a", "b", "c"], &[], false).await;
+    assert_eq!(names(&state(&*nodes.other, &room).await), ["a", "b", "c"]);
+    tell(&*nodes.other, &room, &["d"], &[], false).await;
+    let crowded = state(&*nodes.other, &room).await;
+    assert_eq!((crowded.count, crowded.members), (4, None));
+    tell(&*nodes.one, &room, &[], &["a", "b"], false).await;
+    let frames = until("three changes", async || {
+        let frames = recorder.presence();
+        if frames.len() == 3 { Ok(frames) } else { Err(format!("{frames:?}")) }
+    })
+    .await;
+    let text = |index: usize| String::from_utf8_lossy(&frames[index].1).into_owned();
+    assert_eq!(text(1), format!(r#"{{"type":"presence","room":"{room}","count":4}}"#));
+    assert!(text(2).contains(r#""left":[{"user":"a"},{"user":"b"}],"count":2"#), "{}", text(2));
+}
+
+async fn markers_never_go_back(nodes: &Nodes<'_>) {
+    let room = room("read");
+    let head = append_many(&*nodes.one, &room, "m", 5).await;
+    let at = |seq| Position { epoch: head.epoch.clone(), seq };
+    let mark = async |bus: &dyn Bus, name: &str, place: Position| {
+        bus.mark_read(&room, &[(user(name), place)]).await.expect("a marker")[0]
+    };
+    assert_eq!(mark(&*nodes.one, "alice", at(3)).await, Marked::Moved);
+    assert_eq!(mark(&*nodes.other, "alice", at(2)).await, Marked::Behind);
+    assert_eq!(mark(&*nodes.other, "alice", at(3)).await, Marked::Behind);
+    assert_eq!(mark(&*nodes.other, "alice", at(6)).await, Marked::Gone);
+    let strange = Position { epoch: Epoch::parse("never.0").expect("an epoch"), seq: 4 };
+    assert_eq!(mark(&*nodes.other, "alice", strange).await, Marked::Gone);
+    let both = [(user("alice"), at(5)), (user("bob"), at(1))];
+    assert_eq!(nodes.one.mark_read(&room, &both).await.expect("markers"), [Marked::Moved; 2]);
+    let mut markers = state(&*nodes.other, &room).await.markers;
+    markers.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(markers, both);
+    let unused = super::room("unread");
+    assert_eq!(nodes.one.mark_read(&unused, &both[..1]).await.expect("an answer"), [Marked::Gone]);
+}
+
+async fn mutes_and_sanctions_end(nodes: &Nodes<'_>) {
+    let room = room("muted");
+    let mute = Mute { until_ms: 2_000, reason: "too loud, twice".to_owned() };
+    nodes.one.set_mute(&room, &user("alice"), Some(&mute)).await.expect("a mute");
+    assert_eq!(state(&*nodes.other, &room).await.mutes, [(user("alice"), mute)]);
+    let later = nodes.other.room_state(&room, MOST, 2_000).await.expect("a state");
+    assert!(later.mutes.is_empty(), "it is over");
+    nodes.other.set_mute(&room, &user("alice"), None).await.expect("an answer");
+    assert!(state(&*nodes.one, &room).await.mutes.is_empty());
+
+    let who = user(&format!("banned-{}", nodes.one.node().as_str().replace('~', "-")));
+    let (value, other) = (&b"spam \0 and more"[..], &b"17"[..]);
+    nodes.one.set_sanction(&who, Sanction::Ban, Some((value, 500_000)), 1_000).await.expect("a ban");
+    nodes.one.set_sanction(&who, Sanction::Revocation, Some((other, 60_000)), 1_000).await.expect("one more");
+    let both = nodes.other.sanctions(&who, 1_000).await.expect("sanctions");
+    assert_eq!((both.ban.as_deref(), both.revocation.as_deref()), (Some(value), Some(other)));
+    let later = nodes.other.sanctions(&who, 60_000).await.expect("sanctions");
+    assert_eq!((later.ban.is_some(), later.revocation), (true, None));
+    nodes.other.set_sanction(&who, Sanction::Ban, None, 1_000).await.expect("an answer");
+    assert_eq!(nodes.one.sanctions(&who, 1_000).await.expect("sanctions").ban, None);
+    assert_eq!(nodes.one.sanctions(&user("innocent"), 0).await.expect("sanctions"), Default::default());
+}
+
+async fn sessions_are_counted_over_all_nodes(nodes: &Nodes<'_>) {
+    let who = user(&format!("busy-{}", nodes.one.node().as_str().replace('~', "-")));
+    let claim = async |bus: &dyn Bus, own| bus.claim_sessions(&who, own, 3).await.expect("an answer");
+    assert!(claim(&*nodes.one, 1).await);
+    assert!(claim(&*nodes.one, 2).await);
+    assert!(claim(&*nodes.other, 1).await);
+    assert!(!claim(&*nodes.other, 2).await, "the fourth");
+    assert!(!claim(&*nodes.one, 3).await, "the fourth");
+    assert!(claim(&*nodes.one, 1).await);
+    assert!(claim(&*nodes.other, 2).await);
+    assert!(nodes.one.claim_sessions(&who, 9, 0).await.expect("an answer"), "no limit");
+    assert!(claim(&*nodes.one, 0).await && claim(&*nodes.other, 0).await);
+}
+
+async fn a_rate_is_one_for_all_nodes(nodes: &Nodes<'_>) {
+    let scope = format!("check-{}-{}", nodes.one.node(), unique());
+    let take = async |bus: &dyn Bus| bus.take_rate(&scope, 1, 3).await.expect("an answer");
+    for bus in [&nodes.one, &nodes.other, &nodes.one] {
+        assert_eq!(take(&**bus).await, None);
+    }
+    let wait = take(&*nodes.other).await.expect("the bucket is empty");
+    assert!(wait.as_millis() <= 1_000, "{wait:?}");
+    assert_eq!(nodes.other.take_rate(&format!("{scope}-x"), 1, 1).await.expect("an answer"), None);
+}
+
+async fn rooms_are_listed(nodes: &Nodes<'_>) {
+    let room = room("listed");
+    let head = append_many(&*nodes.one, &room, "m", 2).await;
+    tell(&*nodes.one, &room, &["alice"], &[], false).await;
+    let (mut after, mut found) = (None, None);
+    loop {
+        let page = nodes.other.rooms(after.as_deref(), 10).await.expect("a page");
+        found = found.or(page.rooms.into_iter().find(|info| info.name == room));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let found = found.expect("the room is among all rooms");
+    assert_eq!((found.head, found.count), (head, 1));
+    assert!(nodes.one.rooms(Some("~nonsense~"), 10).await.is_err());
+}
+
+async fn whoever_comes_by_a_node_that_ends_is_gone(nodes: &Nodes<'_>) {
+    let room = room("ended");
+    let third = nodes.cluster.node().await;
+    third.describe(Bytes::from_static(br#"{"of":"itself"}"#));
+    tell(&*nodes.one, &room, &["alice"], &[], false).await;
+    tell(&*third, &room, &["alice", "bob"], &[], false).await;
+    let id = third.node().to_string();
+    until("the node to be listed with what it says", async || {
+        let all = nodes.one.nodes().await.map_err(|error| error.to_string())?;
+        let it = all.iter().find(|node| node.id == id);
+        if it.is_some_and(|it| it.status == br#"{"of":"itself"}"#[..]) {
+            Ok(())
+        } else {
+            Err(format!("{all:?}"))
+        }
+    })
+    .await;
+    let mut notices = nodes.one.notices();
+    third.close().await;
+    until("the others to be told", async || match notices.try_recv() {
+        Ok(Notice::Gone(gone)) if gone.contains(&id) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    assert!(nodes.other.nodes().await.expect("nodes").iter().all(|node| node.id != id));
+    let update = PresenceUpdate { gone: vec![id], most: MOST, ..PresenceUpdate::default() };
+    nodes.one.tell_presence(&room, &update).await.expect("presence");
+    assert_eq!(names(&state(&*nodes.other, &room).await), ["alice"]);
+}

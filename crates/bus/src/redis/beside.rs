@@ -1,0 +1,293 @@
+//! What is kept beside the logs: who is in a room, read markers, mutes, sanctions, sessions, rates.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::types::{Key as RedisKey, Value};
+use proto::{Epoch, Position, RoomName, UserId};
+
+use super::{
+    Core, answer,
+    call::Call,
+    keys,
+    link::{HEAD_LIFE_MS, number},
+    script::Script,
+    shard::Shard,
+    wire,
+};
+use crate::{
+    BusError, Marked, Mute, PresenceUpdate, RoomState, Sanction, Sanctions,
+    state::{RoomInfo, RoomsPage},
+};
+
+/// How long the sessions of a user are remembered that nobody speaks of any more, in milliseconds.
+const SESSIONS_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// The scripts.
+pub(super) struct Beside {
+    here: Script,
+    state: Script,
+    mark: Script,
+    sanction: Script,
+    claim: Script,
+    rate: Script,
+}
+
+impl Beside {
+    pub(super) fn new() -> Self {
+        Self {
+            here: Script::alone(include_str!("here.lua")),
+            state: Script::alone(include_str!("state.lua")),
+            mark: Script::alone(include_str!("mark.lua")),
+            sanction: Script::alone(include_str!("sanction.lua")),
+            claim: Script::alone(include_str!("claim.lua")),
+            rate: Script::alone(include_str!("rate.lua")),
+        }
+    }
+}
+
+impl Core {
+    async fn script(
+        &self,
+        script: &Script,
+        keys: Vec<RedisKey>,
+        args: Vec<Value>,
+    ) -> Result<Value, BusError> {
+        let name = keys.first().map(RedisKey::as_str_lossy).unwrap_or_default().into_owned();
+        self.link.call(&name, &Call::Script(script, keys, args), Shard::commands).await
+    }
+
+    pub(super) async fn tell_presence(
+        &self,
+        room: &RoomName,
+        update: &PresenceUpdate,
+    ) -> Result<(), BusError> {
+        let mut args: Vec<Value> = vec![
+            self.link.publish_command().into(),
+            keys::channel(room).into(),
+            room.as_str().into(),
+            number(update.most)?,
+            number(HEAD_LIFE_MS)?,
+            self.node.as_str().into(),
+            if update.whole { "whole" } else { "" }.into(),
+            number(update.joined.len() as u64)?,
+        ];
+        for (user, member) in &update.joined {
+            args.extend([user.as_str().into(), Value::Bytes(member.clone())]);
+        }
+        args.push(number(update.left.len() as u64)?);
+        args.extend(update.left.iter().map(|user| Value::from(user.as_str())));
+        args.extend(update.gone.iter().map(|node| Value::from(node.as_str())));
+        self.script(&self.beside.here, vec![keys::beside(room, "here")], args).await.map(drop)
+    }
+
+    pub(super) async fn room_state(
+        &self,
+        room: &RoomName,
+        most: u64,
+        now_ms: u64,
+    ) -> Result<RoomState, BusError> {
+        let mut args = vec![number(most)?, number(now_ms)?];
+        args.extend(self.roll.lock().known().map(Value::from));
+        let keys = ["here", "read", "muted"].map(|what| keys::beside(room, what)).to_vec();
+        let answer = self.script(&self.beside.state, keys, args).await?;
+        let mut lists = Lists(answer::array(answer)?.into_iter());
+        let (version, count) = (lists.number()?, lists.number()?);
+        let members = lists.pairs()?;
+        for stranger in lists.next()? {
+            self.roll.lock().suspect(answer::text(&stranger)?, tokio::time::Instant::now());
+        }
+        let members: Vec<(UserId, Bytes)> = members
+            .into_iter()
+            .filter_map(|(user, member)| Some((user_of(&user)?, bytes_of(&member))))
+            .collect();
+        let markers = lists.pairs()?.into_iter().filter_map(|(user, place)| {
+            let (epoch, seq) = answer::text(&place).ok()?.split_once(' ')?;
+            let position = Position { epoch: Epoch::parse(epoch).ok()?, seq: wire::number(seq)? };
+            Some((user_of(&user)?, position))
+        });
+        let markers = markers.collect();
+        let mutes = lists.pairs()?.into_iter().filter_map(|(user, mute)| {
+            let (until, reason) = answer::text(&mute).ok()?.split_once(' ')?;
+            Some((user_of(&user)?, Mute { until_ms: until.parse().ok()?, reason: reason.to_owned() }))
+        });
+        let mutes = mutes.collect();
+        let members = (count <= most).then_some(members);
+        Ok(RoomState { version, count, members, markers, mutes })
+    }
+
+    pub(super) async fn mark_read(
+        &self,
+        room: &RoomName,
+        markers: &[(UserId, Position)],
+    ) -> Result<Vec<Marked>, BusError> {
+        let mut args = vec![number(HEAD_LIFE_MS)?];
+        for (user, position) in markers {
+            args.extend([user.as_str().into(), position.epoch.as_str().into(), number(position.seq)?]);
+        }
+        let keys = vec![keys::head(room).into(), keys::beside(room, "read")];
+        let answer = answer::array(self.script(&self.beside.mark, keys, args).await?)?;
+        let marked = |value: &Value| match value.as_i64() {
+            Some(1) => Marked::Moved,
+            Some(0) => Marked::Behind,
+            _ => Marked::Gone,
+        };
+        if answer.len() == markers.len() {
+            Ok(answer.iter().map(marked).collect())
+        } else {
+            Err(answer::odd())
+        }
+    }
+
+    pub(super) async fn set_mute(
+        &self,
+        room: &RoomName,
+        user: &UserId,
+        mute: Option<&Mute>,
+    ) -> Result<(), BusError> {
+        let key = keys::beside(room, "muted");
+        let name = key.as_str_lossy().into_owned();
+        let (command, value) = match mute {
+            Some(Mute { until_ms, reason }) => ("HSET", Some(format!("{until_ms} {reason}"))),
+            None => ("HDEL", None),
+        };
+        let mut args = vec![name.as_str().into(), user.as_str().into()];
+        args.extend(value.map(Value::from));
+        self.link.command(&name, command, args).await.map(drop)
+    }
+
+    pub(super) async fn set_sanction(
+        &self,
+        user: &UserId,
+        kind: Sanction,
+        value: Option<(&[u8], u64)>,
+        now_ms: u64,
+    ) -> Result<(), BusError> {
+        let (value, until) = value.unwrap_or_default();
+        let args = vec![
+            field(kind).into(),
+            number(until)?,
+            Value::Bytes(Bytes::copy_from_slice(value)),
+            number(until.saturating_sub(now_ms).max(1))?,
+        ];
+        self.script(&self.beside.sanction, vec![keys::sanctions(user).into()], args).await.map(drop)
+    }
+
+    pub(super) async fn sanctions(&self, user: &UserId, now_ms: u64) -> Result<Sanctions, BusError> {
+        let key = keys::sanctions(user);
+        let fields = [field(Sanction::Ban), field(Sanction::Revocation)];
+        let mut args = vec![key.as_str().into()];
+        args.extend(fields.map(Value::from));
+        let values = answer::array(self.link.command(&key, "HMGET", args).await?)?;
+        let valid = |value: Option<&Value>| {
+            let value = value?.as_bytes()?;
+            let space = value.iter().position(|&byte| byte == b' ')?;
+            let until = wire::number(std::str::from_utf8(&value[..space]).ok()?)?;
+            (until > now_ms).then(|| Bytes::copy_from_slice(&value[space + 1..]))
+        };
+        Ok(Sanctions { ban: valid(values.first()), revocation: valid(values.get(1)) })
+    }
+
+    pub(super) async fn claim_sessions(&self, user: &UserId, own: u64, most: u64) -> Result<bool, BusError> {
+        let mut args =
+            vec![self.node.as_str().into(), number(own)?, number(most)?, number(SESSIONS_LIFE_MS)?];
+        args.extend(self.roll.lock().known().map(Value::from));
+        let answer = self.script(&self.beside.claim, vec![keys::sessions(user).into()], args).await?;
+        Ok(answer::array(answer)?.first().and_then(Value::as_i64) == Some(1))
+    }
+
+    pub(super) async fn take_rate(
+        &self,
+        scope: &str,
+        per_second: u32,
+        burst: u32,
+    ) -> Result<Option<Duration>, BusError> {
+        let args = vec![per_second.into(), burst.into()];
+        let answer = self.script(&self.beside.rate, vec![keys::rate(scope).into()], args).await?;
+        let wait = answer.as_u64().ok_or_else(answer::odd)?;
+        Ok((wait > 0).then(|| Duration::from_millis(wait)))
+    }
+
+    /// A page of rooms: so many of one shard as one `SCAN` gives. The cursor is the shard's number and Redis' own.
+    pub(super) async fn rooms_page(&self, after: Option<&str>, limit: u32) -> Result<RoomsPage, BusError> {
+        let bad = || BusError::Config("this cursor was never given".to_owned());
+        let (index, cursor) = match after {
+            Some(after) => {
+                let (index, cursor) = after.split_once('-').ok_or_else(bad)?;
+                (index.parse::<usize>().map_err(|_| bad())?, cursor.parse::<u64>().map_err(|_| bad())?)
+            }
+            None => (0, 0),
+        };
+        let shards = self.link.shards();
+        let Some(shard) = shards.get(index) else {
+            return if after.is_some() {
+                Err(bad())
+            } else {
+                Err(BusError::unavailable("no redis primary is known"))
+            };
+        };
+        shard.gate()?;
+        let args: Vec<Value> =
+            vec![cursor.to_string().into(), "MATCH".into(), keys::HEADS.into(), "COUNT".into(), limit.into()];
+        let answer = Call::Command("SCAN", args).send(shard.commands(), false).await;
+        let answer = answer::array(answer.map_err(super::link::unavailable)?)?;
+        let [next, found] = &answer[..] else { return Err(answer::odd()) };
+        let next = answer::text(next)?.to_owned();
+        let names: Vec<RoomName> = answer::array(found.clone())?
+            .iter()
+            .filter_map(|key| keys::room_of_head(answer::text(key).ok()?))
+            .collect();
+        let heads = self.link.heads(shard, &names).await?;
+        let mut rooms = Vec::new();
+        for (name, head) in names.into_iter().zip(heads) {
+            // One that lapsed meanwhile, or that strangers have broken, is none.
+            let Ok(Some(head)) = head else { continue };
+            let here = keys::beside(&name, "here").as_str_lossy().into_owned();
+            let count = self.link.command(&here, "HLEN", vec![here.as_str().into()]).await?;
+            let count = count.as_u64().unwrap_or(0).saturating_sub(1);
+            rooms.push(RoomInfo { name, head, count });
+        }
+        let next = match (next.as_str(), index + 1 < shards.len()) {
+            ("0", false) => None,
+            ("0", true) => Some(format!("{}-0", index + 1)),
+            (cursor, _) => Some(format!("{index}-{cursor}")),
+        };
+        Ok(RoomsPage { rooms, next })
+    }
+}
+
+fn field(kind: Sanction) -> &'static str {
+    match kind {
+        Sanction::Ban => "ban",
+        Sanction::Revocation => "revoked",
+    }
+}
+
+fn user_of(value: &Value) -> Option<UserId> {
+    UserId::parse(answer::text(value).ok()?).ok()
+}
+
+/// In memory of their own: what came from a socket pins its whole read buffer.
+fn bytes_of(value: &Value) -> Bytes {
+    value.as_bytes().map(Bytes::copy_from_slice).unwrap_or_default()
+}
+
+/// Lists one behind the other, each behind its length.
+struct Lists(std::vec::IntoIter<Value>);
+
+impl Lists {
+    fn number(&mut self) -> Result<u64, BusError> {
+        self.0.next().and_then(|value| value.as_u64()).ok_or_else(answer::odd)
+    }
+
+    fn next(&mut self) -> Result<Vec<Value>, BusError> {
+        let length = self.number()?;
+        let list: Vec<Value> = self.0.by_ref().take(usize::try_from(length).unwrap_or(0)).collect();
+        if list.len() as u64 == length { Ok(list) } else { Err(answer::odd()) }
+    }
+
+    fn pairs(&mut self) -> Result<Vec<(Value, Value)>, BusError> {
+        let mut list = self.next()?.into_iter();
+        Ok(std::iter::from_fn(|| Some((list.next()?, list.next()?))).collect())
+    }
+}

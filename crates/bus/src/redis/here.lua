@@ -1,0 +1,105 @@
+-- Who is in a room: takes in what one node says, and tells the room what has changed by it.
+--
+-- KEYS[1]: a hash, of each user "<node> <node> ...\n<the member's JSON>", and of "~v" the version.
+-- ARGV: PUBLISH or SPUBLISH, the channel, the room, above how many members only their number is told, the life of the
+-- key (ms), the node, "whole" when it has nobody but those who joined, how many joined, each as user and JSON, how many
+-- left, the users, and the nodes that are gone.
+-- Returns the version.
+local here, publish, channel, room = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local most, life, node, whole = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7] == 'whole'
+-- A frame of more is only a number.
+local MOST_BYTES = 256 * 1024
+
+local at = 8
+local function take()
+  at = at + 1
+  return ARGV[at - 1]
+end
+local joins, joining = {}, {}
+for _ = 1, tonumber(take()) do
+  local user, member = take(), take()
+  joins[#joins + 1] = { user, member }
+  joining[user] = true
+end
+local leaves, gone, sweep = {}, {}, whole
+for _ = 1, tonumber(take()) do
+  leaves[#leaves + 1] = take()
+end
+while at <= #ARGV do
+  gone[take()] = true
+  sweep = true
+end
+
+local joined, left = {}, {}
+local function read(user)
+  local value = redis.call('HGET', here, user)
+  if value then
+    return string.match(value, '^([^\n]*)\n(.*)$')
+  end
+end
+-- Takes nodes from a user; who has none left is not there any more.
+local function keep(user, nodes, member, stays)
+  local kept = {}
+  for name in string.gmatch(nodes, '%S+') do
+    if stays(name) then
+      kept[#kept + 1] = name
+    end
+  end
+  local text = table.concat(kept, ' ')
+  if text == nodes then
+    return
+  end
+  if text == '' then
+    redis.call('HDEL', here, user)
+    left[#left + 1] = member
+  else
+    redis.call('HSET', here, user, text .. '\n' .. member)
+  end
+end
+
+if sweep then
+  local all = redis.call('HGETALL', here)
+  for i = 1, #all, 2 do
+    local user = all[i]
+    if user ~= '~v' then
+      local nodes, member = string.match(all[i + 1], '^([^\n]*)\n(.*)$')
+      keep(user, nodes, member, function(name)
+        return not gone[name] and not (whole and name == node and not joining[user])
+      end)
+    end
+  end
+end
+for _, join in ipairs(joins) do
+  local user, member = join[1], join[2]
+  local nodes = read(user)
+  if not nodes then
+    redis.call('HSET', here, user, node .. '\n' .. member)
+    joined[#joined + 1] = member
+  elseif not string.find(' ' .. nodes .. ' ', ' ' .. node .. ' ', 1, true) then
+    redis.call('HSET', here, user, nodes .. ' ' .. node .. '\n' .. member)
+  end
+end
+for _, user in ipairs(leaves) do
+  local nodes, member = read(user)
+  if nodes then
+    keep(user, nodes, member, function(name)
+      return name ~= node
+    end)
+  end
+end
+
+if #joined == 0 and #left == 0 then
+  redis.call('PEXPIRE', here, life)
+  return tonumber(redis.call('HGET', here, '~v') or '0')
+end
+local version = redis.call('HINCRBY', here, '~v', 1)
+redis.call('PEXPIRE', here, life)
+local count = redis.call('HLEN', here) - 1
+local frame = '{"type":"presence","room":"' .. room .. '"'
+local lists = ',"joined":[' .. table.concat(joined, ',') .. '],"left":[' .. table.concat(left, ',') .. ']'
+if count <= most and #lists <= MOST_BYTES then
+  frame = frame .. lists
+end
+frame = frame .. ',"count":' .. count .. '}'
+redis.call(publish, channel, '\1h' .. version .. ' ' .. frame)
+return version
