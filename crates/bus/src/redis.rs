@@ -412,7 +412,7 @@ impl Bus for RedisBus {
     }
 
     async fn nodes(&self) -> Result<Vec<NodeInfo>, BusError> {
-        Ok(self.0.beat("").await?.1)
+        Ok(self.0.beat("", "").await?.nodes)
     }
 
     async fn rooms(&self, after: Option<&str>, limit: u32) -> Result<RoomsPage, BusError> {

@@ -31,7 +31,7 @@ pub struct RoomState {
     pub count: u64,
     /// Who, each with a member's JSON; none when they are more than was asked for.
     pub members: Option<Vec<(UserId, Bytes)>>,
-    /// How far each has read; empty when there are more members than was asked for.
+    /// How far each has read, the 300 who are furthest; empty when there are more members than was asked for.
     pub markers: Vec<(UserId, Position)>,
     /// Who may not speak.
     pub mutes: Vec<(UserId, Mute)>,

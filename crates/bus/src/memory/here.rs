@@ -7,6 +7,9 @@ use proto::{Position, RoomName, UserId};
 
 use crate::{Marked, Mute, PresenceUpdate, RoomState};
 
+/// How many markers are told, as `state.lua` does.
+const MARKERS: usize = 300;
+
 /// A frame of more is only a number.
 const MOST_BYTES: usize = 256 * 1024;
 
@@ -82,13 +85,15 @@ impl Here {
     pub(super) fn state(&self, most: u64, now_ms: u64) -> RoomState {
         let told = self.count() <= most;
         let members = || self.users.iter().map(|(user, present)| (user.clone(), present.member.clone()));
-        let markers = self.markers.iter().map(|(user, place)| (user.clone(), place.clone()));
+        let mut markers: Vec<_> = if told { self.markers.iter().collect() } else { Vec::new() };
+        markers.sort_by_key(|(_, place)| std::cmp::Reverse(place.seq));
+        let markers = markers.into_iter().take(MARKERS).map(|(user, place)| (user.clone(), place.clone()));
         let mutes = self.mutes.iter().filter(|(_, mute)| mute.until_ms > now_ms);
         RoomState {
             version: self.version,
             count: self.count(),
             members: told.then(|| members().collect()),
-            markers: if told { markers.collect() } else { Vec::new() },
+            markers: markers.collect(),
             mutes: mutes.map(|(user, mute)| (user.clone(), mute.clone())).collect(),
         }
     }

@@ -88,7 +88,11 @@ impl Core {
         now_ms: u64,
     ) -> Result<RoomState, BusError> {
         let mut args = vec![number(most)?, number(now_ms)?];
-        args.extend(self.roll.lock().known().map(Value::from));
+        {
+            let roll = self.roll.lock();
+            args.push(number(roll.known().count() as u64)?);
+            args.extend(roll.known().chain(roll.gone()).map(Value::from));
+        }
         let keys = ["here", "read", "muted"].map(|what| keys::beside(room, what)).to_vec();
         let answer = self.script(&self.beside.state, keys, args).await?;
         let mut lists = Lists(answer::array(answer)?.into_iter());

@@ -3,13 +3,18 @@
 //! After an outage of Redis everybody has been silent. So a node is called gone only when it was not heard of for as long
 //! as that takes *while this one was heard itself*: nobody is taken for dead because nobody could speak.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use tokio::time::{Duration, Instant};
+
+/// How many nodes that are gone are remembered.
+const GONE: usize = 1_000;
 
 pub(super) struct Roll {
     /// When each was heard of last.
     heard: HashMap<String, Instant>,
+    /// Those that were called gone, the last ones at the end.
+    gone: VecDeque<String>,
     /// Since when this one has been answered without a break; none while it is not.
     steady: Option<Instant>,
     patience: Duration,
@@ -17,12 +22,17 @@ pub(super) struct Roll {
 
 impl Roll {
     pub(super) fn new(patience: Duration) -> Self {
-        Self { heard: HashMap::new(), steady: None, patience }
+        Self { heard: HashMap::new(), gone: VecDeque::new(), steady: None, patience }
     }
 
     /// The nodes that are not known to be gone.
     pub(super) fn known(&self) -> impl Iterator<Item = &str> {
         self.heard.keys().map(String::as_str)
+    }
+
+    /// The nodes that are known to be gone: whoever is somewhere by way of them only is not there.
+    pub(super) fn gone(&self) -> impl Iterator<Item = &str> {
+        self.gone.iter().map(String::as_str)
     }
 
     /// This one was not answered.
@@ -34,6 +44,7 @@ impl Roll {
     pub(super) fn answered<'a>(&mut self, live: impl Iterator<Item = &'a str>, now: Instant) -> Vec<String> {
         for node in live {
             self.heard.insert(node.to_owned(), now);
+            self.gone.retain(|gone| gone != node);
         }
         let steady = *self.steady.get_or_insert(now);
         let gone = |heard: Instant| now.saturating_duration_since(heard.max(steady)) > self.patience;
@@ -41,7 +52,9 @@ impl Roll {
             self.heard.iter().filter(|(_, heard)| gone(**heard)).map(|(node, _)| node.clone()).collect();
         for node in &gone {
             self.heard.remove(node);
+            self.gone.push_back(node.clone());
         }
+        self.gone.drain(..self.gone.len().saturating_sub(GONE));
         gone
     }
 
@@ -49,7 +62,8 @@ impl Roll {
     pub(super) fn suspect(&mut self, node: &str, now: Instant) {
         // Anybody who reaches Redis can write any name there.
         const MOST: usize = 100_000;
-        if self.heard.len() < MOST && !self.heard.contains_key(node) {
+        let new = !self.heard.contains_key(node) && !self.gone().any(|gone| gone == node);
+        if new && self.heard.len() < MOST {
             self.heard.insert(node.to_owned(), now);
         }
     }
@@ -71,7 +85,14 @@ mod tests {
         assert!(roll.answered(["a"].into_iter(), start + seconds(7)).is_empty());
         assert_eq!(roll.answered(["a"].into_iter(), start + seconds(8)), ["b"]);
         assert!(roll.answered(["a"].into_iter(), start + seconds(30)).is_empty());
-        assert_eq!(roll.known().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(
+            (roll.known().collect::<Vec<_>>(), roll.gone().collect::<Vec<_>>()),
+            (vec!["a"], vec!["b"])
+        );
+        roll.suspect("b", start + seconds(31));
+        assert_eq!(roll.known().collect::<Vec<_>>(), ["a"], "what is gone is no stranger");
+        roll.answered(["a", "b"].into_iter(), start + seconds(32));
+        assert_eq!(roll.gone().count(), 0, "it was cut off, and is back");
     }
 
     #[test]

@@ -1,13 +1,17 @@
 -- What is known of a room beside its log, at one instant.
 --
 -- KEYS: who is there, read markers, mutes.
--- ARGV: above how many members only their number is told, the time (ms), and the nodes that are known to live.
+-- ARGV: above how many members only their number is told, the time (ms), how many nodes are known to live, these, and
+-- those that are known to be gone.
 -- Returns the version, the number of members, how many of them are told or -1, and then lists, each behind its length:
 -- members as user and JSON, nodes that nobody knows, markers as user and place, mutes as user and value.
 local most, now = tonumber(ARGV[1]), tonumber(ARGV[2])
-local alive = {}
-for i = 3, #ARGV do
-  alive[ARGV[i]] = true
+-- No more markers than these, those that are furthest: a join's answer has to fit in a frame.
+local MARKERS = 300
+local known, gone = {}, {}
+for i = 4, #ARGV do
+  known[ARGV[i]] = true
+  gone[ARGV[i]] = i > 3 + tonumber(ARGV[3])
 end
 
 local version, count, members, strangers, seen = 0, 0, {}, {}, {}
@@ -18,14 +22,18 @@ for i = 1, #all, 2 do
     version = tonumber(value)
   else
     local nodes, member = string.match(value, '^([^\n]*)\n(.*)$')
-    count = count + 1
+    local there = false
     for node in string.gmatch(nodes, '%S+') do
-      if not alive[node] and not seen[node] then
+      there = there or not gone[node]
+      if not known[node] and not seen[node] then
         seen[node] = true
         strangers[#strangers + 1] = node
       end
     end
-    if count <= most then
+    if there then
+      count = count + 1
+    end
+    if there and count <= most then
       members[#members + 1] = user
       members[#members + 1] = member
     end
@@ -41,7 +49,23 @@ local function add(list)
 end
 add(count <= most and members or {})
 add(strangers)
-add(count <= most and redis.call('HGETALL', KEYS[2]) or {})
+
+local markers = {}
+all = count <= most and redis.call('HGETALL', KEYS[2]) or {}
+for i = 1, #all, 2 do
+  markers[#markers + 1] = { all[i], all[i + 1], tonumber(string.match(all[i + 1], '%d+$')) }
+end
+if #markers > MARKERS then
+  table.sort(markers, function(one, other)
+    return one[3] > other[3]
+  end)
+end
+local furthest = {}
+for i = 1, math.min(#markers, MARKERS) do
+  furthest[2 * i - 1], furthest[2 * i] = markers[i][1], markers[i][2]
+end
+add(furthest)
+
 local mutes = redis.call('HGETALL', KEYS[3])
 local valid = {}
 for i = 1, #mutes, 2 do

@@ -9,8 +9,8 @@ use axum::{
     http::{HeaderMap, Request},
 };
 use bus::{
-    Append, Appending, BusError, Follower, Following, Health, Marked, MemoryBus, Mute, NodeId, NodeInfo, Notice,
-    Page, PresenceUpdate, ReadFrom, Retention, RoomState, RoomsPage, Sanction, Sanctions,
+    Append, Appending, BusError, Follower, Following, Health, Marked, MemoryBus, Mute, NodeId, NodeInfo,
+    Notice, Page, PresenceUpdate, ReadFrom, Retention, RoomState, RoomsPage, Sanction, Sanctions,
 };
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusBuilder;
