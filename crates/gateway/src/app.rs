@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -23,6 +23,7 @@ use crate::{
     http::{self, HttpState},
     limits::{Admission, Lobby},
     metrics::{self, Metrics},
+    presence,
     room::Shared,
     rooms::Rooms,
     serve::{self, Terms},
@@ -111,6 +112,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let stop = CancellationToken::new();
     tokio::spawn(metrics::upkeep(rendering));
     tokio::spawn(Arc::clone(&app.rooms).trim_forever());
+    tokio::spawn(presence::watch(Arc::clone(&app.rooms)));
     let terms = Terms {
         lobby: Lobby::new(config),
         header_timeout: Duration::from_millis(config.limits.header_read_timeout_ms),
@@ -141,22 +143,18 @@ impl App {
     pub async fn new(config: Config, metrics: Arc<Metrics>) -> Result<Arc<Self>, StartError> {
         let auth = Arc::new(Authenticator::new(&config)?);
         let bus = connect(&config).await?;
-        let shared = Arc::new(Shared {
-            limits: config.tail.clone(),
-            tail_bytes: AtomicUsize::new(0),
-            metrics: Arc::clone(&metrics),
-        });
-        let linger = Duration::from_millis(config.rooms.linger_ms);
+        let (config, draining) = (Arc::new(config), Arc::<AtomicBool>::default());
+        let shared = Shared::new(Arc::clone(&config), Arc::clone(&draining), Arc::clone(&metrics));
         Ok(Arc::new(Self {
-            rooms: Rooms::new(Arc::clone(&bus), shared, linger),
+            rooms: Rooms::new(Arc::clone(&bus), Arc::new(shared)),
             connections: Connections::new(config.limits.outbox_bytes, Arc::clone(&metrics)),
             admission: Admission::new(&config.limits),
-            config: Arc::new(config),
+            config,
             auth,
             bus,
             metrics,
             tasks: TaskTracker::new(),
-            draining: Arc::default(),
+            draining,
             unique: AtomicU64::new(0),
         }))
     }

@@ -11,7 +11,8 @@ use proto::{
 
 use crate::{
     auth::{Identity, Rights},
-    room::Room,
+    presence::Rule,
+    room::{Company, Room},
     session::Session,
 };
 
@@ -31,12 +32,9 @@ pub async fn run(session: &Session, identity: &Arc<Identity>, request: Request<'
         ClientFrame::Message(message) => message::run(session, identity, reference, message),
         ClientFrame::Typing(typing) => show_typing(session, identity, reference, typing),
         ClientFrame::History(history) => history::run(session, identity, reference, history).await,
+        ClientFrame::Presence(room) => show_presence(session, identity, reference, room),
         ClientFrame::Ping {} => session.send(&Pong { reference }),
-        ClientFrame::Edit(_)
-        | ClientFrame::Delete(_)
-        | ClientFrame::React(_)
-        | ClientFrame::Read(_)
-        | ClientFrame::Presence(_) => {
+        ClientFrame::Edit(_) | ClientFrame::Delete(_) | ClientFrame::React(_) | ClientFrame::Read(_) => {
             session.error(
                 reference,
                 ErrorCode::UnknownType,
@@ -52,6 +50,7 @@ type Refusal = (ErrorCode, &'static str);
 const NOT_JOINED: Refusal = (ErrorCode::NotJoined, "join the room first");
 const MAY_NOT_READ: Refusal = (ErrorCode::Forbidden, "the token grants no right to read this room");
 const MAY_NOT_WRITE: Refusal = (ErrorCode::Forbidden, "the token grants no right to post in this room");
+const NO_PRESENCE: Refusal = (ErrorCode::Forbidden, "this room's namespace keeps no presence");
 const UNAVAILABLE: Refusal = (ErrorCode::Unavailable, "the log can't be reached now: try again");
 
 /// The room that a client means: `@me` is its own.
@@ -93,6 +92,20 @@ fn leave_room(session: &Session, identity: &Identity, reference: Option<Ref>, le
         }
         None => session.error(reference, NOT_JOINED.0, NOT_JOINED.1),
     }
+}
+
+fn show_presence(session: &Session, identity: &Identity, reference: Option<Ref>, presence: InRoom) {
+    let name = resolve(identity, presence.room);
+    let Some(room) = session.connection.room(&name) else {
+        return session.error(reference, NOT_JOINED.0, NOT_JOINED.1);
+    };
+    let rule = Rule::of(&session.app.config, &name);
+    if !rule.kept {
+        return session.error(reference, NO_PRESENCE.0, NO_PRESENCE.1);
+    }
+    let Company { count, members } = room.roster.company(rule.most);
+    let (room, members) = (Some(name), members.as_deref());
+    session.ok(reference, Success { room, members, count: Some(count), ..Success::default() });
 }
 
 /// Tells the room that somebody types. It may be lost, so nobody waits for it and nobody hears if it was.

@@ -23,6 +23,7 @@ pub mod drain;
 pub mod http;
 pub mod limits;
 pub mod metrics;
+pub mod presence;
 pub mod relay;
 pub mod room;
 pub mod rooms;

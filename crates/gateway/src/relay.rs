@@ -7,25 +7,31 @@ use bytes::Bytes;
 use proto::{
     Position,
     event::{self, peek_at},
-    server::{self, ResetReason},
+    server::{self, ReadMarkers, ResetReason},
 };
 
 use crate::{
-    room::{Frame, Mark, Room},
+    presence,
+    room::{Frame, Heard, Mark, Room},
+    rooms::Rooms,
     socket::frame,
 };
 
 /// Hands what the bus delivers to a room, for as long as the room is there.
-pub struct Relay(Weak<Room>);
+pub struct Relay {
+    room: Weak<Room>,
+    /// The bus holds the relay, and they the bus.
+    rooms: Weak<Rooms>,
+}
 
 impl Relay {
     /// A relay into this room.
-    pub fn new(room: &Arc<Room>) -> Self {
-        Self(Arc::downgrade(room))
+    pub fn new(room: &Arc<Room>, rooms: &Arc<Rooms>) -> Self {
+        Self { room: Arc::downgrade(room), rooms: Arc::downgrade(rooms) }
     }
 
     fn with_room(&self, act: impl FnOnce(&Arc<Room>)) {
-        let Some(room) = self.0.upgrade() else { return };
+        let Some(room) = self.room.upgrade() else { return };
         act(&room);
         // If everybody else let go of the room meanwhile, it ends here, and with it the subscription; but that may
         // not end inside a call of its own.
@@ -49,12 +55,22 @@ impl Follower for Relay {
 
     fn ephemeral(&self, text: Bytes) {
         self.with_room(|room| {
-            room.push(Frame { bytes: frame::text(&text), mark: Mark::Ephemeral, sent_at: None });
+            if let Some(moved) = markers(&text) {
+                room.roster.hear_markers(&moved);
+            }
+            room.push(ephemeral_frame(&text));
         });
     }
 
-    fn presence(&self, _version: u64, text: Bytes) {
-        self.ephemeral(text);
+    fn presence(&self, version: u64, text: Bytes) {
+        self.with_room(|room| {
+            let heard = room.roster.hear(version, &text, || room.push(ephemeral_frame(&text)));
+            if heard == Heard::Astray
+                && let Some(rooms) = self.rooms.upgrade()
+            {
+                tokio::spawn(presence::find_way(rooms, Arc::clone(room)));
+            }
+        });
     }
 
     fn reset(&self, to: Position, reason: ResetReason) {
@@ -63,6 +79,16 @@ impl Follower for Relay {
             room.echoes.reset();
         });
     }
+}
+
+/// A frame that is not logged.
+pub fn ephemeral_frame(text: &[u8]) -> Frame {
+    Frame { bytes: frame::text(text), mark: Mark::Ephemeral, sent_at: None }
+}
+
+/// The markers that a frame tells of, if it is of that type: what gateways make begins with it.
+fn markers(text: &[u8]) -> Option<ReadMarkers> {
+    text.starts_with(br#"{"type":"read","#).then(|| serde_json::from_slice(text).ok()).flatten()
 }
 
 /// The frame of an event: its position in front of the bytes that its sender's gateway made.

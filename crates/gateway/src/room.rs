@@ -16,16 +16,18 @@ use parking_lot::Mutex;
 use proto::{Epoch, Position, RoomName};
 use tokio::sync::OnceCell;
 
-use crate::{clock::unix_ms, config::TailConfig, connection::Connection, metrics::Metrics};
+use crate::{clock::unix_ms, config::Config, connection::Connection, metrics::Metrics};
 
 mod echo;
 mod members;
 mod reach;
+mod roster;
 mod tail;
 
 pub use echo::Echo;
 pub use members::Members;
 pub use reach::Reach;
+pub use roster::{Company, Heard, Roster};
 use tail::FIRST_INDEX;
 pub use tail::{Batch, Frame, Mark, Tail};
 
@@ -48,6 +50,8 @@ pub struct Room {
     pub members: Members<Connection>,
     /// Messages that want no echo and whose events have yet to come.
     pub echoes: Echo,
+    /// Who is there, on all nodes.
+    pub roster: Roster,
     /// Joins under way and memberships: while there are any the room stays. See [`crate::rooms`].
     pub(crate) claims: AtomicUsize,
     /// The subscription, once the room is followed.
@@ -74,12 +78,21 @@ impl std::fmt::Debug for Following {
 
 /// What all rooms of a node share.
 pub struct Shared {
-    /// The bounds of tails.
-    pub limits: TailConfig,
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// Whether the node is about to end.
+    pub draining: Arc<AtomicBool>,
     /// The bytes in all tails of the node.
     pub tail_bytes: AtomicUsize,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+}
+
+impl Shared {
+    /// Nothing is in any tail yet.
+    pub fn new(config: Arc<Config>, draining: Arc<AtomicBool>, metrics: Arc<Metrics>) -> Self {
+        Self { config, draining, tail_bytes: AtomicUsize::new(0), metrics }
+    }
 }
 
 impl Room {
@@ -91,6 +104,7 @@ impl Room {
             name,
             members: Members::default(),
             echoes: Echo::default(),
+            roster: Roster::default(),
             claims: AtomicUsize::new(0),
             following: OnceCell::new(),
             tail: Mutex::new(Tail::new(nowhere)),
@@ -132,7 +146,7 @@ impl Room {
     }
 
     fn trim_locked(&self, tail: &mut Tail, now: Instant) {
-        let limits = &self.shared.limits;
+        let limits = &self.shared.config.tail;
         let before = tail.bytes();
         // Whatever the bounds, a room keeps the frame that it is about to flush: one may be larger than a small tail,
         // and when the node's tails are full it is all that is kept.

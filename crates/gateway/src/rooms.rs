@@ -8,9 +8,13 @@ use std::{
 
 use bus::{Bus, BusError};
 use dashmap::DashMap;
-use proto::RoomName;
+use proto::{RoomName, UserId};
+use tokio::runtime::Handle;
 
 use crate::{
+    auth::Identity,
+    config::Config,
+    presence::{self, Rule},
     relay::Relay,
     room::{Following, Room, Shared},
 };
@@ -23,7 +27,6 @@ pub struct Rooms {
     map: DashMap<RoomName, Arc<Room>>,
     bus: Arc<dyn Bus>,
     shared: Arc<Shared>,
-    linger: Duration,
 }
 
 impl std::fmt::Debug for Rooms {
@@ -36,6 +39,8 @@ impl std::fmt::Debug for Rooms {
 pub struct Claim {
     room: Arc<Room>,
     rooms: Arc<Rooms>,
+    /// Whose membership it is, if the room keeps note of who is there.
+    member: Option<UserId>,
 }
 
 impl Claim {
@@ -43,24 +48,83 @@ impl Claim {
     pub fn room(&self) -> &Arc<Room> {
         &self.room
     }
+
+    /// The rooms that it is one of.
+    pub(crate) fn rooms(&self) -> &Arc<Rooms> {
+        &self.rooms
+    }
+
+    /// Another share in the same room.
+    pub(crate) fn share(&self) -> Self {
+        Self::of(&self.room, &self.rooms)
+    }
+
+    fn of(room: &Arc<Room>, rooms: &Arc<Rooms>) -> Self {
+        room.claims.fetch_add(1, Ordering::SeqCst);
+        Self { room: Arc::clone(room), rooms: Arc::clone(rooms), member: None }
+    }
+
+    /// Makes it a session's of this user, who is there as long as it lasts.
+    pub fn attend(&mut self, identity: &Identity) {
+        if Rule::of(self.rooms.config(), &self.room.name).kept && self.member.is_none() {
+            self.member = Some(identity.user.clone());
+            if self.room.roster.enter(&identity.user, || presence::member(identity)) {
+                self.send_teller();
+            }
+        }
+    }
+
+    fn send_teller(&self) {
+        // Without a runtime the node is at its end, and gone as a whole.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(presence::tell(self.share()));
+        }
+    }
 }
 
 impl Rooms {
-    /// No rooms yet. They will be dropped `linger` after their last member left.
-    pub fn new(bus: Arc<dyn Bus>, shared: Arc<Shared>, linger: Duration) -> Arc<Self> {
-        Arc::new(Self { map: DashMap::new(), bus, shared, linger })
+    /// No rooms yet.
+    pub fn new(bus: Arc<dyn Bus>, shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self { map: DashMap::new(), bus, shared })
     }
 
-    /// The room of this name, followed. The first who asks has the bus follow it; whoever comes meanwhile waits
-    /// for the same answer.
+    /// What carries them between nodes.
+    pub(crate) fn bus(&self) -> &Arc<dyn Bus> {
+        &self.bus
+    }
+
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// Whether the node is about to end.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::SeqCst)
+    }
+
+    /// The room of this name, if somebody here is in it or was a moment ago.
+    pub fn get(&self, name: &RoomName) -> Option<Arc<Room>> {
+        self.map.get(name).map(|entry| Arc::clone(&entry))
+    }
+
+    /// A share in each of them.
+    pub(crate) fn claim_all(self: &Arc<Self>) -> Vec<Claim> {
+        // Under its guard a room is not dropped between the look and the claim.
+        self.map.iter().map(|entry| Claim::of(&entry, self)).collect()
+    }
+
+    /// The room of this name, followed, and known as to what is beside its log. The first who asks has the bus follow it;
+    /// whoever comes meanwhile waits for the same answer.
     pub async fn enter(self: &Arc<Self>, name: &RoomName) -> Result<Claim, BusError> {
         let claim = self.claim(name);
         let room = claim.room();
         room.following
             .get_or_try_init(|| async {
-                self.bus.follow(name, Arc::new(Relay::new(room))).await.map(Following)
+                self.bus.follow(name, Arc::new(Relay::new(room, self))).await.map(Following)
             })
             .await?;
+        presence::load(self, room).await?;
         Ok(claim)
     }
 
@@ -71,10 +135,7 @@ impl Rooms {
             self.shared.metrics.rooms.increment(1.0);
             Arc::new(Room::new(name.clone(), Arc::clone(&self.shared)))
         });
-        let room = Arc::clone(&entry);
-        room.claims.fetch_add(1, Ordering::SeqCst);
-        drop(entry);
-        Claim { room, rooms: Arc::clone(self) }
+        Claim::of(&entry, self)
     }
 
     /// Drops a room if nobody has claimed it again.
@@ -102,14 +163,19 @@ impl Rooms {
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        if let Some(user) = self.member.take()
+            && self.room.roster.leave(&user)
+        {
+            self.send_teller();
+        }
         if self.room.claims.fetch_sub(1, Ordering::SeqCst) > 1 {
             return;
         }
         // A short wait and a second look: a reconnect must not cost an unsubscribe and a subscribe.
         let (rooms, name) = (Arc::clone(&self.rooms), self.room.name.clone());
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
-                tokio::time::sleep(rooms.linger).await;
+                tokio::time::sleep(Duration::from_millis(rooms.config().rooms.linger_ms)).await;
                 rooms.drop_if_vacant(&name);
             });
         }

@@ -178,7 +178,7 @@ impl Session {
     ) {
         self.app.metrics.failed(code);
         let retry_after_ms = retry_after.map(|wait| wait.as_millis().max(1) as u64);
-        self.send(&Failure { reference, code, message: message.into(), retry_after_ms });
+        self.send(&Failure { reference, code, message: message.into(), retry_after_ms, room: None });
     }
 
     /// Sends a frame to this client only.

@@ -26,7 +26,7 @@ pub enum ServerFrame<'a> {
     /// Somebody types, or stopped.
     Typing(Typing),
     /// Members came or went.
-    Presence(PresenceChange),
+    Presence(PresenceChange<'a>),
     /// The client stands elsewhere now.
     Reset(Reset),
     /// The token is about to expire.
@@ -100,7 +100,7 @@ pub struct Success<'a> {
     /// Whether `since` holds, so that nothing was missed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
-    /// How many events a join replays; or how many members there are.
+    /// How many events a join replays; or, in the answer to `presence`, how many members there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
     /// The event's `id`.
@@ -115,6 +115,12 @@ pub struct Success<'a> {
     /// Whether the page has a sequel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub more: Option<bool>,
+    /// How far everybody has read: a list of [`Marker`]s, as text. Absent in rooms above the presence size.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub markers: Option<&'a RawValue>,
+    /// Who is there: a list of [`Member`]s, as text. Absent in rooms above the presence size.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<&'a RawValue>,
 }
 
 /// Fields of `error`.
@@ -132,6 +138,9 @@ pub struct Failure<'a> {
     /// When to try again, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// The room that the client is in no more, when that is what the error tells: it then has no `ref`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomName>,
 }
 
 /// Fields of `read` from a server.
@@ -168,20 +177,35 @@ pub struct Typing {
     pub on: bool,
 }
 
-/// Fields of `presence` from a server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Fields of `presence` from a server: who came and went since the one before, several at once.
+///
+/// A frame with neither list is of a room above the presence size: who is there is not told there any more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "presence")]
-pub struct PresenceChange {
+pub struct PresenceChange<'a> {
     /// The room.
     pub room: RoomName,
     /// Who came; absent in rooms above the presence size.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub joined: Vec<UserId>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Vec<Member<'a>>>,
     /// Who went; absent in rooms above the presence size.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left: Vec<UserId>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Vec<Member<'a>>>,
     /// How many are there now.
     pub count: u64,
+}
+
+/// A user who is in a room, however many sessions it has there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Member<'a> {
+    /// Who.
+    pub user: UserId,
+    /// The display name.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Cow<'a, str>>,
+    /// The token's `info`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<&'a RawValue>,
 }
 
 /// Fields of `reset`: the client now stands at `{epoch, seq}`.
@@ -242,12 +266,15 @@ pub struct Closing<'a> {
     /// When to connect again, in milliseconds; already jittered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// What the moderator who banned or disconnected the user has to say to it.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Cow<'a, str>>,
 }
 
 impl Closing<'_> {
     /// The announcement of a close.
     pub fn of(close: Close, retry_after_ms: Option<u64>) -> Self {
-        Self { code: close.code(), reason: Cow::Borrowed(close.reason()), retry_after_ms }
+        Self { code: close.code(), reason: Cow::Borrowed(close.reason()), retry_after_ms, message: None }
     }
 }
 
@@ -266,8 +293,15 @@ pub fn encode<T: Serialize>(frame: &T) -> Vec<u8> {
 }
 
 /// The text of the `ok` that answers `history`; each of `events` is a whole frame's text already.
-pub fn write_history(reference: Option<&Ref>, room: &RoomName, events: &[Vec<u8>], more: bool) -> Vec<u8> {
-    let head = Success { reference: reference.cloned(), room: Some(room.clone()), ..Success::default() };
+pub fn write_history(
+    reference: Option<&Ref>,
+    room: &RoomName,
+    events: &[Vec<u8>],
+    more: bool,
+    markers: Option<&RawValue>,
+) -> Vec<u8> {
+    let room = Some(room.clone());
+    let head = Success { reference: reference.cloned(), room, markers, ..Success::default() };
     let mut out = encode(&head);
     out.pop();
     out.extend_from_slice(b",\"events\":[");

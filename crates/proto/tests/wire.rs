@@ -6,7 +6,7 @@ use proto::{
     Close, DecodeLimits, Epoch, ErrorCode, Event, EventKind, MessageId, Position, Ref, Request, RoomName,
     ServerFrame, UserId, event, server,
 };
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 const LIMITS: DecodeLimits = DecodeLimits { data_bytes: 64, json_depth: 8 };
 
@@ -155,12 +155,9 @@ fn replies() {
         code: ErrorCode::RateLimited,
         message: "slow down".into(),
         retry_after_ms: Some(20),
+        room: None,
     };
     let typing = server::Typing { room: room("lobby"), from: user("bob"), on: true };
-    let presence =
-        server::PresenceChange { room: room("lobby"), joined: vec![user("bob")], left: vec![], count: 2 };
-    let marker = server::Marker { user: user("bob"), epoch: Epoch::parse("e.0").unwrap(), seq: 3 };
-    let read = server::ReadMarkers { room: room("lobby"), markers: vec![marker] };
     let reset = server::Reset {
         room: room("lobby"),
         epoch: Epoch::parse("e.1").unwrap(),
@@ -168,8 +165,8 @@ fn replies() {
         reason: server::ResetReason::Forked,
     };
     let event = br#"{"epoch":"e.0","seq":8,"type":"message","room":"lobby","at":1,"from":"bob","data":1}"#;
-    let page =
-        server::write_history(Some(&Ref::Int(2)), &room("lobby"), &[event.to_vec(), event.to_vec()], true);
+    let events = [event.to_vec(), event.to_vec()];
+    let page = server::write_history(Some(&Ref::Int(2)), &room("lobby"), &events, true, None);
     let frames = [
         server::encode(&welcome),
         server::encode(&joined),
@@ -178,19 +175,61 @@ fn replies() {
         server::encode(&server::Success::default()),
         server::encode(&failed),
         server::encode(&typing),
-        server::encode(&presence),
-        server::encode(&read),
         server::encode(&reset),
         server::encode(&server::Expiring { in_ms: 30_000 }),
         server::encode(&server::Closing::of(Close::Restart, Some(420))),
         server::encode(&server::Pong { reference: Some(Ref::Int(3)) }),
     ];
-    let frames = frames.map(text);
+    assert_snapshot!(readable(&frames));
+}
+
+#[test]
+fn people_in_a_room() {
+    let marker = server::Marker { user: user("bob"), epoch: Epoch::parse("e.0").unwrap(), seq: 3 };
+    let markers = to_raw_value(&[&marker]).unwrap();
+    let info = to_raw_value(&[1]).unwrap();
+    let bob = server::Member { user: user("bob"), name: Some("Bob".into()), info: Some(&info) };
+    let members = to_raw_value(&[&bob]).unwrap();
+    let (markers, members) = (Some(&*markers), Some(&*members));
+    let room = || room("lobby");
+    let success = || server::Success { room: Some(room()), ..server::Success::default() };
+    let joined = server::Success { head: Some(7), markers, members, ..success() };
+    let there = server::Success { count: Some(1), members, ..success() };
+    let page = server::write_history(None, &room(), &[], false, markers);
+    let ended = server::Failure {
+        reference: None,
+        code: ErrorCode::Forbidden,
+        message: "the right is gone".into(),
+        retry_after_ms: None,
+        room: Some(room()),
+    };
+    let left = server::Member { user: user("eve"), name: None, info: None };
+    let (joined_list, left_list) = (Some(vec![bob.clone()]), Some(vec![left]));
+    let presence = server::PresenceChange { room: room(), joined: joined_list, left: left_list, count: 2 };
+    let crowd = server::PresenceChange { room: room(), joined: None, left: None, count: 101 };
+    let closing = server::Closing::of(Close::Banned, Some(60_000));
+    let banned = server::Closing { message: Some("spam".into()), ..closing };
+    let frames = [
+        server::encode(&joined),
+        server::encode(&there),
+        page,
+        server::encode(&ended),
+        server::encode(&presence),
+        server::encode(&crowd),
+        server::encode(&server::ReadMarkers { room: room(), markers: vec![marker] }),
+        server::encode(&banned),
+    ];
+    assert_snapshot!(readable(&frames));
+}
+
+/// The frames' text, line by line, each of which decodes to what this version knows.
+fn readable(frames: &[Vec<u8>]) -> String {
+    let frames: Vec<_> = frames.iter().map(|frame| text(frame.clone())).collect();
     for frame in &frames {
         let decoded = ServerFrame::decode(frame).unwrap();
         assert!(!matches!(decoded, ServerFrame::Unknown(_)), "{frame}");
     }
-    assert_snapshot!(frames.join("\n"));
+    frames.join("\n")
 }
 
 #[test]

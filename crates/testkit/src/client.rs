@@ -3,7 +3,7 @@
 mod dial;
 mod ledger;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub struct Client {
     /// Messages sent with `echo: false` by their `ref`: their `ok` stands in the event's place.
     silent: BTreeMap<u64, Value>,
     rooms: BTreeMap<String, Ledger>,
+    /// Who is in each room, as far as it was told.
+    present: BTreeMap<String, BTreeSet<String>>,
     closed: Option<Close>,
 }
 
@@ -253,6 +255,20 @@ impl Client {
         self.rooms.get(room).unwrap_or_else(|| panic!("{} never joined {room}", self.name))
     }
 
+    /// Who is in a room, as the join and the presence frames since have told.
+    pub fn present(&self, room: &str) -> Vec<&str> {
+        self.present.get(room).into_iter().flatten().map(String::as_str).collect()
+    }
+
+    /// Reads until just these are in a room.
+    pub async fn until_present(&mut self, room: &str, users: &[&str]) {
+        self.read_until(PATIENCE, &format!("{users:?} in {room}"), |client| {
+            let present = client.present(room);
+            if present == users { Ok(()) } else { Err(format!("{present:?}")) }
+        })
+        .await;
+    }
+
     /// All rooms' ledgers, as for [`Client::resume`] on another connection. The connection is cut without a word.
     pub fn cut(self) -> BTreeMap<String, Ledger> {
         self.rooms
@@ -330,6 +346,7 @@ impl Client {
         let room = frame["room"].as_str().unwrap_or_default();
         match frame["type"].as_str() {
             Some("ok") if frame.get("head").is_some() => {
+                self.present.insert(room.to_owned(), users(&frame["members"]).collect());
                 self.rooms.entry(room.to_owned()).or_default().joined(frame)
             }
             Some("ok") => {
@@ -348,6 +365,17 @@ impl Client {
                 let ledger = self.rooms.get_mut(room).ok_or("an event of a room that was never joined")?;
                 ledger.event(frame, frame["data"].clone())
             }
+            Some("presence") => {
+                let present = self.present.entry(room.to_owned()).or_default();
+                present.extend(users(&frame["joined"]));
+                for user in users(&frame["left"]) {
+                    present.remove(&user);
+                }
+                if frame.get("joined").is_none() {
+                    present.clear();
+                }
+                Ok(())
+            }
             Some("reset") => {
                 let ledger = self.rooms.get_mut(room).ok_or("a reset of a room that was never joined")?;
                 ledger.reset(frame)
@@ -355,4 +383,10 @@ impl Client {
             _ => Ok(()),
         }
     }
+}
+
+/// The users in a list of members.
+fn users(members: &Value) -> impl Iterator<Item = String> {
+    let members = members.as_array().cloned().unwrap_or_default();
+    members.into_iter().map(|member| member["user"].as_str().unwrap_or("a member without a user").to_owned())
 }

@@ -9,7 +9,7 @@ use std::{
 
 use bus::{Bus, ReadFrom};
 use gateway::{
-    config::{LimitsConfig, TailConfig},
+    config::{Config, LimitsConfig},
     connection::Connection,
     relay::frame_of,
     room::Shared,
@@ -41,9 +41,11 @@ pub(crate) fn fan_out(times: u64) -> Result<(), String> {
 async fn deliver(times: u64, quiet: &Notify) -> Result<(), String> {
     let metrics = counters();
     let bus: Arc<dyn Bus> = Arc::new(log());
-    let shared =
-        Shared { limits: TailConfig::default(), tail_bytes: 0.into(), metrics: Arc::clone(&metrics) };
-    let rooms = Rooms::new(Arc::clone(&bus), Arc::new(shared), Duration::ZERO);
+    // A room is followed once, and nobody comes back to it.
+    let mut config = Config::default();
+    config.rooms.linger_ms = 0;
+    let shared = Shared::new(Arc::new(config), Arc::default(), Arc::clone(&metrics));
+    let rooms = Rooms::new(Arc::clone(&bus), Arc::new(shared));
     let name = sample::room()?;
     let outbox_bytes = LimitsConfig::default().outbox_bytes;
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proto::{Epoch, Position, RoomName, UserId};
 
 use super::{Nodes, append_many, follow, room, unique, until};
-use crate::{Bus, Marked, Mute, Notice, PresenceUpdate, RoomState, Sanction};
+use crate::{Bus, Marked, Mute, Notice, PresenceUpdate, RoomState, Sanction, Sanctions};
 
 const MOST: u64 = 3;
 
@@ -139,7 +139,7 @@ async fn mutes_and_sanctions_end(nodes: &Nodes<'_>) {
     assert_eq!((later.ban.is_some(), later.revocation), (true, None));
     nodes.other.set_sanction(&who, Sanction::Ban, None, 1_000).await.expect("an answer");
     assert_eq!(nodes.one.sanctions(&who, 1_000).await.expect("sanctions").ban, None);
-    assert_eq!(nodes.one.sanctions(&user("innocent"), 0).await.expect("sanctions"), Default::default());
+    assert_eq!(nodes.one.sanctions(&user("innocent"), 0).await.expect("sanctions"), Sanctions::default());
 }
 
 async fn sessions_are_counted_over_all_nodes(nodes: &Nodes<'_>) {

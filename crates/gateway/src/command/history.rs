@@ -1,10 +1,15 @@
 //! A page of a room's log.
 
+use std::sync::Arc;
+
 use bus::ReadFrom;
-use proto::{MAX_HISTORY_PAGE, Ref, client::History, event, server::write_history};
+use proto::{MAX_HISTORY_PAGE, Ref, RoomName, client::History, event, server::write_history};
+use serde_json::value::RawValue;
 
 use super::{MAY_NOT_READ, UNAVAILABLE, resolve, rights};
-use crate::{auth::Identity, session::Session, socket::frame};
+use crate::{
+    app::App, auth::Identity, clock::unix_ms, presence::Rule, room::Roster, session::Session, socket::frame,
+};
 
 /// Answers with a page, ascending, that ends by its limit or its bytes, whichever comes first.
 pub(super) async fn run(session: &Session, identity: &Identity, reference: Option<Ref>, history: History) {
@@ -42,8 +47,21 @@ pub(super) async fn run(session: &Session, identity: &Identity, reference: Optio
             _ => false,
         };
     if reference.is_some() {
-        session.connection.send(frame::text(&write_history(reference.as_ref(), &name, &events, more)));
+        let markers = markers(&session.app, &name).await;
+        let text = write_history(reference.as_ref(), &name, &events, more, markers.as_deref());
+        session.connection.send(frame::text(&text));
     }
+}
+
+/// How far everybody has read: of whoever is in the room it is known, else it is asked for. A page is good without.
+async fn markers(app: &App, room: &RoomName) -> Option<Arc<RawValue>> {
+    if let Some(room) = app.rooms.get(room).filter(|room| room.roster.is_loaded()) {
+        return room.roster.markers();
+    }
+    let state = app.bus.room_state(room, Rule::of(&app.config, room).most, unix_ms()).await.ok()?;
+    let roster = Roster::default();
+    roster.load(room, state, drop);
+    roster.markers()
 }
 
 /// The frames that fit a page, and whether some did not. The first always does.

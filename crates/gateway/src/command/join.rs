@@ -10,6 +10,7 @@ use proto::{
 use super::{MAY_NOT_READ, UNAVAILABLE, resolve, rights};
 use crate::{
     auth::Identity,
+    presence::Rule,
     room::{Reach, Room},
     session::Session,
     socket::frame,
@@ -58,13 +59,17 @@ async fn enter(session: &Session, identity: &Identity, reference: Option<Ref>, j
     if !session.app.bus.health().up {
         return session.error(reference, UNAVAILABLE.0, UNAVAILABLE.1);
     }
-    let Ok(claim) = session.app.rooms.enter(&name).await else {
+    let Ok(mut claim) = session.app.rooms.enter(&name).await else {
         return session.error(reference, UNAVAILABLE.0, UNAVAILABLE.1);
     };
     let Ok(place) = find_place(&*session.app.bus, claim.room(), since, recent).await else {
         return session.error(reference, UNAVAILABLE.0, UNAVAILABLE.1);
     };
+    claim.attend(identity);
     let ok = wants_ok.then(|| {
+        let (roster, rule) = (&claim.room().roster, Rule::of(&session.app.config, &name));
+        let members = rule.kept.then(|| roster.company(rule.most).members).flatten();
+        let markers = roster.markers();
         let ok = Success {
             reference,
             room: Some(name),
@@ -73,6 +78,8 @@ async fn enter(session: &Session, identity: &Identity, reference: Option<Ref>, j
             head: Some(place.head),
             recovered: Some(place.recovered),
             count: Some(place.head.saturating_sub(place.position.seq)),
+            members: members.as_deref(),
+            markers: markers.as_deref(),
             ..Success::default()
         };
         frame::text(&server::encode(&ok))

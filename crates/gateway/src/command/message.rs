@@ -92,6 +92,7 @@ fn unavailable_frame(reference: Option<Ref>, error: &bus::BusError) -> Bytes {
         code: ErrorCode::Unavailable,
         message: "not known to be appended: send it again with the same id".into(),
         retry_after_ms: Some(1000),
+        room: None,
     };
     frame::text(&server::encode(&failure))
 }

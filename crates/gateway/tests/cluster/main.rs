@@ -25,6 +25,7 @@ mod forks;
 mod frames;
 mod limits;
 mod observe;
+mod presence;
 mod requests;
 mod resume;
 mod slow;

@@ -105,6 +105,7 @@ impl Dial {
             next_ref: 0,
             silent: BTreeMap::new(),
             rooms: BTreeMap::new(),
+            present: BTreeMap::new(),
             closed: None,
         })
     }

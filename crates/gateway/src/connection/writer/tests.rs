@@ -1,20 +1,22 @@
 //! The write path against a socket that takes as many bytes as it likes, whenever it likes.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use bus::{Bus, MemoryBus, Retention};
 use proptest::prelude::*;
 use proto::Epoch;
 
 use super::*;
-use crate::{config::TailConfig, room::Shared, rooms::Rooms};
+use crate::{config::Config, room::Shared, rooms::Rooms};
 
 /// A node's rooms over a bus in memory, with tails of at most `tail_bytes`.
 fn rooms(tail_bytes: usize) -> (Arc<Rooms>, Arc<dyn Bus>) {
     let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new("test", Retention { length: 1000, age_ms: 60_000 }));
-    let limits = TailConfig { bytes: tail_bytes, ..TailConfig::default() };
-    let shared = Arc::new(Shared { limits, tail_bytes: 0.into(), metrics: Arc::new(Metrics::new()) });
-    (Rooms::new(Arc::clone(&bus), shared, Duration::ZERO), bus)
+    let mut config = Config::default();
+    config.tail.bytes = tail_bytes;
+    config.rooms.linger_ms = 0;
+    let shared = Arc::new(Shared::new(Arc::new(config), Arc::default(), Arc::new(Metrics::new())));
+    (Rooms::new(Arc::clone(&bus), shared), bus)
 }
 
 fn at(seq: u64) -> Position {

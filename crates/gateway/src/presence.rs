@@ -1,0 +1,171 @@
+//! Who is in which room: told to the bus by each node for those who are there by way of it, and read from it once for
+//! all who ask.
+//!
+//! What changes is gathered for a moment, so that a room of thousands that all come back makes a handful of frames and not
+//! one for each of them. See [`Roster`](crate::room::Roster) for what a node knows.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use bus::{BusError, Notice};
+use bytes::Bytes;
+use proto::{RoomName, server};
+use tokio::{
+    sync::broadcast::error::{RecvError, TryRecvError},
+    time::sleep,
+};
+
+use crate::{
+    auth::Identity,
+    clock::unix_ms,
+    config::Config,
+    relay::ephemeral_frame,
+    room::Room,
+    rooms::{Claim, Rooms},
+};
+
+/// How long to wait after the bus did not take what was told, or did not give what was asked for.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How often a room that has lost its way is read again, at most.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// In rooms above the size, where there is only a number to tell, it is told so much more rarely.
+const CROWD: u32 = 10;
+
+/// How many rooms are read again at the same time, after an outage.
+const AT_ONCE: usize = 16;
+
+/// What holds for presence in a room.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Whether it is kept at all.
+    pub kept: bool,
+    /// Above so many members only their number is told.
+    pub most: u64,
+    /// How long changes are gathered.
+    pub gather: Duration,
+}
+
+impl Rule {
+    /// What the configuration says.
+    pub fn of(config: &Config, room: &RoomName) -> Self {
+        let _ = (config, room);
+        Self { kept: true, most: 100, gather: Duration::from_millis(300) }
+    }
+}
+
+/// An entry of a member list, as text.
+pub fn member(identity: &Identity) -> Bytes {
+    let member = server::Member {
+        user: identity.user.clone(),
+        name: identity.name.as_deref().map(Into::into),
+        info: identity.info.as_deref(),
+    };
+    server::encode(&member).into()
+}
+
+/// Tells the bus who came and went in a room by way of this node, until there is nothing left to tell.
+pub(crate) async fn tell(claim: Claim) {
+    let (rooms, room) = (claim.rooms(), claim.room());
+    let rule = Rule::of(rooms.config(), &room.name);
+    loop {
+        sleep(rule.gather * if room.roster.is_crowded() { CROWD } else { 1 }).await;
+        // Whose sessions end in a drain comes back by way of another node, and was never away; those who do not come
+        // back are gone with this node.
+        if rooms.is_draining() {
+            return;
+        }
+        let Some(update) = room.roster.take_changes(rule.most) else { return };
+        let told = rooms.bus().tell_presence(&room.name, &update).await;
+        room.roster.told(update, told.is_ok());
+        if told.is_err() {
+            sleep(RETRY).await;
+        }
+    }
+}
+
+/// Reads what is known of a room beside its log, unless it is known already.
+pub(crate) async fn load(rooms: &Rooms, room: &Arc<Room>) -> Result<(), BusError> {
+    if room.roster.is_loaded() {
+        return Ok(());
+    }
+    let _turn = room.roster.loading.lock().await;
+    if room.roster.is_loaded() { Ok(()) } else { read(rooms, room).await }
+}
+
+async fn read(rooms: &Rooms, room: &Arc<Room>) -> Result<(), BusError> {
+    let rule = Rule::of(rooms.config(), &room.name);
+    let state = rooms.bus().room_state(&room.name, rule.most, unix_ms()).await?;
+    room.roster.load(&room.name, state, |frame| room.push(ephemeral_frame(&frame)));
+    Ok(())
+}
+
+/// Reads it again until it is as new as what was heard of.
+pub(crate) async fn find_way(rooms: Arc<Rooms>, room: Arc<Room>) {
+    loop {
+        sleep(PAUSE).await;
+        let turn = room.roster.loading.lock().await;
+        let read = read(&rooms, &room).await;
+        drop(turn);
+        match read {
+            Ok(()) if room.roster.has_found_way() => return,
+            Ok(()) => {}
+            Err(_) => sleep(RETRY).await,
+        }
+    }
+}
+
+/// Does for the rooms what the cluster goes through, for as long as the node runs.
+pub async fn watch(rooms: Arc<Rooms>) {
+    let mut notices = rooms.bus().notices();
+    loop {
+        let (mut gone, mut anew) = (HashSet::new(), false);
+        match notices.recv().await {
+            Ok(Notice::Gone(nodes)) => gone.extend(nodes),
+            Ok(Notice::Anew) | Err(RecvError::Lagged(_)) => anew = true,
+            Err(RecvError::Closed) => return,
+        }
+        // One outage is told of by each connection that it cut.
+        sleep(PAUSE).await;
+        loop {
+            match notices.try_recv() {
+                Ok(Notice::Gone(nodes)) => gone.extend(nodes),
+                Ok(Notice::Anew) | Err(TryRecvError::Lagged(_)) => anew = true,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        let gone: Vec<_> = gone.into_iter().collect();
+        let claims = rooms.claim_all();
+        for claim in claims.iter().filter(|claim| Rule::of(rooms.config(), &claim.room().name).kept) {
+            let roster = &claim.room().roster;
+            let one = !gone.is_empty() && roster.tell_gone(&gone);
+            let other = anew && roster.tell_all();
+            if one || other {
+                tokio::spawn(tell(claim.share()));
+            }
+        }
+        if anew {
+            read_all(&rooms, claims).await;
+        }
+    }
+}
+
+/// Reads all rooms again, a few at a time.
+async fn read_all(rooms: &Arc<Rooms>, mut claims: Vec<Claim>) {
+    let mut reading = tokio::task::JoinSet::new();
+    loop {
+        while reading.len() < AT_ONCE
+            && let Some(claim) = claims.pop()
+        {
+            let rooms = Arc::clone(rooms);
+            reading.spawn(async move {
+                if claim.room().roster.lose_way() {
+                    find_way(rooms, Arc::clone(claim.room())).await;
+                }
+            });
+        }
+        if reading.join_next().await.is_none() {
+            return;
+        }
+    }
+}
