@@ -1,6 +1,6 @@
 //! What a client's requests do.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use proto::{
@@ -19,6 +19,7 @@ use crate::{
 mod history;
 mod join;
 mod message;
+mod read;
 
 pub use join::join_from_query;
 
@@ -32,9 +33,10 @@ pub async fn run(session: &Session, identity: &Arc<Identity>, request: Request<'
         ClientFrame::Message(message) => message::run(session, identity, reference, message),
         ClientFrame::Typing(typing) => show_typing(session, identity, reference, typing),
         ClientFrame::History(history) => history::run(session, identity, reference, history).await,
+        ClientFrame::Read(read) => read::run(session, identity, reference, read),
         ClientFrame::Presence(room) => show_presence(session, identity, reference, room),
         ClientFrame::Ping {} => session.send(&Pong { reference }),
-        ClientFrame::Edit(_) | ClientFrame::Delete(_) | ClientFrame::React(_) | ClientFrame::Read(_) => {
+        ClientFrame::Edit(_) | ClientFrame::Delete(_) | ClientFrame::React(_) => {
             session.error(
                 reference,
                 ErrorCode::UnknownType,
@@ -114,10 +116,13 @@ fn show_typing(session: &Session, identity: &Identity, reference: Option<Ref>, t
         Ok(room) => room,
         Err((code, message)) => return session.error(reference, code, message),
     };
+    session.ok(reference, Success { room: Some(room.name.clone()), ..Success::default() });
+    if !room.typists.say(&identity.user, typing.on, Instant::now()) {
+        return;
+    }
     let frame = server::Typing { room: room.name.clone(), from: identity.user.clone(), on: typing.on };
     let frame = Bytes::from(server::encode(&frame));
     let bus = Arc::clone(&session.app.bus);
-    session.ok(reference, Success { room: Some(room.name.clone()), ..Success::default() });
     session.app.tasks.spawn(async move {
         let _ = bus.publish(&room.name, frame).await;
     });

@@ -261,6 +261,11 @@ impl Connection {
         self.with_writer(|writer| writer.room(name))
     }
 
+    /// Another share in the room of this name, if the connection is a member.
+    pub fn share(&self, name: &proto::RoomName) -> Option<Claim> {
+        self.with_writer(|writer| writer.share(name))
+    }
+
     /// How many rooms the connection is in.
     pub fn rooms(&self) -> usize {
         self.with_writer(|writer| writer.rooms())

@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 use bus::{Follower, LogEvent};
 use bytes::Bytes;
 use proto::{
-    Position,
+    Position, ServerFrame,
     event::{self, peek_at},
-    server::{self, ReadMarkers, ResetReason},
+    server::{self, ResetReason},
 };
 
 use crate::{
@@ -54,11 +54,14 @@ impl Follower for Relay {
     }
 
     fn ephemeral(&self, text: Bytes) {
-        self.with_room(|room| {
-            if let Some(moved) = markers(&text) {
-                room.roster.hear_markers(&moved);
+        let frame = str::from_utf8(&text).ok().and_then(|text| ServerFrame::decode(text).ok());
+        self.with_room(|room| match frame {
+            Some(ServerFrame::Typing(typing)) => room.hear_typing(&typing),
+            Some(ServerFrame::Read(moved)) => {
+                room.roster.hear_markers(moved, |moved| room.push(ephemeral_frame(&server::encode(moved))));
             }
-            room.push(ephemeral_frame(&text));
+            // Gateways publish nothing else; but whoever reaches Redis can.
+            _ => {}
         });
     }
 
@@ -84,11 +87,6 @@ impl Follower for Relay {
 /// A frame that is not logged.
 pub fn ephemeral_frame(text: &[u8]) -> Frame {
     Frame { bytes: frame::text(text), mark: Mark::Ephemeral, sent_at: None }
-}
-
-/// The markers that a frame tells of, if it is of that type: what gateways make begins with it.
-fn markers(text: &[u8]) -> Option<ReadMarkers> {
-    text.starts_with(br#"{"type":"read","#).then(|| serde_json::from_slice(text).ok()).flatten()
 }
 
 /// The frame of an event: its position in front of the bytes that its sender's gateway made.

@@ -16,13 +16,14 @@ use parking_lot::Mutex;
 use proto::{Epoch, Position, RoomName};
 use tokio::sync::OnceCell;
 
-use crate::{clock::unix_ms, config::Config, connection::Connection, metrics::Metrics};
+use crate::{clock::unix_ms, config::Config, connection::Connection, metrics::Metrics, receipts::Receipts};
 
 mod echo;
 mod members;
 mod reach;
 mod roster;
 mod tail;
+mod typing;
 
 pub use echo::Echo;
 pub use members::Members;
@@ -30,6 +31,7 @@ pub use reach::Reach;
 pub use roster::{Company, Heard, Roster};
 use tail::FIRST_INDEX;
 pub use tail::{Batch, Frame, Mark, Tail};
+pub use typing::Typists;
 
 /// A segment of a room's members.
 pub type Segment = members::Segment<Connection>;
@@ -42,6 +44,9 @@ const SENDS_PER_TURN: usize = 16;
 /// The most bytes that a member is given in one piece.
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// So many frames that wait are too many for one more that nobody needs.
+const BEHIND: u64 = 64;
+
 /// A room on this node.
 pub struct Room {
     /// Its name.
@@ -52,6 +57,10 @@ pub struct Room {
     pub echoes: Echo,
     /// Who is there, on all nodes.
     pub roster: Roster,
+    /// Who types.
+    pub typists: Typists,
+    /// Read markers that are about to be moved.
+    pub receipts: Receipts,
     /// Joins under way and memberships: while there are any the room stays. See [`crate::rooms`].
     pub(crate) claims: AtomicUsize,
     /// The subscription, once the room is followed.
@@ -105,6 +114,8 @@ impl Room {
             members: Members::default(),
             echoes: Echo::default(),
             roster: Roster::default(),
+            typists: Typists::default(),
+            receipts: Receipts::default(),
             claims: AtomicUsize::new(0),
             following: OnceCell::new(),
             tail: Mutex::new(Tail::new(nowhere)),
@@ -173,6 +184,11 @@ impl Room {
     /// The index behind the newest frame.
     pub fn end(&self) -> u64 {
         self.end.load(Ordering::SeqCst)
+    }
+
+    /// Whether more waits to be flushed than goes out in a round or two.
+    pub fn is_behind(&self) -> bool {
+        self.end().saturating_sub(self.flushed.load(Ordering::Relaxed)) > BEHIND
     }
 
     /// Writes to every member what came since the last round, round after round, until nothing came.

@@ -55,13 +55,14 @@ pub(super) async fn run(session: &Session, identity: &Identity, reference: Optio
 
 /// How far everybody has read: of whoever is in the room it is known, else it is asked for. A page is good without.
 async fn markers(app: &App, room: &RoomName) -> Option<Arc<RawValue>> {
+    let most = Rule::of(&app.config, room).most;
     if let Some(room) = app.rooms.get(room).filter(|room| room.roster.is_loaded()) {
-        return room.roster.markers();
+        return room.roster.markers(most);
     }
-    let state = app.bus.room_state(room, Rule::of(&app.config, room).most, unix_ms()).await.ok()?;
+    let state = app.bus.room_state(room, most, unix_ms()).await.ok()?;
     let roster = Roster::default();
     roster.load(room, state, drop);
-    roster.markers()
+    roster.markers(most)
 }
 
 /// The frames that fit a page, and whether some did not. The first always does.

@@ -69,7 +69,7 @@ async fn enter(session: &Session, identity: &Identity, reference: Option<Ref>, j
     let ok = wants_ok.then(|| {
         let (roster, rule) = (&claim.room().roster, Rule::of(&session.app.config, &name));
         let members = rule.kept.then(|| roster.company(rule.most).members).flatten();
-        let markers = roster.markers();
+        let markers = roster.markers(rule.most);
         let ok = Success {
             reference,
             room: Some(name),

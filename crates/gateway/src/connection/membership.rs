@@ -63,6 +63,11 @@ impl Membership {
         self.claim.room()
     }
 
+    /// Another share in the room.
+    pub fn share(&self) -> Claim {
+        self.claim.share()
+    }
+
     /// Gives the place in the room's member list back.
     pub fn vacate(&self, connection: &Arc<Connection>) {
         self.seat.remove(connection);

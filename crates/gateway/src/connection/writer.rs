@@ -174,6 +174,11 @@ impl Writer {
         self.memberships.iter().map(Membership::room).find(|room| room.name == *name).cloned()
     }
 
+    /// Another share in the room of this name, if there is a membership.
+    pub fn share(&self, name: &RoomName) -> Option<Claim> {
+        self.memberships.iter().find(|membership| membership.room().name == *name).map(Membership::share)
+    }
+
     /// The number of memberships.
     pub fn rooms(&self) -> usize {
         self.memberships.len()

@@ -241,14 +241,23 @@ impl Roster {
         found
     }
 
-    /// Takes in markers that have moved.
-    pub fn hear_markers(&self, moved: &ReadMarkers) {
-        if let Some(all) = &mut self.state.lock().all {
-            all.markers_text = None;
-            for marker in &moved.markers {
-                let place = Position { epoch: marker.epoch.clone(), seq: marker.seq };
+    /// Takes in markers that have moved, and leaves out those that have not: two nodes' frames may come in another order
+    /// than their markers moved. `tell` hands on the rest.
+    pub fn hear_markers(&self, mut moved: ReadMarkers, tell: impl FnOnce(&ReadMarkers)) {
+        let mut state = self.state.lock();
+        let Some(all) = &mut state.all else { return };
+        moved.markers.retain(|marker| {
+            let place = Position { epoch: marker.epoch.clone(), seq: marker.seq };
+            let before = all.markers.get(&marker.user);
+            let ahead = before.is_none_or(|before| before.epoch != place.epoch || before.seq < place.seq);
+            if ahead {
                 all.markers.insert(marker.user.clone(), place);
             }
+            ahead
+        });
+        if !moved.markers.is_empty() {
+            all.markers_text = None;
+            tell(&moved);
         }
     }
 
@@ -295,10 +304,15 @@ impl Roster {
         Company { count, members: Some(list(members.values().chain(fresh))) }
     }
 
+    /// Whether it is told how far everybody has read: not when more than `most` are there, or have read.
+    pub fn shows_markers(&self, most: u64) -> bool {
+        self.state.lock().all.as_ref().is_some_and(|all| all.shows_markers(most))
+    }
+
     /// How far everybody has read, as text; none when there are too many people.
-    pub fn markers(&self) -> Option<Arc<RawValue>> {
+    pub fn markers(&self, most: u64) -> Option<Arc<RawValue>> {
         let mut state = self.state.lock();
-        let all = state.all.as_mut().filter(|all| all.members.is_some())?;
+        let all = state.all.as_mut().filter(|all| all.shows_markers(most))?;
         let markers = &all.markers;
         let text = all.markers_text.get_or_insert_with(|| {
             let markers: Vec<_> = markers.iter().map(|(user, place)| marker(user, place)).collect();
@@ -337,6 +351,12 @@ impl State {
 }
 
 impl All {
+    fn shows_markers(&self, most: u64) -> bool {
+        // Where nobody keeps note of who is there, those who read are all that is known.
+        let no_presence = self.version == 0;
+        self.members.is_some() && !(no_presence && self.markers.len() as u64 > most)
+    }
+
     /// Follows a frame to the next version; false when it is none, or what was known is not enough to follow it.
     fn follow(&mut self, frame: &[u8]) -> bool {
         let Some(ServerFrame::Presence(change)) =

@@ -26,6 +26,7 @@ mod frames;
 mod limits;
 mod observe;
 mod presence;
+mod receipts;
 mod requests;
 mod resume;
 mod slow;
