@@ -16,6 +16,7 @@ use crate::{
     session::Session,
 };
 
+mod amend;
 mod history;
 mod join;
 mod message;
@@ -33,16 +34,12 @@ pub async fn run(session: &Session, identity: &Arc<Identity>, request: Request<'
         ClientFrame::Message(message) => message::run(session, identity, reference, message),
         ClientFrame::Typing(typing) => show_typing(session, identity, reference, typing),
         ClientFrame::History(history) => history::run(session, identity, reference, history).await,
+        ClientFrame::Edit(edit) => amend::edit(session, identity, reference, edit).await,
+        ClientFrame::Delete(delete) => amend::delete(session, identity, reference, delete).await,
+        ClientFrame::React(react) => amend::react(session, identity, reference, &react),
         ClientFrame::Read(read) => read::run(session, identity, reference, read),
         ClientFrame::Presence(room) => show_presence(session, identity, reference, room),
         ClientFrame::Ping {} => session.send(&Pong { reference }),
-        ClientFrame::Edit(_) | ClientFrame::Delete(_) | ClientFrame::React(_) => {
-            session.error(
-                reference,
-                ErrorCode::UnknownType,
-                "this server does not serve this frame type yet",
-            );
-        }
     }
 }
 
@@ -53,6 +50,10 @@ const NOT_JOINED: Refusal = (ErrorCode::NotJoined, "join the room first");
 const MAY_NOT_READ: Refusal = (ErrorCode::Forbidden, "the token grants no right to read this room");
 const MAY_NOT_WRITE: Refusal = (ErrorCode::Forbidden, "the token grants no right to post in this room");
 const NO_PRESENCE: Refusal = (ErrorCode::Forbidden, "this room's namespace keeps no presence");
+const NOT_FOUND: Refusal = (
+    ErrorCode::NotFound,
+    "the target is not in this room's log: trimmed, deleted, or of a branch that is gone",
+);
 const UNAVAILABLE: Refusal = (ErrorCode::Unavailable, "the log can't be reached now: try again");
 
 /// The room that a client means: `@me` is its own.

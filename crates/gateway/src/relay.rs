@@ -12,7 +12,7 @@ use proto::{
 
 use crate::{
     presence,
-    room::{Frame, Heard, Mark, Room},
+    room::{Frame, Heard, Mark, Room, target_of_deletion},
     rooms::Rooms,
     socket::frame,
 };
@@ -49,6 +49,9 @@ impl Follower for Relay {
     fn event(&self, event: LogEvent) {
         self.with_room(|room| {
             room.echoes.arrives(room, &event);
+            if let Some(target) = target_of_deletion(&event.body) {
+                room.redact(&target);
+            }
             room.push(frame_of(&event));
         });
     }

@@ -30,7 +30,7 @@ pub use members::Members;
 pub use reach::Reach;
 pub use roster::{Company, Heard, Roster};
 use tail::FIRST_INDEX;
-pub use tail::{Batch, Frame, Mark, Tail};
+pub use tail::{Batch, Frame, Mark, Tail, target_of_deletion};
 pub use typing::Typists;
 
 /// A segment of a room's members.
@@ -71,6 +71,8 @@ pub struct Room {
     /// The index behind what the flusher has taken.
     flushed: AtomicU64,
     flushing: AtomicBool,
+    /// How often something was deleted: what was read from the log before is not to be handed out any more.
+    deletions: AtomicU64,
     /// Whoever reads back from the log: one at a time, and the others find what it brought.
     reaching: tokio::sync::Mutex<()>,
     shared: Arc<Shared>,
@@ -122,6 +124,7 @@ impl Room {
             end: AtomicU64::new(FIRST_INDEX),
             flushed: AtomicU64::new(FIRST_INDEX),
             flushing: AtomicBool::new(false),
+            deletions: AtomicU64::new(0),
             reaching: tokio::sync::Mutex::new(()),
             shared,
         }
@@ -149,6 +152,22 @@ impl Room {
         if !self.flushing.swap(true, Ordering::SeqCst) {
             tokio::spawn(Arc::clone(self).flush());
         }
+    }
+
+    /// Takes a message out of the tail that was deleted from the log, and its edits.
+    pub fn redact(&self, target: &Position) {
+        let mut tail = self.tail.lock();
+        let before = tail.bytes();
+        tail.redact(target);
+        // A word of text is shorter than the word that it is gone.
+        self.shared.tail_bytes.fetch_add(tail.bytes(), Ordering::Relaxed);
+        self.uncount(before);
+        self.deletions.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often something was deleted.
+    pub fn deletions(&self) -> u64 {
+        self.deletions.load(Ordering::SeqCst)
     }
 
     /// Drops what is too old or too much, also while nothing is appended.

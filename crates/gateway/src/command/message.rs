@@ -2,32 +2,63 @@
 
 use std::{sync::Arc, time::Instant};
 
-use bus::{Append, Appended, Key};
+use bus::{Append, Appended, BusError, Effect, Key};
 use bytes::Bytes;
 use proto::{
-    ErrorCode, Event, MessageId, Ref, RoomName,
+    ErrorCode, Event, EventKind, MessageId, Ref, RoomName,
     client::Message,
     server::{self, Success},
 };
+use serde_json::value::RawValue;
 
-use super::writable_room;
-use crate::{auth::Identity, clock::unix_ms, config::Ack, session::Session, socket::frame};
+use super::{NOT_FOUND, writable_room};
+use crate::{auth::Identity, clock::unix_ms, config::Ack, room::Room, session::Session, socket::frame};
 
-/// Appends a message. The answer comes when the log's does; the reader goes on meanwhile.
+/// What is to be appended.
+pub(super) struct Draft<'a> {
+    pub(super) room: Arc<Room>,
+    pub(super) kind: EventKind,
+    pub(super) effect: Effect,
+    pub(super) data: Option<&'a RawValue>,
+    /// A reaction's key, and whether it is put on or taken away.
+    pub(super) reaction: Option<(&'a str, bool)>,
+    pub(super) id: Option<MessageId>,
+    pub(super) echo: bool,
+}
+
+/// Appends a message.
 pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>, message: Message<'_>) {
     let Message { room, data, id, echo } = message;
     let room = match writable_room(session, identity, room) {
         Ok(room) => room,
         Err((code, text)) => return session.error(reference, code, text),
     };
-    let mut event = Event::message(room.name.clone(), identity.user.clone(), unix_ms(), data);
-    event.name = identity.name.as_deref().map(Into::into);
-    event.id.clone_from(&id);
+    let (kind, data) = (EventKind::Message, Some(data));
+    let draft = Draft { room, kind, effect: Effect::None, data, reaction: None, id, echo };
+    append(session, identity, reference, draft);
+}
+
+/// Appends an event. The answer comes when the log's does; the reader goes on meanwhile.
+pub(super) fn append(session: &Session, identity: &Identity, reference: Option<Ref>, draft: Draft<'_>) {
+    let Draft { room, kind, effect, data, reaction, id, echo } = draft;
+    let event = Event {
+        kind,
+        room: room.name.clone(),
+        at: unix_ms(),
+        from: identity.user.clone(),
+        name: identity.name.as_deref().map(Into::into),
+        id: id.clone(),
+        target: effect.target().cloned(),
+        key: reaction.map(|(key, _)| key.into()),
+        on: reaction.map(|(_, on)| on),
+        deleted: None,
+        data,
+    };
     let key = match &id {
         Some(id) => Key::of_client(&identity.user, id),
         None => Key::of_node(session.app.bus.node(), session.app.next_unique()),
     };
-    let append = Append::message(event.encode_body().into(), key.clone());
+    let append = Append { body: event.encode_body().into(), key: key.clone(), effect };
 
     let connection = Arc::clone(&session.connection);
     let ok = {
@@ -64,8 +95,9 @@ pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>
                 if quiet {
                     room.echoes.failed(&key);
                 }
-                metrics.failed(ErrorCode::Unavailable);
-                connection.send(unavailable_frame(reference, &error));
+                let failure = failure(reference, &error);
+                metrics.failed(failure.code);
+                connection.send(frame::text(&server::encode(&failure)));
             }
         }
         connection.end_request();
@@ -85,14 +117,14 @@ fn ok_frame(reference: Ref, room: RoomName, id: Option<MessageId>, appended: &Ap
     frame::text(&server::encode(&ok))
 }
 
-fn unavailable_frame(reference: Option<Ref>, error: &bus::BusError) -> Bytes {
-    tracing::debug!(%error, "an append failed");
-    let failure = server::Failure {
-        reference,
-        code: ErrorCode::Unavailable,
-        message: "not known to be appended: send it again with the same id".into(),
-        retry_after_ms: Some(1000),
-        room: None,
+fn failure(reference: Option<Ref>, error: &BusError) -> server::Failure<'static> {
+    let (code, message, retry_after_ms) = match error {
+        BusError::Gone => (NOT_FOUND.0, NOT_FOUND.1, None),
+        BusError::Unavailable { .. } | BusError::Config(_) => {
+            tracing::debug!(%error, "an append failed");
+            let message = "not known to be appended: send it again with the same id";
+            (ErrorCode::Unavailable, message, Some(1000))
+        }
     };
-    frame::text(&server::encode(&failure))
+    server::Failure { reference, code, message: message.into(), retry_after_ms, room: None }
 }

@@ -9,10 +9,9 @@ use proto::{
     server::{self, Success},
 };
 
-use super::{MAY_NOT_READ, NOT_JOINED, Refusal, resolve, rights};
+use super::{MAY_NOT_READ, NOT_FOUND, NOT_JOINED, Refusal, resolve, rights};
 use crate::{auth::Identity, receipts, session::Session, socket::frame};
 
-const NOT_FOUND: Refusal = (ErrorCode::NotFound, "the target is not in this room's log");
 const UNAVAILABLE: Refusal = (ErrorCode::Unavailable, "not known to be noted: send it again");
 
 /// Moves the user's marker. The answer comes when the bus' does.

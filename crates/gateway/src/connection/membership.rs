@@ -27,6 +27,8 @@ pub struct Membership {
     /// written. Empty: the next page has to be read.
     #[expect(clippy::box_collection, reason = "there is one for each membership and it is hardly ever set")]
     replay: Option<Box<VecDeque<Frame>>>,
+    /// How often something had been deleted in the room when that was read.
+    deletions: u64,
     /// What goes out in the place of an event, by its `seq`.
     instead: Vec<(u64, Instead)>,
 }
@@ -47,13 +49,16 @@ pub struct ReadOn {
     pub room: Arc<Room>,
     /// Where the client stands.
     pub from: Position,
+    /// How often something has been deleted in the room.
+    pub deletions: u64,
 }
 
 impl Membership {
     /// A membership of whoever stands at `position`.
     pub fn new(claim: Claim, seat: Arc<Segment>, position: Position) -> Self {
+        let replay = Some(Box::default());
         let mut membership =
-            Self { claim, seat, position, index: 0, replay: Some(Box::default()), instead: Vec::new() };
+            Self { claim, seat, position, index: 0, replay, deletions: 0, instead: Vec::new() };
         membership.attach();
         membership
     }
@@ -86,8 +91,11 @@ impl Membership {
     /// What to read from the log, if nothing is left to write and the tail has no place for the position.
     pub fn read_on(&mut self) -> Option<ReadOn> {
         let starving = self.replay.as_ref().is_some_and(|frames| frames.is_empty());
-        (starving && !self.attach())
-            .then(|| ReadOn { room: Arc::clone(self.room()), from: self.position.clone() })
+        (starving && !self.attach()).then(|| ReadOn {
+            room: Arc::clone(self.room()),
+            from: self.position.clone(),
+            deletions: self.room().deletions(),
+        })
     }
 
     /// Whether the membership still stands where the page was asked for.
@@ -98,11 +106,12 @@ impl Membership {
     }
 
     /// Takes in what was read; `stands` is another name for the same place, when nothing was.
-    pub fn replay(&mut self, frames: VecDeque<Frame>, stands: Option<Position>) {
+    pub fn replay(&mut self, read: &ReadOn, frames: VecDeque<Frame>, stands: Option<Position>) {
         if let Some(stands) = stands {
             self.position = stands;
         }
         self.replay = Some(Box::new(frames));
+        self.deletions = read.deletions;
     }
 
     /// Finds the position's place in the tail; false if the log must be read.
@@ -125,6 +134,10 @@ impl Membership {
 
     /// Adds what waits from the replay or the tail, frame by frame; says whether the log must be read first.
     pub(super) fn gather(&mut self, number: usize, pieces: &mut Vec<Piece>) -> bool {
+        if self.replay.as_ref().is_some_and(|_| self.deletions != self.room().deletions()) {
+            // It may hold what is gone from the log since.
+            self.replay = Some(Box::default());
+        }
         if self.replay.as_ref().is_some_and(|frames| frames.is_empty()) {
             self.attach();
         }

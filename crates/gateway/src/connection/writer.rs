@@ -202,7 +202,7 @@ impl Writer {
     /// Takes in a page that was asked for; ignored if the membership has moved since.
     pub fn replay(&mut self, read: &ReadOn, frames: VecDeque<Frame>, stands: Option<Position>) {
         if let Some(membership) = self.memberships.iter_mut().find(|membership| membership.awaits(read)) {
-            membership.replay(frames, stands);
+            membership.replay(read, frames, stands);
         }
     }
 

@@ -36,6 +36,7 @@ impl Room {
         if self.find(to).is_some() {
             return Ok(Reach::Tail);
         }
+        let deletions = self.deletions();
         let (mut frames, mut bytes, mut at) = (Vec::new(), 0, to.clone());
         loop {
             let page = bus.read(&self.name, ReadFrom::After(at.clone()), PAGE).await?;
@@ -58,6 +59,10 @@ impl Room {
             }
         }
         let mut tail = self.tail.lock();
+        // What was read may hold what is gone since.
+        if self.deletions() != deletions {
+            return Ok(Reach::Log);
+        }
         let before = tail.bytes();
         let joined = tail.reach_back(to.clone(), frames, Instant::now());
         self.shared.tail_bytes.fetch_add(tail.bytes() - before, Ordering::Relaxed);

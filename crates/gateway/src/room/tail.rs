@@ -3,8 +3,11 @@
 //! Every frame that ever entered the run has an *index*, one above the one before. A member that is level or only
 //! a little behind is an index into the run; one that fell off its front reads on from the log, by its position.
 
+mod redaction;
 #[cfg(test)]
 mod tests;
+
+pub use redaction::target_of_deletion;
 
 use std::{
     collections::VecDeque,

@@ -9,6 +9,7 @@
     reason = "this is a test from the first line to the last"
 )]
 
+mod amend;
 mod auth;
 mod browser;
 mod churn;
