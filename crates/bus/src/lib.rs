@@ -314,6 +314,9 @@ pub trait Bus: Send + Sync + 'static {
     /// Takes a ticket's value; nobody can take it again.
     async fn take_ticket(&self, ticket: &str) -> Result<Option<Bytes>, BusError>;
 
+    /// A ticket's value, which stays, and is kept for `ttl_ms` milliseconds from now on.
+    async fn read_ticket(&self, ticket: &str, ttl_ms: u64) -> Result<Option<Bytes>, BusError>;
+
     // ---- beside the logs ----
 
     /// Takes in who is in a room by way of this node, and tells the room's followers what has changed by it, if anything.

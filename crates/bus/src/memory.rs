@@ -204,6 +204,10 @@ impl Bus for MemoryBus {
         Ok(self.hub.tickets.take(ticket))
     }
 
+    async fn read_ticket(&self, ticket: &str, ttl_ms: u64) -> Result<Option<Bytes>, BusError> {
+        Ok(self.hub.tickets.read(ticket, Duration::from_millis(ttl_ms)))
+    }
+
     async fn tell_presence(&self, room: &RoomName, update: &PresenceUpdate) -> Result<(), BusError> {
         self.hub.room(room).tell_presence(room, self.node.as_str(), update);
         Ok(())

@@ -360,6 +360,10 @@ impl Bus for RedisBus {
         self.0.link.take_ticket(ticket).await
     }
 
+    async fn read_ticket(&self, ticket: &str, ttl_ms: u64) -> Result<Option<Bytes>, BusError> {
+        self.0.link.read_ticket(ticket, ttl_ms).await
+    }
+
     async fn tell_presence(&self, room: &RoomName, update: &PresenceUpdate) -> Result<(), BusError> {
         self.0.tell_presence(room, update).await
     }

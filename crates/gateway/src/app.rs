@@ -27,7 +27,7 @@ use crate::{
     room::Shared,
     rooms::Rooms,
     serve::{self, Terms},
-    socket,
+    socket, sse,
 };
 
 /// What all sessions of a node share.
@@ -161,7 +161,7 @@ impl App {
 
     /// Everything on the main listener.
     pub fn router(self: &Arc<Self>, state: HttpState) -> Router {
-        let mut sockets = Router::new().route("/ws", get(socket::chat));
+        let mut sockets = Router::new().route("/ws", get(socket::chat)).route("/v1/events", get(sse::events));
         if self.config.diagnostics.echo {
             sockets = sockets.route("/echo", get(socket::echo));
         }

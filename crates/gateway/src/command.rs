@@ -10,6 +10,7 @@ use proto::{
 };
 
 use crate::{
+    app::App,
     auth::{Identity, Rights},
     presence::Rule,
     room::{Company, Room},
@@ -22,7 +23,7 @@ mod join;
 mod message;
 mod read;
 
-pub use join::join_from_query;
+pub use join::{Seat, find_seat, join_from_query, readable_room, take_seat};
 
 /// Does what one request asks, and answers it now or, for a message, when the log did.
 pub async fn run(session: &Session, identity: &Arc<Identity>, request: Request<'_>) {
@@ -44,7 +45,7 @@ pub async fn run(session: &Session, identity: &Arc<Identity>, request: Request<'
 }
 
 /// A request that can't be done, with the words for its `error`.
-type Refusal = (ErrorCode, &'static str);
+pub type Refusal = (ErrorCode, &'static str);
 
 const NOT_JOINED: Refusal = (ErrorCode::NotJoined, "join the room first");
 const MAY_NOT_READ: Refusal = (ErrorCode::Forbidden, "the token grants no right to read this room");
@@ -61,15 +62,15 @@ fn resolve(identity: &Identity, room: RoomName) -> RoomName {
     if room.as_str() == "@me" { RoomName::of_user(&identity.user) } else { room }
 }
 
-fn rights(session: &Session, identity: &Identity, room: &RoomName) -> Rights {
-    identity.rights(room, session.app.config.rooms.default_rights)
+fn rights(app: &App, identity: &Identity, room: &RoomName) -> Rights {
+    identity.rights(room, app.config.rooms.default_rights)
 }
 
 /// The room, if the client joined it and may post in it.
 fn writable_room(session: &Session, identity: &Identity, name: RoomName) -> Result<Arc<Room>, Refusal> {
     let name = resolve(identity, name);
     let room = session.connection.room(&name).ok_or(NOT_JOINED)?;
-    let rights = rights(session, identity, &name);
+    let rights = rights(&session.app, identity, &name);
     // A user's own room is for the server API and for moderators to post to.
     let may_post = if name.is_personal() { rights.moderate } else { rights.write };
     if may_post { Ok(room) } else { Err(MAY_NOT_WRITE) }

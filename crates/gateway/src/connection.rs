@@ -10,7 +10,6 @@
 
 use std::{
     io::{self, IoSlice},
-    net::Shutdown,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -21,26 +20,28 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use proto::{Close, Position};
-use socket2::SockRef;
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::sync::Notify;
 
 use crate::{
     metrics::Metrics,
     room::{Batch, Room},
     rooms::Claim,
+    sse::Blocks,
 };
 
 pub mod membership;
+mod outlet;
 pub mod writer;
 
 use membership::{Instead, Membership, ReadOn};
+pub use outlet::Outlet;
 use writer::{Outcome, Writer};
 
 /// One client's socket and everything that waits to be written to it.
 pub struct Connection {
     /// The session's number on this node.
     pub id: u64,
-    io: TcpStream,
+    io: Outlet,
     writer: Mutex<Writer>,
     /// Somebody found the lock taken and has something to write.
     dirty: AtomicBool,
@@ -72,11 +73,11 @@ pub enum End {
 }
 
 impl Connection {
-    /// Wraps an upgraded socket. `outbox_bytes` bounds what may wait besides the rooms' events.
-    pub fn new(id: u64, io: TcpStream, outbox_bytes: usize, metrics: Arc<Metrics>) -> Self {
+    /// Wraps an upgraded socket, or a stream. `outbox_bytes` bounds what may wait besides the rooms' events.
+    pub fn new(id: u64, io: impl Into<Outlet>, outbox_bytes: usize, metrics: Arc<Metrics>) -> Self {
         Self {
             id,
-            io,
+            io: io.into(),
             writer: Mutex::new(Writer::new(outbox_bytes)),
             dirty: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
@@ -125,11 +126,7 @@ impl Connection {
 
     fn write(&self, writer: &mut Writer, batch: Option<(&Arc<Room>, &Batch)>) {
         let waiting = writer.outbox_bytes();
-        let send = |slices: &[IoSlice<'_>]| match slices {
-            // A `send` costs the kernel less than a `writev` of one piece.
-            [only] => self.io.try_write(only),
-            several => self.io.try_write_vectored(several),
-        };
+        let send = |slices: &[IoSlice<'_>]| self.io.try_write(slices);
         let outcome = writer.write(batch, send, &self.metrics);
         self.follow_up(writer, &outcome, waiting);
     }
@@ -185,7 +182,7 @@ impl Connection {
             let mut writer = self.writer.lock();
             let waiting = writer.outbox_bytes();
             let send = |slices: &[IoSlice<'_>]| {
-                let sent = SockRef::from(&self.io).send_vectored(slices)?;
+                let sent = self.io.force_write(slices)?;
                 taken += sent;
                 Ok(sent)
             };
@@ -216,6 +213,25 @@ impl Connection {
     /// Whether anything but rooms' events still waits to be written.
     pub fn has_unsent(&self) -> bool {
         self.with_writer(|writer| writer.has_unsent())
+    }
+
+    // ---- event streams ----
+
+    /// Has frames go out as the blocks of an event stream.
+    pub fn write_blocks(&self, blocks: Blocks) {
+        self.with_writer(|writer| writer.write_blocks(blocks));
+    }
+
+    /// Whether it is an event stream, and no WebSocket.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.io, Outlet::Stream(_))
+    }
+
+    /// Has an event stream say from now on when to come back.
+    pub fn come_back_after(&self, wait: Duration) {
+        self.with_writer(|writer| {
+            writer.blocks().into_iter().for_each(|blocks| blocks.come_back_after(wait))
+        });
     }
 
     // ---- rooms ----
@@ -352,8 +368,7 @@ impl Connection {
 
     /// Tells the client that nothing more will come, once everything is written; what it still sends can be read.
     pub fn end_writing(&self) {
-        // Fails when the client is gone, which reading will tell.
-        let _ = SockRef::from(&self.io).shutdown(Shutdown::Write);
+        self.io.end_writing();
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::{
 };
 
 use dashmap::DashMap;
-use tokio::net::TcpStream;
 
-use crate::{connection::Connection, metrics::Metrics};
+use crate::{
+    connection::{Connection, Outlet},
+    metrics::Metrics,
+};
 
 /// Connections over the limit that are told so at the same time. Past these a flood gets a bare 503.
 const FAREWELLS: usize = 256;
@@ -32,8 +34,8 @@ impl Connections {
         Self { open: DashMap::new(), next, farewells, outbox_bytes, metrics }
     }
 
-    /// Takes in an upgraded socket.
-    pub fn open(&self, io: TcpStream) -> Arc<Connection> {
+    /// Takes in an upgraded socket, or a stream.
+    pub fn open(&self, io: impl Into<Outlet>) -> Arc<Connection> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection::new(id, io, self.outbox_bytes, Arc::clone(&self.metrics)));
         self.open.insert(id, Arc::clone(&connection));

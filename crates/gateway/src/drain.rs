@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, connection::End, socket::frame};
+use crate::{app::App, connection::End, session};
 
 /// Closes are spread over at most half of the drain, but never more thinly than one in so long: a node with three
 /// connections need not take five seconds to tell them.
@@ -87,7 +87,7 @@ pub async fn drain(app: &Arc<App>, stop: &CancellationToken) {
 fn cut_off(app: &App) {
     for connection in app.connections.all() {
         if connection.ending().is_none() {
-            connection.finish(None, frame::close(Close::GoingAway));
+            session::part(&connection, Close::GoingAway, None);
             app.metrics.closed(Close::GoingAway);
         }
     }

@@ -31,3 +31,4 @@ pub mod rooms;
 pub mod serve;
 pub mod session;
 pub mod socket;
+pub mod sse;

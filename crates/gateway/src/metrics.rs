@@ -16,7 +16,7 @@ use crate::limits::Refusal;
 
 mod connections;
 
-pub use connections::{ConnectionGauge, ConnectionState};
+pub use connections::{ConnectionGauge, ConnectionState, Transport};
 
 /// Upper bounds in seconds. Below a millisecond is a quiet node with the memory bus; above a second is an
 /// outage.
@@ -167,6 +167,7 @@ fn describe() {
     let gauges = [
         ("chorus_build_info", Unit::Count, "Always 1; the version is in the label"),
         ("chorus_connections", Unit::Count, "Live WebSocket connections"),
+        ("chorus_streams", Unit::Count, "Live event streams (Server-Sent Events)"),
         ("chorus_connections_by_state", Unit::Count, "Connections by how far they are, and by transport"),
         ("chorus_rooms", Unit::Count, "Rooms that this node follows"),
         ("chorus_members", Unit::Count, "Memberships of this node's connections in rooms"),

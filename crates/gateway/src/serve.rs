@@ -1,20 +1,26 @@
 //! The accept loop. It is our own, on hyper, for two things that `axum::serve` does not have: a deadline for a
 //! request's headers (a slow-loris would hold its socket for ever), and the bare TCP stream behind an upgrade.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Notify,
     time,
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{limits::Lobby, metrics::Metrics, socket::Peer};
+use crate::{
+    limits::{Lobby, Permit},
+    metrics::Metrics,
+    socket::Peer,
+};
 
 /// Connections that the kernel holds ready to be accepted: a reconnect storm comes all at once.
 const BACKLOG: i32 = 4096;
@@ -22,15 +28,63 @@ const BACKLOG: i32 = 4096;
 /// Bytes of a request's headers: a token of 8 KiB and what browsers add.
 const HEADER_BYTES: usize = 32 * 1024;
 
-/// Listens. Accepted sockets inherit the send buffer: with the kernel's default a reader that stalls holds 1.5 MB.
+/// How long a peer may leave what was sent to it without a sign that it is there, in which the system gives it up. From
+/// the client of an event stream nothing else is ever heard.
+const VANISHED: Duration = Duration::from_mins(2);
+
+/// Listens. Accepted sockets inherit the options: with the kernel's default a reader that stalls holds 1.5 MB.
 pub fn listen(address: SocketAddr, send_buffer_bytes: usize) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_send_buffer_size(send_buffer_bytes)?;
+    socket.set_tcp_user_timeout(Some(VANISHED))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// The connection under a request, for an answer that takes long: the accept loop puts it into the request's extensions.
+#[derive(Clone)]
+pub struct Line(Arc<LineState>);
+
+struct LineState {
+    /// The place in the lobby; a trusted proxy has none.
+    place: Mutex<Option<Permit>>,
+    cut: Notify,
+    ended: Notify,
+}
+
+impl Line {
+    fn new(place: Option<Permit>) -> Self {
+        let (cut, ended) = (Notify::new(), Notify::new());
+        Self(Arc::new(LineState { place: Mutex::new(place), cut, ended }))
+    }
+
+    /// Gives the place in the lobby back, for it has one of its own.
+    pub fn leave_lobby(&self) {
+        self.0.place.lock().take();
+    }
+
+    /// Ends it at once, whatever is still to be written.
+    pub fn cut(&self) {
+        self.0.cut.notify_one();
+    }
+
+    /// Waits until it has ended, everything being written or nobody there to read it. For one caller.
+    pub async fn ended(&self) {
+        self.0.ended.notified().await;
+    }
+
+    /// Holds it until it ends by itself, or is cut.
+    async fn hold(&self, served: impl Future<Output = ()>) {
+        tokio::select! {
+            () = served => {}
+            () = self.0.cut.notified() => {}
+        }
+        self.leave_lobby();
+        self.0.ended.notify_one();
+    }
 }
 
 /// What holds for each connection that a listener accepts.
@@ -54,11 +108,10 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, stop: Ca
         match accepted {
             Ok((stream, peer)) => match terms.lobby.admit(peer.ip()) {
                 Ok(place) => {
-                    let served = serve_one(stream, peer, router.clone(), terms.header_timeout, stop.clone());
-                    tokio::spawn(async move {
-                        served.await;
-                        drop(place);
-                    });
+                    let line = Line::new(place);
+                    let (router, stop) = (router.clone(), stop.clone());
+                    let served = serve_one(stream, peer, line.clone(), router, terms.header_timeout, stop);
+                    tokio::spawn(async move { line.hold(served).await });
                 }
                 // It has not said anything yet, and nothing is said to it: a flood is not worth an answer.
                 Err(reason) => terms.metrics.refused(reason),
@@ -75,6 +128,7 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, stop: Ca
 async fn serve_one(
     stream: TcpStream,
     peer: SocketAddr,
+    line: Line,
     router: Router,
     header_timeout: Duration,
     stop: CancellationToken,
@@ -84,6 +138,7 @@ async fn serve_one(
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(line.clone());
         let router = router.clone();
         async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
     });

@@ -25,7 +25,7 @@ use crate::{
     connection::{Connection, End},
     connections::Farewell,
     limits::{Bucket, Permit},
-    metrics::{ConnectionGauge, ConnectionState},
+    metrics::{ConnectionGauge, ConnectionState, Transport},
     socket::{
         decoder::{Decoder, Incoming},
         frame,
@@ -36,10 +36,13 @@ mod catch_up;
 mod clock;
 mod goodbye;
 mod registration;
+mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use goodbye::part;
 use registration::Registration;
+pub use stream::{Stream, StreamOpening};
 
 /// What a session does with the messages that come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +122,8 @@ impl Visit {
         if place.is_err() {
             connection.end(End::Close(Close::Overloaded, Some(crate::drain::retry_after(1))));
         }
-        let who = Mutex::new(Who { identity: None, gauge: app.metrics.connection(), rooms });
+        let who =
+            Mutex::new(Who { identity: None, gauge: app.metrics.connection(Transport::WebSocket), rooms });
         let registration = Registration { app: Arc::clone(&app), connection: Arc::clone(&connection) };
         let session = Session { app, connection, service, who, identified: Notify::new() };
         Self { session, reader, credential, _registration: registration, _place: place }

@@ -104,16 +104,21 @@ impl Response {
 
     fn parse(text: &str) -> Option<Self> {
         let (head, body) = text.split_once("\r\n\r\n")?;
+        let head = Self::parse_head(head)?;
+        let chunked = head.header("transfer-encoding") == Some("chunked");
+        let body = if chunked { unchunk(body)? } else { body.to_owned() };
+        Some(Self { body, ..head })
+    }
+
+    /// The status and the headers, and no body.
+    pub(crate) fn parse_head(head: &str) -> Option<Self> {
         let mut lines = head.split("\r\n");
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         let header = |line: &str| {
             let (name, value) = line.split_once(':')?;
             Some((name.to_ascii_lowercase(), value.trim().to_owned()))
         };
-        let headers: Vec<_> = lines.filter_map(header).collect();
-        let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
-        let body = if chunked { unchunk(body)? } else { body.to_owned() };
-        Some(Self { status, headers, body })
+        Some(Self { status, headers: lines.filter_map(header).collect(), body: String::new() })
     }
 }
 

@@ -29,6 +29,7 @@ mod proxy;
 mod raw;
 mod redis;
 mod storm;
+mod stream;
 mod token;
 mod wait;
 
@@ -46,5 +47,6 @@ pub use raw::{RawFrame, RawSocket};
 pub use redis::{Redis, RedisCluster, RedisSentinel, Snapshot, Synced};
 pub use rustix::process::Signal;
 pub use storm::{Storm, storm};
+pub use stream::{EventStream, Stand, StreamDial, StreamEnd};
 pub use token::{SECRET, expiring, sign, sign_with, token};
 pub use wait::{PATIENCE, until, within};

@@ -11,6 +11,7 @@ pub(super) async fn check(nodes: &Nodes<'_>) {
     ephemeral_frames_reach_followers(nodes).await;
     signals_reach_every_node(nodes).await;
     a_ticket_is_taken_once(nodes).await;
+    a_ticket_that_is_read_stays(nodes).await;
     assert!(nodes.one.health().up && nodes.other.health().up, "healthy nodes say so");
     assert_ne!(nodes.one.node(), nodes.other.node(), "two nodes are two");
 }
@@ -65,4 +66,19 @@ async fn a_ticket_is_taken_once(nodes: &Nodes<'_>) {
     nodes.one.put_ticket(&ticket, Bytes::new(), 20).await.expect("a ticket");
     tokio::time::sleep(Duration::from_millis(60)).await;
     assert_eq!(nodes.other.take_ticket(&ticket).await.expect("an answer"), None, "it had expired");
+}
+
+async fn a_ticket_that_is_read_stays(nodes: &Nodes<'_>) {
+    let ticket = format!("read-{}", nodes.one.node());
+    let value = Bytes::from_static(b"alice \0\xff");
+    nodes.one.put_ticket(&ticket, value.clone(), 60_000).await.expect("a ticket");
+    for bus in [&nodes.one, &nodes.other, &nodes.one] {
+        assert_eq!(bus.read_ticket(&ticket, 60_000).await.expect("an answer"), Some(value.clone()));
+    }
+    assert_eq!(nodes.one.read_ticket("never put", 60_000).await.expect("an answer"), None);
+    // The time that counts is the one of the last reading.
+    nodes.other.read_ticket(&ticket, 20).await.expect("an answer");
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert_eq!(nodes.one.read_ticket(&ticket, 60_000).await.expect("an answer"), None, "it had expired");
+    assert_eq!(nodes.one.take_ticket(&ticket).await.expect("an answer"), None);
 }

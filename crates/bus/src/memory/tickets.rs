@@ -1,4 +1,4 @@
-//! Tickets: values that can be taken once.
+//! Tickets: values that can be taken once, and read as long as they are kept.
 
 use std::collections::HashMap;
 
@@ -39,6 +39,14 @@ impl Tickets {
     pub(super) fn take(&self, ticket: &str) -> Option<Bytes> {
         let ticket = self.0.lock().remove(ticket)?;
         (ticket.expires > Instant::now()).then_some(ticket.value)
+    }
+
+    pub(super) fn read(&self, ticket: &str, ttl: Duration) -> Option<Bytes> {
+        let now = Instant::now();
+        let mut tickets = self.0.lock();
+        let ticket = tickets.get_mut(ticket).filter(|ticket| ticket.expires > now)?;
+        ticket.expires = now + ttl;
+        Some(ticket.value.clone())
     }
 }
 

@@ -350,6 +350,13 @@ impl Link {
         Ok(value.as_bytes().map(Bytes::copy_from_slice))
     }
 
+    pub(super) async fn read_ticket(&self, ticket: &str, ttl_ms: u64) -> Result<Option<Bytes>, BusError> {
+        let key = keys::ticket(ticket);
+        let life = i64::try_from(ttl_ms).unwrap_or(i64::MAX);
+        let value = self.command(&key, "GETEX", vec![key.as_str().into(), "PX".into(), life.into()]).await?;
+        Ok(value.as_bytes().map(Bytes::copy_from_slice))
+    }
+
     pub(super) fn publish_command(&self) -> &'static str {
         if self.sharded { "SPUBLISH" } else { "PUBLISH" }
     }

@@ -71,6 +71,23 @@ impl Credential {
         }
     }
 
+    /// Finds the credential of a request for an event stream: `Authorization`, then `?ticket=`, then the cookie. A token
+    /// in the query is not looked at: a stream's URL is repeated at every reconnect, and stands in that many logs.
+    pub fn from_stream(
+        uri: &Uri,
+        headers: &HeaderMap,
+        cookie: &str,
+        origin: Origin,
+    ) -> Result<Option<Self>, BadRequest> {
+        if let Some(token) = bearer(headers) {
+            return Ok(Some(Self::Token(token)));
+        }
+        match query(uri, "ticket") {
+            Some(ticket) => Ok(Some(Self::Ticket(ticket))),
+            None => Self::from_cookie(headers, cookie, origin),
+        }
+    }
+
     fn from_cookie(headers: &HeaderMap, name: &str, origin: Origin) -> Result<Option<Self>, BadRequest> {
         match (cookie_value(headers, name), origin) {
             (None, _) => Ok(None),
@@ -173,6 +190,21 @@ mod tests {
         assert_eq!(from(&[(AUTHORIZATION, "Bearer h"), (COOKIE, "chorus_token=c")]), Ok(Some(token("h"))));
         assert_eq!(from(&[(COOKIE, "chorus_token=c")]), Err(BadRequest::CookieWithoutOrigin));
         assert_eq!(from(&[]), Ok(None));
+    }
+
+    #[test]
+    fn streams_take_no_token_from_the_query() {
+        let from = |uri: &str, lines, origin| {
+            Credential::from_stream(&uri.parse().unwrap(), &headers(lines), "chorus_token", origin)
+        };
+        let ticket = Credential::Ticket(Secret::new("t"));
+        let all = [(AUTHORIZATION, "Bearer h"), (COOKIE, "chorus_token=c")];
+        assert_eq!(from("/v1/events?ticket=t", &all, Origin::None), Ok(Some(token("h"))));
+        assert_eq!(from("/v1/events?ticket=t", &all[1..], Origin::None), Ok(Some(ticket)));
+        let cookie = Credential::Cookie(Secret::new("c"));
+        assert_eq!(from("/v1/events?token=q", &all[1..], Origin::Allowed), Ok(Some(cookie)));
+        assert_eq!(from("/v1/events", &all[1..], Origin::None), Err(BadRequest::CookieWithoutOrigin));
+        assert_eq!(from("/v1/events?token=q", &[], Origin::None), Ok(None));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use axum::http::{
     header::{HOST, ORIGIN},
 };
 
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
 /// Where a request says that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -31,6 +33,24 @@ pub fn check(headers: &HeaderMap, allowed: &[String]) -> Origin {
         allowed.iter().filter_map(|text| Site::of_origin(text)).any(|site| site == origin)
     };
     if good { Origin::Allowed } else { Origin::Refused }
+}
+
+/// The same of a request that changes nothing. A browser sends no `Origin` with a GET of its page's own site, and says by
+/// `Sec-Fetch-Site`, which no page can set, that it is one.
+pub fn check_get(headers: &HeaderMap, allowed: &[String]) -> Origin {
+    let origin = check(headers, allowed);
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+    let same_site = sites.next().is_some_and(|site| site == "same-origin") && sites.next().is_none();
+    if origin != Origin::None || !same_site {
+        return origin;
+    }
+    let own = || {
+        let (host, port) = own_host(headers)?;
+        let mut sites = allowed.iter().filter_map(|text| Site::of_origin(text));
+        Some(sites.any(|site| site.is_at(host, port)))
+    };
+    let good = allowed.is_empty() || own().unwrap_or_default();
+    if good { Origin::Allowed } else { Origin::None }
 }
 
 /// Whether a text is an origin that a browser could send, fit for the list.
@@ -182,6 +202,30 @@ mod tests {
         headers.clear();
         headers.insert(ORIGIN, HeaderValue::from_static("http://a"));
         assert_eq!(check(&headers, &[]), Origin::Refused);
+    }
+
+    #[test]
+    fn a_get_of_the_same_site_has_no_origin() {
+        let judge = |site: &'static str, allowed: &[&str]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("chat.example.com"));
+            headers.insert(SEC_FETCH_SITE, HeaderValue::from_static(site));
+            check_get(&headers, &allowed.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(judge("same-origin", &[]), Origin::Allowed);
+        assert_eq!(judge("same-origin", &["https://chat.example.com"]), Origin::Allowed);
+        assert_eq!(judge("same-origin", &["https://app.example.com"]), Origin::None);
+        for site in ["same-site", "cross-site", "none", "Same-Origin", ""] {
+            assert_eq!(judge(site, &[]), Origin::None, "{site}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("chat.example.com"));
+        headers.append(SEC_FETCH_SITE, HeaderValue::from_static("same-origin"));
+        headers.insert(ORIGIN, HeaderValue::from_static("https://evil.org"));
+        assert_eq!(check_get(&headers, &[]), Origin::Refused, "an Origin that is there counts");
+        headers.remove(ORIGIN);
+        headers.append(SEC_FETCH_SITE, HeaderValue::from_static("cross-site"));
+        assert_eq!(check_get(&headers, &[]), Origin::None);
     }
 
     #[test]

@@ -7,14 +7,34 @@ use proto::{
     server::{self, Success},
 };
 
-use super::{MAY_NOT_READ, UNAVAILABLE, resolve, rights};
+use super::{MAY_NOT_READ, Refusal, UNAVAILABLE, resolve, rights};
 use crate::{
+    app::App,
     auth::Identity,
     presence::Rule,
     room::{Reach, Room},
+    rooms::Claim,
     session::Session,
     socket::frame,
 };
+
+/// A place that was found for a client, in a room that is followed for as long as this is kept.
+pub struct Seat {
+    claim: Claim,
+    place: Place,
+}
+
+impl Seat {
+    /// The room.
+    pub fn room(&self) -> &RoomName {
+        &self.claim.room().name
+    }
+
+    /// Just before the next event that the client will get.
+    pub fn position(&self) -> &Position {
+        &self.place.position
+    }
+}
 
 /// Where a join puts a client.
 #[derive(Debug)]
@@ -46,33 +66,60 @@ pub async fn join_from_query(session: &Session, identity: &Identity, room: &str)
 
 async fn enter(session: &Session, identity: &Identity, reference: Option<Ref>, join: Join, wants_ok: bool) {
     let Join { room, since, recent } = join;
-    let name = resolve(identity, room);
-    if !rights(session, identity, &name).read {
-        return session.error(reference, MAY_NOT_READ.0, MAY_NOT_READ.1);
-    }
+    let name = match readable_room(&session.app, identity, room) {
+        Ok(name) => name,
+        Err((code, message)) => return session.error(reference, code, message),
+    };
     let joined = session.connection.room(&name).is_some();
     if !joined && session.connection.rooms() >= session.app.config.limits.rooms_per_connection {
         let message = "this connection is in as many rooms as it may be: leave one first";
         return session.error(reference, ErrorCode::TooLarge, message);
     }
-    // Followed rooms could answer from their tails for a while, but nobody would know how true that is.
-    if !session.app.bus.health().up {
-        return session.error(reference, UNAVAILABLE.0, UNAVAILABLE.1);
+    match find_seat(&session.app, &name, since, recent).await {
+        Ok(seat) => take_seat(session, identity, seat, reference, wants_ok),
+        Err((code, message)) => session.error(reference, code, message),
     }
-    let Ok(mut claim) = session.app.rooms.enter(&name).await else {
-        return session.error(reference, UNAVAILABLE.0, UNAVAILABLE.1);
-    };
-    let Ok(place) = find_place(&*session.app.bus, claim.room(), since, recent).await else {
-        return session.error(reference, UNAVAILABLE.0, UNAVAILABLE.1);
-    };
+}
+
+/// The room that a client means, if it may read there.
+pub fn readable_room(app: &App, identity: &Identity, room: RoomName) -> Result<RoomName, Refusal> {
+    let name = resolve(identity, room);
+    if rights(app, identity, &name).read { Ok(name) } else { Err(MAY_NOT_READ) }
+}
+
+/// Has the room followed, and finds where in it a client will stand.
+pub async fn find_seat(
+    app: &App,
+    name: &RoomName,
+    since: Option<Position>,
+    recent: Option<u32>,
+) -> Result<Seat, Refusal> {
+    // Followed rooms could answer from their tails for a while, but nobody would know how true that is.
+    if !app.bus.health().up {
+        return Err(UNAVAILABLE);
+    }
+    let claim = app.rooms.enter(name).await.map_err(|_| UNAVAILABLE)?;
+    let place = find_place(&*app.bus, claim.room(), since, recent).await.map_err(|_| UNAVAILABLE)?;
+    Ok(Seat { claim, place })
+}
+
+/// Makes the client a member; its `ok`, if it wants one, comes before anything of the room.
+pub fn take_seat(
+    session: &Session,
+    identity: &Identity,
+    seat: Seat,
+    reference: Option<Ref>,
+    wants_ok: bool,
+) {
+    let Seat { mut claim, place } = seat;
     claim.attend(identity);
     let ok = wants_ok.then(|| {
-        let (roster, rule) = (&claim.room().roster, Rule::of(&session.app.config, &name));
+        let (roster, rule) = (&claim.room().roster, Rule::of(&session.app.config, &claim.room().name));
         let members = rule.kept.then(|| roster.company(rule.most).members).flatten();
         let markers = roster.markers(rule.most);
         let ok = Success {
             reference,
-            room: Some(name),
+            room: Some(claim.room().name.clone()),
             epoch: Some(place.position.epoch.clone()),
             seq: Some(place.position.seq),
             head: Some(place.head),

@@ -73,6 +73,11 @@ impl Membership {
         self.claim.share()
     }
 
+    /// Where the client stands: the last event, or reset, that was written.
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
     /// Gives the place in the room's member list back.
     pub fn vacate(&self, connection: &Arc<Connection>) {
         self.seat.remove(connection);

@@ -1,7 +1,7 @@
 //! The connection against real sockets.
 
 use socket2::SockRef;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 

@@ -18,6 +18,7 @@ use crate::{
     metrics::Metrics,
     room::{Batch, Frame, Mark, Room, Segment},
     rooms::Claim,
+    sse::Blocks,
 };
 
 /// The most pieces in one vectored write. Linux takes 1,024; past some dozen a second call costs no more.
@@ -35,6 +36,8 @@ pub struct Writer {
     finished: bool,
     /// Nearly everybody is in one room, or a few.
     memberships: SmallVec<[Membership; 1]>,
+    /// Set where frames go out as the blocks of an event stream.
+    blocks: Option<Box<Blocks>>,
 }
 
 /// How a write ended.
@@ -102,7 +105,18 @@ impl Writer {
             outbox_limit,
             finished: false,
             memberships: SmallVec::new(),
+            blocks: None,
         }
+    }
+
+    /// Has frames go out as the blocks of an event stream.
+    pub fn write_blocks(&mut self, blocks: Blocks) {
+        self.blocks = Some(Box::new(blocks));
+    }
+
+    /// How frames become blocks, where they do.
+    pub fn blocks(&mut self) -> Option<&mut Blocks> {
+        self.blocks.as_deref_mut()
     }
 
     /// Queues a frame in the outbox; false if that is full.
@@ -161,12 +175,22 @@ impl Writer {
     /// Takes a membership out.
     pub fn leave(&mut self, room: &Arc<Room>) -> Option<Membership> {
         let index = self.memberships.iter().position(|membership| Arc::ptr_eq(membership.room(), room))?;
-        Some(self.memberships.swap_remove(index))
+        let membership = self.memberships.swap_remove(index);
+        self.note_leave(&membership);
+        Some(membership)
     }
 
     /// Takes all memberships out.
     pub fn leave_all(&mut self) -> SmallVec<[Membership; 1]> {
-        std::mem::take(&mut self.memberships)
+        let memberships = std::mem::take(&mut self.memberships);
+        memberships.iter().for_each(|membership| self.note_leave(membership));
+        memberships
+    }
+
+    fn note_leave(&mut self, membership: &Membership) {
+        if let Some(blocks) = &mut self.blocks {
+            blocks.leaves(&membership.room().name, membership.position());
+        }
     }
 
     /// The room of this name, if there is a membership.
@@ -214,6 +238,8 @@ impl Writer {
         mut send: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
         metrics: &Metrics,
     ) -> Outcome {
+        // A stream's pieces are its own, frame by frame.
+        let batch = batch.filter(|_| self.blocks.is_none());
         // Nearly every delivery ends here: one piece, for a member that has nothing else to write.
         if let Some((room, batch)) = batch
             && let Some(number) = self.waits_for_nothing_but(room, batch)
@@ -300,6 +326,9 @@ impl Writer {
                 _ => behind |= membership.gather(number, &mut pieces),
             }
         }
+        if let Some(blocks) = &self.blocks {
+            encode(blocks, &self.memberships, &mut pieces);
+        }
         (pieces, behind)
     }
 
@@ -317,8 +346,8 @@ impl Writer {
             match source {
                 Source::Rest => {}
                 Source::Outbox => {
-                    self.outbox.pop_front();
-                    self.outbox_bytes -= bytes.len();
+                    let frame = self.outbox.pop_front().unwrap_or_default();
+                    self.outbox_bytes -= frame.len();
                     sent.frames += 1;
                 }
                 Source::Batch(number) => {
@@ -345,6 +374,27 @@ impl Writer {
             self.outbox = VecDeque::new();
         }
         sent
+    }
+}
+
+/// Makes each frame a block that says where its reader stands once it has it.
+fn encode(blocks: &Blocks, memberships: &[Membership], pieces: &mut [Piece]) {
+    if pieces.is_empty() {
+        return;
+    }
+    let mut stands: SmallVec<[Position; 1]> =
+        memberships.iter().map(|membership| membership.position().clone()).collect();
+    for Piece { bytes, source } in pieces {
+        match source {
+            // It is one already.
+            Source::Rest | Source::Batch(_) => continue,
+            Source::Frame(number, Mark::Event(position) | Mark::Reset(position)) if !bytes.is_empty() => {
+                stands[*number].clone_from(position);
+            }
+            Source::Outbox | Source::Frame(..) => {}
+        }
+        let rooms = memberships.iter().map(|membership| &membership.room().name);
+        *bytes = blocks.encode(bytes, rooms.zip(&stands));
     }
 }
 

@@ -205,6 +205,9 @@ impl Bus for Away {
     async fn put_ticket(&self, _: &str, _: Bytes, _: u64) -> Result<(), BusError> {
         Self::error()
     }
+    async fn read_ticket(&self, _: &str, _: u64) -> Result<Option<Bytes>, BusError> {
+        Self::error()
+    }
     async fn take_ticket(&self, _: &str) -> Result<Option<Bytes>, BusError> {
         Self::error()
     }

@@ -12,6 +12,8 @@ fn everything_is_there_from_the_start_and_counts() {
     for name in [
         "chorus_connections 0",
         "chorus_connections_by_state{state=\"open\",transport=\"websocket\"} 0",
+        "chorus_streams 0",
+        "chorus_connections_by_state{state=\"open\",transport=\"sse\"} 0",
         "chorus_rooms 0",
         "chorus_members 0",
         "chorus_tail_bytes 0",
@@ -60,8 +62,10 @@ fn everything_is_there_from_the_start_and_counts() {
     }
     metrics.lost();
     metrics.closed(Close::Kicked);
-    let mut connection = metrics.connection();
+    let mut connection = metrics.connection(Transport::WebSocket);
     connection.set(ConnectionState::Open);
+    let mut stream = metrics.connection(Transport::Stream);
+    stream.set(ConnectionState::Closing);
     let during = handle.render();
     for family in ["chorus_refusals_total", "chorus_errors_total", "chorus_closes_total"] {
         let counted = during.lines().filter(|line| line.starts_with(family) && !line.ends_with(" 0")).count();
@@ -77,9 +81,15 @@ fn everything_is_there_from_the_start_and_counts() {
     assert!(
         during.contains("chorus_connections_by_state{state=\"authenticating\",transport=\"websocket\"} 0")
     );
-    drop(connection);
+    assert!(during.contains("chorus_streams 1"), "{during}");
+    assert!(
+        during.contains("chorus_connections_by_state{state=\"closing\",transport=\"sse\"} 1"),
+        "{during}"
+    );
+    drop((connection, stream));
     let after = handle.render();
     assert!(after.contains("chorus_connections 0"), "{after}");
+    assert!(after.contains("chorus_streams 0"), "{after}");
     assert!(
         after.contains("chorus_connections_by_state{state=\"open\",transport=\"websocket\"} 0"),
         "{after}"

@@ -51,7 +51,8 @@ impl Session {
                 return self.connection.end(End::Close(Close::TokenExpired, None));
             }
             if now >= ping_at {
-                if self.connection.silence() >= interval * 2 {
+                // From a stream's client nothing comes; the system notices when it is gone.
+                if !self.connection.is_stream() && self.connection.silence() >= interval * 2 {
                     return self.connection.end(End::Close(Close::HeartbeatTimeout, None));
                 }
                 self.connection.send(frame::ping());

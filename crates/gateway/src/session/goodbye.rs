@@ -1,6 +1,6 @@
 //! How a session ends.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use proto::{
     Close,
@@ -10,8 +10,9 @@ use tokio::time;
 
 use super::Session;
 use crate::{
-    connection::End,
+    connection::{Connection, End},
     metrics::ConnectionState,
+    serve::Line,
     socket::{
         decoder::{Decoder, Incoming},
         frame,
@@ -31,6 +32,17 @@ const LINGER: Duration = Duration::from_secs(10);
 /// How often a blocked socket is tried for the last frames.
 const NUDGE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Queues a connection's last frames. A stream has no close frame: what would stand there is always announced.
+pub fn part(connection: &Arc<Connection>, close: Close, retry_after: Option<Duration>) {
+    let announced = retry_after.is_some() || connection.is_stream();
+    let closing = announced.then(|| {
+        let closing = Closing::of(close, retry_after.map(|wait| wait.as_millis() as u64));
+        frame::text(&server::encode(&closing))
+    });
+    retry_after.into_iter().for_each(|wait| connection.come_back_after(wait));
+    connection.finish(closing, frame::close(close));
+}
+
 impl Session {
     /// Leaves the rooms, says why the connection ends, and waits a little for the client's last word.
     pub(super) async fn say_goodbye(&self, decoder: &mut Decoder) {
@@ -38,12 +50,8 @@ impl Session {
         self.who.lock().gauge.set(ConnectionState::Closing);
         match end {
             End::Close(close, retry_after) => {
-                let closing = retry_after.map(|wait| {
-                    let closing = Closing::of(close, Some(wait.as_millis() as u64));
-                    frame::text(&server::encode(&closing))
-                });
                 let _ = time::timeout(ANSWERS_TIMEOUT, self.connection.wait_for_room(1)).await;
-                self.connection.finish(closing, frame::close(close));
+                part(&self.connection, close, retry_after);
                 self.app.metrics.closed(close);
                 let _ = time::timeout(self.patience(close), self.drain(close, decoder)).await;
             }
@@ -57,6 +65,36 @@ impl Session {
                 self.app.metrics.lost();
             }
         }
+        self.tell_the_end(end);
+    }
+
+    /// The same of an event stream: there is no last word of the client's to wait for, only that it got ours.
+    pub(super) async fn end_stream(&self, line: &Line) {
+        let end = self.connection.ending().unwrap_or(End::Lost);
+        self.who.lock().gauge.set(ConnectionState::Closing);
+        match end {
+            End::Close(close, retry_after) => {
+                part(&self.connection, close, retry_after);
+                self.app.metrics.closed(close);
+                let written = async {
+                    self.flush_all().await?;
+                    self.connection.end_writing();
+                    line.ended().await;
+                    io::Result::Ok(())
+                };
+                let _ = time::timeout(self.patience(close), written).await;
+            }
+            End::Client(_) | End::Lost => {
+                self.connection.leave_all();
+                self.app.metrics.lost();
+            }
+        }
+        // Whoever did not take the rest in that time is not waited for by anybody else.
+        line.cut();
+        self.tell_the_end(end);
+    }
+
+    fn tell_the_end(&self, end: End) {
         let user = self.identity().map(|identity| identity.user.clone());
         tracing::debug!(
             session = self.connection.id,

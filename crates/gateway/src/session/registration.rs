@@ -4,7 +4,8 @@ use std::{sync::Arc, thread};
 
 use proto::Close;
 
-use crate::{app::App, connection::Connection, socket::frame};
+use super::goodbye;
+use crate::{app::App, connection::Connection};
 
 /// A connection that its node knows of for as long as this lives.
 pub(super) struct Registration {
@@ -17,7 +18,7 @@ impl Drop for Registration {
         if thread::panicking() {
             // A fault of ours ends one session and no other. Its client is told to come back, and not left with a
             // socket that nobody reads.
-            self.connection.finish(None, frame::close(Close::Internal));
+            goodbye::part(&self.connection, Close::Internal, None);
             self.app.metrics.closed(Close::Internal);
         }
         self.app.connections.closed(&self.connection);

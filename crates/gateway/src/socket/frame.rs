@@ -43,6 +43,18 @@ pub fn close_reply(code: Option<u16>) -> Bytes {
     }
 }
 
+/// What is in a frame of ours: its opcode and its payload.
+pub fn open(frame: &[u8]) -> (OpCode, &[u8]) {
+    let byte = |index: usize| frame.get(index).copied().unwrap_or_default();
+    // The length is one byte, or one that says how many follow.
+    let header = match byte(1) {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    (OpCode::from(byte(0) & 0x0f), frame.get(header..).unwrap_or_default())
+}
+
 fn close_with(code: u16, reason: &str) -> Bytes {
     let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
     encode(OpCode::Control(Control::Close), &payload)
@@ -76,5 +88,14 @@ mod tests {
         assert_eq!(text(&vec![b'x'; 65_536])[..10], [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
         assert_eq!(ping()[..], [0x89, 0]);
         assert_eq!(close(Close::Bye)[..], [0x88, 5, 0x03, 0xe8, b'b', b'y', b'e']);
+    }
+
+    #[test]
+    fn what_is_in_a_frame() {
+        for length in [0, 2, 125, 126, 65_535, 65_536] {
+            let payload = vec![b'x'; length];
+            assert_eq!(open(&text(&payload)), (OpCode::Data(Data::Text), &payload[..]), "{length}");
+        }
+        assert_eq!(open(&ping()), (OpCode::Control(Control::Ping), &[][..]));
     }
 }

@@ -19,6 +19,7 @@ mod cluster;
 mod config;
 mod drain;
 mod embedded;
+mod events;
 mod faults;
 mod fixture;
 mod floods;

@@ -38,7 +38,7 @@ impl Ledger {
     }
 
     /// Takes the `ok` of a join.
-    pub(super) fn joined(&mut self, ok: &Value) -> Result<(), String> {
+    pub(crate) fn joined(&mut self, ok: &Value) -> Result<(), String> {
         let (epoch, seq) = position(ok)?;
         let head = ok["head"].as_u64().ok_or("a join's ok has a head")?;
         if seq > head {
@@ -58,7 +58,7 @@ impl Ledger {
     }
 
     /// Takes a logged event: its number is the next one, in this epoch or in one that continues it.
-    pub(super) fn event(&mut self, frame: &Value, data: Value) -> Result<(), String> {
+    pub(crate) fn event(&mut self, frame: &Value, data: Value) -> Result<(), String> {
         let (epoch, seq) = position(frame)?;
         if seq != self.seq + 1 {
             return Err(format!("a hole or a repeat: at {} came {frame}", self.seq));
@@ -73,7 +73,7 @@ impl Ledger {
     }
 
     /// Takes a `reset`.
-    pub(super) fn reset(&mut self, frame: &Value) -> Result<(), String> {
+    pub(crate) fn reset(&mut self, frame: &Value) -> Result<(), String> {
         let (epoch, seq) = position(frame)?;
         match frame["reason"].as_str() {
             // What came after is of a branch that is gone.

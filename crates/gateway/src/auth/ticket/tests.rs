@@ -58,6 +58,32 @@ async fn a_ticket_is_good_for_a_minute() {
     assert!(redeem(&bus, &late.unwrap()).await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_keeps_its_ticket_for_itself() {
+    let bus = bus();
+    let rooms = |names: &[&str]| names.iter().map(|name| RoomName::parse(name).unwrap()).collect::<Vec<_>>();
+    let (mine, others) = (rooms(&["a", "b"]), rooms(&["a"]));
+    let ticket = issue(&bus, &identity(u64::MAX)).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(redeem_for_stream(&bus, &ticket, &mine).await.unwrap().user.as_str(), "alice");
+        tokio::time::advance(Duration::from_millis(STREAM_TTL_MS - 1)).await;
+    }
+    assert!(redeem_for_stream(&bus, &ticket, &others).await.is_err());
+    assert!(redeem(&bus, &ticket).await.is_err(), "it is good for nothing else");
+    renew(&bus, &ticket).await;
+    tokio::time::advance(Duration::from_millis(STREAM_TTL_MS - 1)).await;
+    assert!(redeem_for_stream(&bus, &ticket, &mine).await.is_ok());
+    tokio::time::advance(Duration::from_millis(STREAM_TTL_MS + 1)).await;
+    assert!(redeem_for_stream(&bus, &ticket, &mine).await.is_err());
+
+    let ticket = issue(&bus, &identity(u64::MAX)).await.unwrap();
+    assert!(redeem(&bus, &ticket).await.is_ok());
+    assert!(redeem_for_stream(&bus, &ticket, &mine).await.is_err(), "it was used");
+
+    let ticket = issue(&bus, &identity(unix_ms() + 60_000)).await.unwrap();
+    assert!(redeem_for_stream(&bus, &ticket, &mine).await.is_ok());
+}
+
 #[tokio::test]
 async fn what_is_no_ticket_is_not_asked_for() {
     for bad in ["", "abc", &"g".repeat(LENGTH), &"a".repeat(LENGTH + 1), "*", "é"] {
@@ -66,5 +92,6 @@ async fn what_is_no_ticket_is_not_asked_for() {
             AuthError::Failed("the ticket is malformed"),
             "{bad}"
         );
+        assert!(redeem_for_stream(&bus(), bad, &[]).await.is_err(), "{bad}");
     }
 }

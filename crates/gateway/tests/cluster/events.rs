@@ -1,0 +1,501 @@
+//! Event streams (`GET /v1/events`): the same rooms as by a WebSocket, with the same promises.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testkit::{
+    Client, Cluster, Dial, EventStream, Gateway, Ledger, Nginx, PATIENCE, Redis, Request, Signal, Stand,
+    StreamDial, StreamEnd, expiring, sign, token, until,
+};
+
+use crate::fixture::{FAST, cluster, options, say_many, single};
+
+/// A stream of somebody's.
+async fn stream(gateway: &Gateway, user: &str, rooms: &[&str]) -> EventStream {
+    let mut stream = StreamDial::to(gateway.addr(), rooms).bearer(&token(user)).welcomed().await;
+    for _ in rooms {
+        stream.expect("ok").await;
+    }
+    stream
+}
+
+async fn until_streams(gateway: &Gateway, count: f64) {
+    until(PATIENCE, &format!("{count} streams"), async || {
+        let seen = gateway.metrics().await.sum("chorus_streams");
+        if (seen - count).abs() < 0.5 { Ok(()) } else { Err(seen.to_string()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_has_the_frames_of_a_socket() {
+    let gateway = single().await;
+    let mut alice = Client::connect(gateway.addr(), "alice").await;
+    alice.join("lobby").await;
+    alice.say("lobby", "before").await;
+
+    let dial = StreamDial::to(gateway.addr(), &["lobby", "@me", "lobby", "@bob"]).query("recent", "1");
+    let mut bob = dial.bearer(&token("bob")).open().await.expect("a stream");
+    for (name, value) in [
+        ("content-type", "text/event-stream"),
+        ("cache-control", "no-store"),
+        ("x-accel-buffering", "no"),
+        ("transfer-encoding", "chunked"),
+    ] {
+        assert_eq!(bob.header(name), Some(value), "{name}");
+    }
+    let welcome = bob.next().await.unwrap();
+    assert_eq!((&welcome["type"], &welcome["user"]), (&json!("welcome"), &json!("bob")));
+    assert!((100..=4_000).contains(&bob.retry().unwrap()), "{:?}", bob.retry());
+    assert!(
+        bob.last_event_id().contains("lobby~") && bob.last_event_id().contains("@bob~"),
+        "from the first frame on"
+    );
+    let ok = bob.next().await.unwrap();
+    let expected = (json!("ok"), json!("lobby"), json!(0), json!(1), json!(false));
+    let seen = ["type", "room", "seq", "head", "recovered"].map(|key| ok[key].clone());
+    assert_eq!(seen, [expected.0, expected.1, expected.2, expected.3, expected.4], "{ok}");
+    // The rooms' order is the query's, and each is there once.
+    let frames = [bob.next().await.unwrap(), bob.next().await.unwrap()];
+    let kinds =
+        frames.each_ref().map(|frame| (frame["type"].as_str().unwrap(), frame["room"].as_str().unwrap()));
+    assert!(kinds.contains(&("ok", "@bob")) && kinds.contains(&("message", "lobby")), "{kinds:?}");
+
+    // What a client wrote in several lines comes in several lines.
+    let text = "{\"type\":\"message\",\"room\":\"lobby\",\"data\":{\n  \"text\": \"a\\nb\",\r\n\"more\":\r[1,\n\n2] }}";
+    alice.send_text(text.to_owned()).await;
+    let message = bob.expect("message").await;
+    assert_eq!(message["data"], json!({ "text": "a\nb", "more": [1, 2] }));
+    alice.ok(json!({ "type": "typing", "room": "lobby", "on": true })).await;
+    assert_eq!(bob.expect("typing").await["from"], "alice");
+}
+
+#[tokio::test]
+async fn whoever_comes_back_on_another_node_misses_and_repeats_nothing() {
+    let cluster = cluster(2).await;
+    let rooms = ["one", "two", "three"];
+    let mut talker = Client::connect(cluster.addr(0), "talker").await;
+    for room in rooms {
+        talker.join(room).await;
+    }
+    let mut bob = stream(&cluster.nodes[0], "bob", &rooms).await;
+    let mut said = 0;
+    for round in 1..=6 {
+        // It is cut in the middle of what it is sent.
+        for room in rooms {
+            say_many(&mut talker, room, said..said + 10).await;
+        }
+        said += 10;
+        bob.until_events("three", said - round).await;
+        let stand = bob.cut();
+        for room in &rooms[..round % 3] {
+            say_many(&mut talker, room, said..said + 5).await;
+        }
+        for room in &rooms[round % 3..] {
+            say_many(&mut talker, room, said..said + 5).await;
+        }
+        said += 5;
+        let dial = StreamDial::to(cluster.addr(round % 2), &rooms).bearer(&token("bob"));
+        let dial = if round < 4 { dial.resume(stand) } else { dial.resume_by_query(stand) };
+        bob = dial.welcomed().await;
+    }
+    for room in rooms {
+        bob.until_events(room, said).await;
+        talker.until_events(room, said).await;
+        assert_eq!(bob.ledger(room).data(), talker.ledger(room).data());
+        assert_eq!(bob.ledger(room).unrecovered, 0);
+    }
+    // Whoever was cut before it heard of any event goes on from where it joined.
+    let quiet = stream(&cluster.nodes[0], "carol", &rooms).await.cut();
+    say_many(&mut talker, "two", said..said + 3).await;
+    let mut carol =
+        StreamDial::to(cluster.addr(1), &rooms).bearer(&token("carol")).resume(quiet).welcomed().await;
+    carol.until_events("two", 3).await;
+    assert_eq!(carol.ledger("two").unrecovered, 0);
+}
+
+#[tokio::test]
+async fn the_header_beats_the_query_and_what_does_not_hold_is_told() {
+    let gateway = single().await;
+    let mut alice = Client::connect(gateway.addr(), "alice").await;
+    let epoch = alice.join("lobby").await["epoch"].as_str().unwrap().to_owned();
+    say_many(&mut alice, "lobby", 0..5).await;
+    // What the client holds is at `held`.
+    let open = async |header: &str, query: &str, held: u64| {
+        let mut ledger = Ledger::default();
+        ledger.seq = held;
+        let rooms = [("lobby".to_owned(), ledger)].into();
+        let dial = StreamDial::to(gateway.addr(), &["lobby"]).bearer(&token("bob")).query("recent", "2");
+        let dial =
+            dial.query("last_event_id", query).resume(Stand { last_event_id: header.to_owned(), rooms });
+        let ok = dial.welcomed().await.expect("ok").await;
+        (ok["seq"].as_u64().unwrap(), ok["recovered"].as_bool().unwrap())
+    };
+    let (old, older) = (format!("lobby~{epoch}~4"), format!("lobby~{epoch}~1"));
+    assert_eq!(open(&old, &older, 4).await, (4, true));
+    assert_eq!(open("", &older, 1).await, (1, true), "an empty header is none");
+    assert_eq!(open("", "", 0).await, (3, false), "then the last two");
+    assert_eq!(open(&format!("lobby~{epoch}~9"), "", 9).await, (3, false), "beyond the head");
+    assert_eq!(open("lobby~gone.1~2", "", 2).await, (3, false), "another log");
+    assert_eq!(open("garden~gone.1~2", "", 0).await, (3, false), "another room");
+}
+
+#[tokio::test]
+async fn a_log_that_begins_anew_is_told() {
+    let cluster = cluster(1).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    alice.join("lobby").await;
+    say_many(&mut alice, "lobby", 0..3).await;
+    let mut bob = stream(&cluster.nodes[0], "bob", &["lobby"]).await;
+    cluster.redis.command(&["FLUSHALL"]);
+    alice.say("lobby", "anew").await;
+    let reset = bob.expect("reset").await;
+    assert_eq!(reset["reason"], "new");
+    bob.until_events("lobby", 1).await;
+    // From there it can go on elsewhere, too.
+    let stand = bob.cut();
+    alice.say("lobby", "more").await;
+    let mut bob =
+        StreamDial::to(cluster.addr(0), &["lobby"]).bearer(&token("bob")).resume(stand).welcomed().await;
+    bob.until_events("lobby", 2).await;
+    assert_eq!(bob.ledger("lobby").data(), ["anew", "more"]);
+}
+
+#[tokio::test]
+async fn heartbeats_are_comments_and_streams_are_counted_apart() {
+    let gateway = options().config("[heartbeat]\ninterval_ms = 100\n").start().await;
+    let mut bob = stream(&gateway, "bob", &["lobby", "garden"]).await;
+    let began = Instant::now();
+    bob.until_comments(5).await;
+    // It never answers, and is there all the same.
+    assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
+    let metrics = gateway.metrics().await;
+    let expected = [("chorus_streams", 1.0), ("chorus_connections", 0.0), ("chorus_members", 2.0)];
+    for (name, value) in expected {
+        assert!((metrics.sum(name) - value).abs() < 0.5, "{name}: {metrics:?}");
+    }
+    let open = metrics.with("chorus_connections_by_state", "transport", "sse");
+    assert!((open - 1.0).abs() < 0.5, "{metrics:?}");
+    drop(bob);
+    until_streams(&gateway, 0.0).await;
+    let metrics = gateway.metrics().await;
+    assert!(metrics.sum("chorus_members").abs() < 0.5, "{metrics:?}");
+}
+
+/// Says so many large messages.
+async fn flood(sender: &mut Client, messages: usize) {
+    let text = "x".repeat(16_000);
+    for number in 0..messages {
+        sender.say("lobby", json!({ "number": number, "text": text })).await;
+    }
+}
+
+async fn stalled(gateway: &Gateway, user: &str) -> EventStream {
+    let dial = StreamDial::to(gateway.addr(), &["lobby"]).bearer(&token(user)).receive_buffer(4096);
+    let mut stream = dial.welcomed().await;
+    stream.expect("ok").await;
+    stream
+}
+
+#[tokio::test]
+async fn a_slow_reader_delays_nobody_and_catches_up_from_the_log() {
+    let cluster = cluster(1).await;
+    let mut fast = Client::connect(cluster.addr(0), "fast").await;
+    fast.join("lobby").await;
+    flood(&mut fast, 50).await;
+    let before = cluster.nodes[0].rss();
+    let mut slow = Vec::new();
+    for number in 0..20 {
+        slow.push(stalled(&cluster.nodes[0], &format!("slow-{number}")).await);
+    }
+    let began = Instant::now();
+    flood(&mut fast, 150).await;
+    fast.until_events("lobby", 200).await;
+    assert!(began.elapsed() < Duration::from_secs(15), "the fast one took {:?}", began.elapsed());
+    let grown = cluster.nodes[0].rss().saturating_sub(before);
+    // A queue for each would hold 20 × 2.4 MB.
+    assert!(grown < 20_000_000, "20 slow readers cost {grown} bytes");
+    for stream in &mut slow[..3] {
+        stream.until_events("lobby", 150).await;
+        assert!(stream.ledger("lobby").resets.is_empty());
+    }
+    fast.say("lobby", "and on").await;
+    slow[0].until_events("lobby", 151).await;
+}
+
+#[tokio::test]
+async fn whoever_reads_nothing_past_the_deadline_is_cut_and_can_resume() {
+    let config = format!("{FAST}slow_consumer_ms = 1000\n");
+    let cluster = Cluster::start_with(Redis::start().await, 2, options().config(&config)).await;
+    let mut slow = stalled(&cluster.nodes[0], "slow").await;
+    let mut fast = Client::connect(cluster.addr(0), "fast").await;
+    fast.join("lobby").await;
+    flood(&mut fast, 100).await;
+    until(PATIENCE, "the slow one to be given up", async || {
+        let closed = cluster.nodes[0].metrics().await.with("chorus_closes_total", "code", "1013");
+        if closed > 0.5 { Ok(()) } else { Err(closed.to_string()) }
+    })
+    .await;
+    // Nothing of it is left, not even with the HTTP connection, which waits for nobody either.
+    until_streams(&cluster.nodes[0], 0.0).await;
+    while slow.next().await.is_some() {}
+    assert_eq!(slow.end(), Some(StreamEnd::Cut));
+    let held = slow.ledger("lobby").events.len();
+    assert!(held < 100, "{held}");
+    let dial = StreamDial::to(cluster.addr(1), &["lobby"]).bearer(&token("slow"));
+    let mut slow = dial.resume(slow.cut()).welcomed().await;
+    slow.until_events("lobby", 100).await;
+    assert_eq!(slow.ledger("lobby").unrecovered, 0);
+}
+
+#[tokio::test]
+async fn a_drain_says_when_to_come_back_and_loses_nothing() {
+    let mut cluster = cluster(2).await;
+    let mut talker = Client::connect(cluster.addr(1), "talker").await;
+    talker.join("lobby").await;
+    let mut streams = Vec::new();
+    for number in 0..20 {
+        streams.push(stream(&cluster.nodes[0], &format!("bob-{number}"), &["lobby", "garden"]).await);
+    }
+    say_many(&mut talker, "lobby", 0..10).await;
+    let mut node = cluster.nodes.remove(0);
+    node.signal(Signal::TERM);
+    say_many(&mut talker, "lobby", 10..20).await;
+    for (number, mut stream) in streams.into_iter().enumerate() {
+        let closing = stream.expect("closing").await;
+        assert_eq!((&closing["code"], &closing["reason"]), (&json!(1012), &json!("restart")));
+        assert_eq!(closing["retry_after_ms"].as_u64(), stream.retry(), "an EventSource waits by itself");
+        assert_eq!(stream.next().await, None);
+        assert_eq!(stream.end(), Some(StreamEnd::Whole), "a stream that ends is no stream that broke");
+        let dial = StreamDial::to(cluster.nodes[0].addr(), &["lobby", "garden"]);
+        let dial = dial.bearer(&token(&format!("bob-{number}"))).resume(stream.cut());
+        let mut stream = dial.welcomed().await;
+        stream.until_events("lobby", 20).await;
+        assert_eq!(stream.ledger("lobby").unrecovered, 0);
+    }
+    let status = node.exited(PATIENCE).await;
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_killed_costs_nothing_either() {
+    let mut cluster = cluster(2).await;
+    let mut talker = Client::connect(cluster.addr(1), "talker").await;
+    talker.join("lobby").await;
+    let mut bob = stream(&cluster.nodes[0], "bob", &["lobby"]).await;
+    say_many(&mut talker, "lobby", 0..10).await;
+    cluster.nodes.remove(0).kill().await;
+    while bob.next().await.is_some() {}
+    assert_eq!(bob.end(), Some(StreamEnd::Cut));
+    say_many(&mut talker, "lobby", 10..20).await;
+    let dial = StreamDial::to(cluster.nodes[0].addr(), &["lobby"]).bearer(&token("bob"));
+    let mut bob = dial.resume(bob.cut()).welcomed().await;
+    bob.until_events("lobby", 20).await;
+    assert_eq!(bob.ledger("lobby").unrecovered, 0);
+}
+
+/// A ticket of somebody's.
+async fn ticket(gateway: &Gateway, user: &str) -> String {
+    let answer = Request::post("/v1/tickets").bearer(&token(user)).send(gateway.addr()).await;
+    answer.json()["ticket"].as_str().expect("a ticket").to_owned()
+}
+
+#[tokio::test]
+async fn a_ticket_stays_good_for_its_stream_and_for_nothing_else() {
+    let cluster = cluster(2).await;
+    let mut talker = Client::connect(cluster.addr(0), "talker").await;
+    talker.join("a").await;
+    let ticket = ticket(&cluster.nodes[0], "bob").await;
+    let dial =
+        |node: usize, rooms: &[&str]| StreamDial::to(cluster.addr(node), rooms).query("ticket", &ticket);
+    let mut bob = dial(0, &["a", "b"]).welcomed().await;
+    bob.expect("ok").await;
+    for round in 0..4 {
+        say_many(&mut talker, "a", round..round + 1).await;
+        bob.until_events("a", round + 1).await;
+        // In another order they are the same rooms.
+        bob = dial(round % 2, &["b", "a"]).resume(bob.cut()).welcomed().await;
+    }
+    for rooms in [&["a"][..], &["a", "b", "c"], &["c", "d"]] {
+        assert_eq!(dial(1, rooms).refused().await.status, 401, "{rooms:?}");
+    }
+    let close = Dial::to(cluster.addr(0)).path(format!("/ws?ticket={ticket}")).closed().await;
+    assert_eq!((close.code, close.reason.as_str()), (1008, "auth_failed"));
+
+    let used = self::ticket(&cluster.nodes[0], "bob").await;
+    Dial::to(cluster.addr(0)).path(format!("/ws?ticket={used}")).welcomed().await;
+    let refused = StreamDial::to(cluster.addr(0), &["a"]).query("ticket", &used).refused().await;
+    assert_eq!(refused.status, 401);
+    for bad in ["", "0", &"0".repeat(32), &"g".repeat(32), "sse:x"] {
+        let refused = StreamDial::to(cluster.addr(0), &["a"]).query("ticket", bad).refused().await;
+        assert_eq!(refused.status, 401, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ends_ends_the_stream() {
+    let gateway = single().await;
+    let short = sign(&json!({ "sub": "bob", "exp": expiring(2) }));
+    let mut bob = StreamDial::to(gateway.addr(), &["lobby"]).bearer(&short).welcomed().await;
+    assert!(bob.expect("expiring").await["in_ms"].as_u64().unwrap() <= 2_000);
+    let closing = bob.expect("closing").await;
+    assert_eq!((&closing["code"], &closing["reason"]), (&json!(4401), &json!("token_expired")));
+    assert_eq!(bob.next().await, None);
+    assert_eq!(bob.end(), Some(StreamEnd::Whole));
+    let refused = StreamDial::to(gateway.addr(), &["lobby"]).bearer(&short).refused().await;
+    assert_eq!(refused.status, 401);
+}
+
+#[tokio::test]
+async fn a_cookie_needs_a_page_that_is_allowed() {
+    let gateway = single().await;
+    let cookie = format!("a=b; chorus_token={}", token("bob"));
+    let host = gateway.addr().to_string();
+    let dial = || StreamDial::to(gateway.addr(), &["lobby"]).header("Cookie", cookie.clone());
+    dial().header("Origin", format!("http://{host}")).welcomed().await;
+    // A browser sends no Origin with a GET of the page's own site.
+    dial().header("Sec-Fetch-Site", "same-origin").welcomed().await;
+    for (name, value) in
+        [("X-Nothing", "at all"), ("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")]
+    {
+        assert_eq!(dial().header(name, value).refused().await.status, 403, "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_is_said_before_the_stream_begins() {
+    let gateway = single().await;
+    let to = |rooms: &[&str]| StreamDial::to(gateway.addr(), rooms).bearer(&token("bob"));
+    let nine = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    let narrow = sign(&json!({ "sub": "bob", "exp": expiring(60), "rooms": { "a": "r", "b": "w" } }));
+    let expired = sign(&json!({ "sub": "bob", "exp": expiring(-1) }));
+    let long = format!("a~e~{}", "1".repeat(40));
+    let cases: Vec<(u16, &str, StreamDial)> = vec![
+        (400, "1 to 8 rooms", to(&[])),
+        (400, "1 to 8 rooms", to(&nine)),
+        (400, "room", to(&["{a}"])),
+        (400, "room", to(&["~control"])),
+        (400, "Last-Event-ID", to(&["a"]).header("Last-Event-ID", "17")),
+        (400, "Last-Event-ID", to(&["a"]).header("Last-Event-ID", "a~e~1,a~e~2")),
+        (400, "Last-Event-ID", to(&["a"]).header("Last-Event-ID", "\u{e9}")),
+        (400, "Last-Event-ID", to(&["a"]).query("last_event_id", &long)),
+        (400, "recent", to(&["a"]).query("recent", "-1")),
+        (401, "needs a token", StreamDial::to(gateway.addr(), &["a"])),
+        (401, "needs a token", StreamDial::to(gateway.addr(), &["a"]).query("token", &token("bob"))),
+        (401, "expired", StreamDial::to(gateway.addr(), &["a"]).bearer(&expired)),
+        (401, "token", StreamDial::to(gateway.addr(), &["a"]).bearer("x.y.z")),
+        (403, "no right to read", StreamDial::to(gateway.addr(), &["a", "b"]).bearer(&narrow)),
+        (403, "no right to read", to(&["@alice"])),
+        (403, "origin", to(&["a"]).header("Origin", "https://evil.example")),
+    ];
+    for (status, words, dial) in cases {
+        let answer = dial.clone().refused().await;
+        assert_eq!(answer.status, status, "{dial:?}: {answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{answer:?}");
+        assert_eq!(answer.json()["status"], status, "{answer:?}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains(words), "{words}: {answer:?}");
+    }
+    let metrics = gateway.metrics().await;
+    assert!(
+        metrics.sum("chorus_streams").abs() < 0.5 && metrics.sum("chorus_members").abs() < 0.5,
+        "{metrics:?}"
+    );
+    assert!(metrics.with("chorus_refusals_total", "reason", "bad_request") > 5.0, "{metrics:?}");
+    // Eight are as many as there may be.
+    stream(&gateway, "bob", &nine[..8]).await;
+}
+
+#[tokio::test]
+async fn streams_and_sockets_share_the_places() {
+    let gateway = options().config("[limits]\nconnections = 3\nconnections_per_address = 2\n").start().await;
+    let socket = Client::connect(gateway.addr(), "alice").await;
+    let bob = stream(&gateway, "bob", &["lobby"]).await;
+    let refused = StreamDial::to(gateway.addr(), &["lobby"]).bearer(&token("carol")).refused().await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")), "{refused:?}");
+    drop(socket);
+    until(PATIENCE, "the place to be free", async || {
+        let dial = StreamDial::to(gateway.addr(), &["lobby"]).bearer(&token("carol"));
+        dial.open().await.map(drop).map_err(|answer| answer.status.to_string())
+    })
+    .await;
+    drop(bob);
+    until_streams(&gateway, 0.0).await;
+}
+
+#[tokio::test]
+async fn while_redis_is_away_streams_stay_and_new_ones_are_told_to_wait() {
+    let mut cluster = cluster(1).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    alice.join("lobby").await;
+    say_many(&mut alice, "lobby", 0..3).await;
+    let mut bob = stream(&cluster.nodes[0], "bob", &["lobby"]).await;
+    cluster.redis.stop().await;
+    let refused = until(PATIENCE, "the outage to be noticed", async || {
+        let dial = StreamDial::to(cluster.addr(0), &["lobby"]).bearer(&token("carol"));
+        dial.open().await.err().ok_or_else(|| "a stream".to_owned())
+    })
+    .await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
+    cluster.redis.restart().await;
+    crate::fixture::say_until_ok(&mut alice, "lobby", "again").await;
+    bob.until_events("lobby", 1).await;
+    assert_eq!(bob.ledger("lobby").data(), ["again"]);
+}
+
+#[tokio::test]
+async fn through_the_shipped_nginx_each_event_comes_at_once() {
+    let cluster = cluster(3).await;
+    let nginx = Nginx::start([0, 1, 2].map(|node| cluster.addr(node))).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    alice.join("lobby").await;
+    let ticket = ticket(&cluster.nodes[0], "bob").await;
+    let dial = StreamDial::to(nginx.addr(), &["lobby"]).query("ticket", &ticket);
+    let mut bob = dial.welcomed().await;
+    bob.expect("ok").await;
+    for number in 0..5 {
+        alice.say("lobby", number).await;
+        assert_eq!(bob.expect("message").await["data"], json!(number));
+    }
+    let node = cluster.nodes;
+    for mut gateway in node {
+        gateway.signal(Signal::TERM);
+        gateway.exited(PATIENCE).await;
+    }
+    while bob.next().await.is_some() {}
+    assert_eq!(StreamDial::to(nginx.addr(), &["lobby"]).query("ticket", &ticket).refused().await.status, 502);
+    for log in [nginx.access_log(), nginx.error_log()] {
+        assert!(!log.contains(&ticket), "a ticket in a log: {log}");
+    }
+}
+
+#[tokio::test]
+async fn many_streams_and_sockets_on_two_nodes_hold_the_same() {
+    let cluster = cluster(2).await;
+    let mut talkers = Vec::new();
+    for number in 0..4 {
+        let mut talker = Client::connect(cluster.addr(number % 2), &format!("talker-{number}")).await;
+        talker.join("lobby").await;
+        talkers.push(talker);
+    }
+    let mut streams = Vec::new();
+    for number in 0..20 {
+        streams.push(stream(&cluster.nodes[number % 2], &format!("bob-{number}"), &["lobby"]).await);
+    }
+    let talks = talkers.into_iter().map(|mut talker| {
+        tokio::spawn(async move {
+            say_many(&mut talker, "lobby", 0..50).await;
+            talker
+        })
+    });
+    let mut held: Vec<Vec<Value>> = Vec::new();
+    for talk in talks.collect::<Vec<_>>() {
+        let mut talker = talk.await.unwrap();
+        talker.until_events("lobby", 200).await;
+        held.push(talker.ledger("lobby").data().into_iter().cloned().collect());
+    }
+    for stream in &mut streams {
+        stream.until_events("lobby", 200).await;
+        held.push(stream.ledger("lobby").data().into_iter().cloned().collect());
+    }
+    assert!(held.iter().all(|one| *one == held[0]));
+}
