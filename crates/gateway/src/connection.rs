@@ -229,9 +229,7 @@ impl Connection {
 
     /// Has an event stream say from now on when to come back.
     pub fn come_back_after(&self, wait: Duration) {
-        self.with_writer(|writer| {
-            writer.blocks().into_iter().for_each(|blocks| blocks.come_back_after(wait))
-        });
+        self.with_writer(|writer| writer.come_back_after(wait));
     }
 
     // ---- rooms ----

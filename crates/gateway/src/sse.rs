@@ -66,7 +66,9 @@ pub async fn events(State(app): State<Arc<App>>, request: Request) -> Response {
     match open(&app, request).await {
         Ok(response) => response,
         Err(NoStream { status, detail, refusal }) => {
-            refusal.into_iter().for_each(|refusal| app.metrics.refused(refusal));
+            if let Some(refusal) = refusal {
+                app.metrics.refused(refusal);
+            }
             let mut response = Problem::new(status, detail).into_response();
             if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -245,10 +245,12 @@ impl EventStream {
     }
 
     /// Reads until there have been so many comments.
+    ///
+    /// # Panics
+    /// When the stream ends before.
     pub async fn until_comments(&mut self, count: usize) {
         while self.comments < count {
-            let line = within(PATIENCE, "a comment", self.line()).await.expect("the stream goes on");
-            self.take_line(&line);
+            within(PATIENCE, "a comment", self.block()).await.expect("the stream goes on");
         }
     }
 
@@ -257,22 +259,32 @@ impl EventStream {
         Stand { last_event_id: self.last_event_id, rooms: self.rooms }
     }
 
-    /// Reads a block, whose `data:` is one frame.
+    /// Reads until a block has a frame.
     async fn frame(&mut self) -> Option<Value> {
-        let mut data: Option<String> = None;
+        loop {
+            if let Some(frame) = self.block().await? {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// Reads a block, whose `data:` is one frame.
+    async fn block(&mut self) -> Option<Option<Value>> {
+        let mut data = String::new();
         loop {
             let line = self.line().await?;
             if let Some(text) = line.strip_prefix("data:") {
-                let data = data.get_or_insert_default();
                 data.push_str(text.strip_prefix(' ').unwrap_or(text));
                 data.push('\n');
             } else if !line.is_empty() {
                 self.take_line(&line);
-            } else if let Some(data) = data.take() {
+            } else if data.is_empty() {
+                return Some(None);
+            } else {
                 self.last_event_id.clone_from(&self.next_event_id);
                 let frame = serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error}: {data}"));
                 self.check(&frame).unwrap_or_else(|wrong| panic!("{wrong}: {frame}"));
-                return Some(frame);
+                return Some(Some(frame));
             }
         }
     }
@@ -285,7 +297,7 @@ impl EventStream {
         } else if let Some(retry) = line.strip_prefix("retry: ") {
             self.retry = Some(retry.parse().unwrap_or_else(|_| panic!("not a number: {line}")));
         } else {
-            assert!(line.is_empty(), "not a line of an event stream: {line}");
+            panic!("not a line of an event stream: {line}");
         }
     }
 

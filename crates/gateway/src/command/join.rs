@@ -104,13 +104,7 @@ pub async fn find_seat(
 }
 
 /// Makes the client a member; its `ok`, if it wants one, comes before anything of the room.
-pub fn take_seat(
-    session: &Session,
-    identity: &Identity,
-    seat: Seat,
-    reference: Option<Ref>,
-    wants_ok: bool,
-) {
+pub fn take_seat(session: &Session, identity: &Identity, seat: Seat, reference: Option<Ref>, wants_ok: bool) {
     let Seat { mut claim, place } = seat;
     claim.attend(identity);
     let ok = wants_ok.then(|| {

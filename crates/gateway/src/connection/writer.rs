@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     io::{self, IoSlice},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -114,9 +115,11 @@ impl Writer {
         self.blocks = Some(Box::new(blocks));
     }
 
-    /// How frames become blocks, where they do.
-    pub fn blocks(&mut self) -> Option<&mut Blocks> {
-        self.blocks.as_deref_mut()
+    /// Has blocks say from now on when to come back; frames of a socket say it themselves.
+    pub fn come_back_after(&mut self, wait: Duration) {
+        if let Some(blocks) = &mut self.blocks {
+            blocks.come_back_after(wait);
+        }
     }
 
     /// Queues a frame in the outbox; false if that is full.

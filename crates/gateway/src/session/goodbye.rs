@@ -39,7 +39,9 @@ pub fn part(connection: &Arc<Connection>, close: Close, retry_after: Option<Dura
         let closing = Closing::of(close, retry_after.map(|wait| wait.as_millis() as u64));
         frame::text(&server::encode(&closing))
     });
-    retry_after.into_iter().for_each(|wait| connection.come_back_after(wait));
+    if let Some(wait) = retry_after {
+        connection.come_back_after(wait);
+    }
     connection.finish(closing, frame::close(close));
 }
 

@@ -29,8 +29,9 @@ impl Blocks {
 
     /// Notes where the client stands in a room that it leaves.
     pub fn leaves(&mut self, left: &RoomName, position: &Position) {
-        let place = self.outside.iter_mut().find(|(room, _)| room == left);
-        place.into_iter().for_each(|(_, place)| place.clone_from(position));
+        if let Some((_, place)) = self.outside.iter_mut().find(|(room, _)| room == left) {
+            place.clone_from(position);
+        }
     }
 
     /// Has the blocks from now on say when to come back.
