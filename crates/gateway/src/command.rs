@@ -62,7 +62,11 @@ fn resolve(identity: &Identity, room: RoomName) -> RoomName {
     if room.as_str() == "@me" { RoomName::of_user(&identity.user) } else { room }
 }
 
-fn rights(app: &App, identity: &Identity, room: &RoomName) -> Rights {
+fn rights(session: &Session, identity: &Identity, room: &RoomName) -> Rights {
+    rights_in(&session.app, identity, room)
+}
+
+fn rights_in(app: &App, identity: &Identity, room: &RoomName) -> Rights {
     identity.rights(room, app.config.rooms.default_rights)
 }
 
@@ -70,7 +74,7 @@ fn rights(app: &App, identity: &Identity, room: &RoomName) -> Rights {
 fn writable_room(session: &Session, identity: &Identity, name: RoomName) -> Result<Arc<Room>, Refusal> {
     let name = resolve(identity, name);
     let room = session.connection.room(&name).ok_or(NOT_JOINED)?;
-    let rights = rights(&session.app, identity, &name);
+    let rights = rights(session, identity, &name);
     // A user's own room is for the server API and for moderators to post to.
     let may_post = if name.is_personal() { rights.moderate } else { rights.write };
     if may_post { Ok(room) } else { Err(MAY_NOT_WRITE) }

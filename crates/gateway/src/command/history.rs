@@ -15,7 +15,7 @@ use crate::{
 pub(super) async fn run(session: &Session, identity: &Identity, reference: Option<Ref>, history: History) {
     let History { room, before, after, limit } = history;
     let name = resolve(identity, room);
-    if !rights(&session.app, identity, &name).read {
+    if !rights(session, identity, &name).read {
         return session.error(reference, MAY_NOT_READ.0, MAY_NOT_READ.1);
     }
     let backward = after.is_none();

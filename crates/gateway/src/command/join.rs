@@ -7,7 +7,7 @@ use proto::{
     server::{self, Success},
 };
 
-use super::{MAY_NOT_READ, Refusal, UNAVAILABLE, resolve, rights};
+use super::{MAY_NOT_READ, Refusal, UNAVAILABLE, resolve, rights_in};
 use crate::{
     app::App,
     auth::Identity,
@@ -84,7 +84,7 @@ async fn enter(session: &Session, identity: &Identity, reference: Option<Ref>, j
 /// The room that a client means, if it may read there.
 pub fn readable_room(app: &App, identity: &Identity, room: RoomName) -> Result<RoomName, Refusal> {
     let name = resolve(identity, room);
-    if rights(app, identity, &name).read { Ok(name) } else { Err(MAY_NOT_READ) }
+    if rights_in(app, identity, &name).read { Ok(name) } else { Err(MAY_NOT_READ) }
 }
 
 /// Has the room followed, and finds where in it a client will stand.
