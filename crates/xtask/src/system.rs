@@ -13,7 +13,7 @@ struct Package {
     present: fn() -> bool,
 }
 
-const PACKAGES: [Package; 9] = [
+const PACKAGES: [Package; 10] = [
     Package { name: "redis-server", present: || find("redis-server").is_some() },
     // Debian keeps the name by which a Redis becomes a sentinel in a package of its own.
     Package { name: "redis-sentinel", present: || find("redis-sentinel").is_some() },
@@ -24,6 +24,7 @@ const PACKAGES: [Package; 9] = [
     Package { name: "python3-venv", present: || succeeds("python3", &["-c", "import venv, ensurepip"]) },
     Package { name: "nodejs", present: || find("node").is_some() },
     Package { name: "npm", present: || find("npm").is_some() },
+    Package { name: "curl", present: || find("curl").is_some() },
     Package { name: "valgrind", present: || find("valgrind").is_some() },
 ];
 

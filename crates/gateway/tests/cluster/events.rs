@@ -1,14 +1,18 @@
 //! Event streams (`GET /v1/events`): the same rooms as by a WebSocket, with the same promises.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::{
     Client, Cluster, Dial, EventStream, Gateway, Ledger, Nginx, PATIENCE, Redis, Request, Signal, Stand,
-    StreamDial, StreamEnd, expiring, sign, token, until,
+    StreamDial, StreamEnd, expiring, sign, token, until, within,
 };
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 
 use crate::fixture::{FAST, cluster, options, say_many, single};
+use crate::tools;
 
 /// A stream of somebody's.
 async fn stream(gateway: &Gateway, user: &str, rooms: &[&str]) -> EventStream {
@@ -498,4 +502,36 @@ async fn many_streams_and_sockets_on_two_nodes_hold_the_same() {
         held.push(stream.ledger("lobby").data().into_iter().cloned().collect());
     }
     assert!(held.iter().all(|one| *one == held[0]));
+}
+
+#[tokio::test]
+async fn the_example_in_the_documentation_works() {
+    let gateway = single().await;
+    let mut alice = Client::connect(gateway.addr(), "alice").await;
+    alice.join("lobby").await;
+    alice.say("lobby", "hello").await;
+    let page = std::fs::read_to_string(tools::project().join("docs/PROTOCOL.md")).unwrap();
+    let example = page.split("```sh\n# event-stream\n").nth(1).and_then(|rest| rest.split("```").next());
+    let example = example.expect("an example").replace("127.0.0.1:8080", &gateway.addr().to_string());
+    let mut curl = Command::new("sh")
+        .args(["-c", &format!("exec {example}")])
+        .env("TOKEN", token("bob"))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(curl.stdout.take().unwrap()).lines();
+    let said = async {
+        let mut seen = Vec::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let said = line.contains("\"data\":\"hello\"");
+            seen.push(line);
+            if said {
+                return seen;
+            }
+        }
+        panic!("curl ended, having said {seen:?}");
+    };
+    let seen = within(PATIENCE, "what was said", said).await;
+    assert!(seen[0].starts_with("retry: "), "{seen:?}");
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proto::Epoch;
 
 use super::*;
-use crate::{config::Config, room::Shared, rooms::Rooms};
+use crate::{config::Config, room::Shared, rooms::Rooms, socket::frame};
 
 /// A node's rooms over a bus in memory, with tails of at most `tail_bytes`.
 fn rooms(tail_bytes: usize) -> (Arc<Rooms>, Arc<dyn Bus>) {
@@ -200,4 +200,38 @@ fn nothing_goes_out_behind_the_close() {
     };
     assert_eq!(writer.write(None, send, &Metrics::new()), Outcome::Level);
     assert_eq!(got, b"closingclose");
+}
+
+/// Where each whole block of a stream says that its reader stands.
+fn ids(text: &str) -> Vec<&str> {
+    let blocks = text.split_terminator("\n\n");
+    blocks.map(|block| block.rsplit_once("id: lobby~e~").expect("an id at the end").1).collect()
+}
+
+#[tokio::test]
+async fn a_block_says_where_its_reader_stands_wherever_it_is_cut() {
+    for room in [1, 7, 30, 64, 1000] {
+        let mut bench = Bench::new(1 << 20).await;
+        bench.writer.write_blocks(Blocks::new(vec![(bench.room.name.clone(), at(0))]));
+        assert!(bench.writer.push(frame::text(b"{}")));
+        for seq in 1..=3 {
+            bench.room.push(Frame { bytes: frame::text(b"{}"), mark: Mark::Event(at(seq)), sent_at: None });
+        }
+        while bench.write(None, room) == Outcome::Blocked {}
+        assert_eq!(ids(bench.text()), ["0", "1", "2", "3"], "{room} bytes at a time");
+
+        // A reply, and what has no block; the room's batch is not for it as it is.
+        assert!(bench.writer.push(frame::text(b"{}")) && bench.writer.push(frame::pong(b"x")));
+        bench.room.push(Frame { bytes: frame::text(b"{}"), mark: Mark::Reset(at(2)), sent_at: None });
+        let batch = bench.room.with_tail(|tail| tail.batch(tail.end() - 1, 1000));
+        while bench.write(batch.as_ref(), room) == Outcome::Blocked {}
+        assert_eq!(bench.writer.outbox_bytes(), 0);
+
+        // Out of the room it says where it stood.
+        let name = bench.room.name.clone();
+        assert!(bench.writer.leave(&bench.room).is_some() && bench.writer.room(&name).is_none());
+        assert!(bench.writer.push(frame::text(b"{}")));
+        while bench.write(None, room) == Outcome::Blocked {}
+        assert_eq!(ids(bench.text()), ["0", "1", "2", "3", "3", "2", "2"], "{room} bytes at a time");
+    }
 }
