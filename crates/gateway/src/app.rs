@@ -23,6 +23,7 @@ use crate::{
     http::{self, HttpState},
     limits::{Admission, Lobby},
     metrics::{self, Metrics},
+    moderation::Moderation,
     presence,
     room::Shared,
     rooms::Rooms,
@@ -42,6 +43,8 @@ pub struct App {
     pub rooms: Arc<Rooms>,
     /// The connections.
     pub connections: Connections,
+    /// Who is kept out, and who was let in.
+    pub moderation: Arc<Moderation>,
     /// How many may come, and how fast.
     pub admission: Admission,
     /// What is counted.
@@ -113,6 +116,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tokio::spawn(metrics::upkeep(rendering));
     tokio::spawn(Arc::clone(&app.rooms).trim_forever());
     tokio::spawn(presence::watch(Arc::clone(&app.rooms)));
+    tokio::spawn(Arc::clone(&app.moderation).watch());
     let terms = Terms {
         lobby: Lobby::new(config),
         header_timeout: Duration::from_millis(config.limits.header_read_timeout_ms),
@@ -145,8 +149,10 @@ impl App {
         let bus = connect(&config).await?;
         let (config, draining) = (Arc::new(config), Arc::<AtomicBool>::default());
         let shared = Shared::new(Arc::clone(&config), Arc::clone(&draining), Arc::clone(&metrics));
+        let rooms = Rooms::new(Arc::clone(&bus), Arc::new(shared));
         Ok(Arc::new(Self {
-            rooms: Rooms::new(Arc::clone(&bus), Arc::new(shared)),
+            moderation: Moderation::new(&rooms, config.limits.sessions_per_user),
+            rooms,
             connections: Connections::new(config.limits.outbox_bytes, Arc::clone(&metrics)),
             admission: Admission::new(&config.limits),
             config,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use bus::Mute;
 use bytes::Bytes;
 use proto::{
     ClientFrame, ErrorCode, Ref, Request, RoomName,
@@ -12,7 +13,9 @@ use proto::{
 use crate::{
     app::App,
     auth::{Identity, Rights},
+    clock::unix_ms,
     presence::Rule,
+    refusal::Refusal,
     room::{Company, Room},
     session::Session,
 };
@@ -29,33 +32,20 @@ pub use join::{Seat, find_seat, join_from_query, readable_room, take_seat};
 pub async fn run(session: &Session, identity: &Arc<Identity>, request: Request<'_>) {
     let Request { reference, frame } = request;
     match frame {
-        ClientFrame::Auth(auth) => renew(session, identity, reference, &auth),
+        ClientFrame::Auth(auth) => renew(session, identity, reference, &auth).await,
         ClientFrame::Join(join) => join::run(session, identity, reference, join).await,
         ClientFrame::Leave(leave) => leave_room(session, identity, reference, leave),
-        ClientFrame::Message(message) => message::run(session, identity, reference, message),
+        ClientFrame::Message(message) => message::run(session, identity, reference, message).await,
         ClientFrame::Typing(typing) => show_typing(session, identity, reference, typing),
         ClientFrame::History(history) => history::run(session, identity, reference, history).await,
         ClientFrame::Edit(edit) => amend::edit(session, identity, reference, edit).await,
         ClientFrame::Delete(delete) => amend::delete(session, identity, reference, delete).await,
-        ClientFrame::React(react) => amend::react(session, identity, reference, &react),
+        ClientFrame::React(react) => amend::react(session, identity, reference, &react).await,
         ClientFrame::Read(read) => read::run(session, identity, reference, read),
         ClientFrame::Presence(room) => show_presence(session, identity, reference, room),
         ClientFrame::Ping {} => session.send(&Pong { reference }),
     }
 }
-
-/// A request that can't be done, with the words for its `error`.
-pub type Refusal = (ErrorCode, &'static str);
-
-const NOT_JOINED: Refusal = (ErrorCode::NotJoined, "join the room first");
-const MAY_NOT_READ: Refusal = (ErrorCode::Forbidden, "the token grants no right to read this room");
-const MAY_NOT_WRITE: Refusal = (ErrorCode::Forbidden, "the token grants no right to post in this room");
-const NO_PRESENCE: Refusal = (ErrorCode::Forbidden, "this room's namespace keeps no presence");
-const NOT_FOUND: Refusal = (
-    ErrorCode::NotFound,
-    "the target is not in this room's log: trimmed, deleted, or of a branch that is gone",
-);
-const UNAVAILABLE: Refusal = (ErrorCode::Unavailable, "the log can't be reached now: try again");
 
 /// The room that a client means: `@me` is its own.
 fn resolve(identity: &Identity, room: RoomName) -> RoomName {
@@ -73,21 +63,56 @@ fn rights_in(app: &App, identity: &Identity, room: &RoomName) -> Rights {
 /// The room, if the client joined it and may post in it.
 fn writable_room(session: &Session, identity: &Identity, name: RoomName) -> Result<Arc<Room>, Refusal> {
     let name = resolve(identity, name);
-    let room = session.connection.room(&name).ok_or(NOT_JOINED)?;
+    let room = session.connection.room(&name).ok_or(Refusal::NOT_JOINED)?;
     let rights = rights(session, identity, &name);
     // A user's own room is for the server API and for moderators to post to.
     let may_post = if name.is_personal() { rights.moderate } else { rights.write };
-    if may_post { Ok(room) } else { Err(MAY_NOT_WRITE) }
+    if !may_post {
+        return Err(Refusal::MAY_NOT_WRITE);
+    }
+    let now = unix_ms();
+    match room.roster.mute(&identity.user, now) {
+        Some(Mute { until_ms, reason }) => Err(Refusal::muted(until_ms - now, &reason)),
+        None => Ok(room),
+    }
 }
 
-fn renew(session: &Session, identity: &Identity, reference: Option<Ref>, auth: &Auth<'_>) {
+async fn renew(session: &Session, identity: &Identity, reference: Option<Ref>, auth: &Auth<'_>) {
     match session.app.auth.verify(&auth.token) {
-        Ok(renewed) if renewed.user == identity.user => {
-            session.identify(renewed);
-            session.ok(reference, Success::default());
-        }
+        Ok(renewed) if renewed.user == identity.user => match session.app.moderation.check(&renewed).await {
+            Ok(()) => {
+                session.identify(renewed);
+                session.ok(reference, Success::default());
+                end_unreadable(session);
+            }
+            Err(_) => {
+                session.error(
+                    reference,
+                    ErrorCode::Forbidden,
+                    "the token was revoked, or its user is banned",
+                );
+            }
+        },
         Ok(_) => session.error(reference, ErrorCode::Forbidden, "the new token is another user's"),
         Err(error) => session.error(reference, ErrorCode::Forbidden, &error.to_string()),
+    }
+}
+
+/// Ends the memberships in rooms that the renewed token grants no right to read, and says so.
+fn end_unreadable(session: &Session) {
+    let Some(identity) = session.identity() else { return };
+    for room in session.connection.all_rooms() {
+        if !rights(session, &identity, &room.name).read && session.connection.leave(&room) {
+            session.app.metrics.failed(ErrorCode::Forbidden);
+            session.send(&server::Failure {
+                reference: None,
+                code: ErrorCode::Forbidden,
+                message: "the renewed token grants no right to read this room: the membership has ended"
+                    .into(),
+                retry_after_ms: None,
+                room: Some(room.name.clone()),
+            });
+        }
     }
 }
 
@@ -98,18 +123,18 @@ fn leave_room(session: &Session, identity: &Identity, reference: Option<Ref>, le
             session.connection.leave(&room);
             session.ok(reference, Success { room: Some(name), ..Success::default() });
         }
-        None => session.error(reference, NOT_JOINED.0, NOT_JOINED.1),
+        None => session.refuse(reference, Refusal::NOT_JOINED),
     }
 }
 
 fn show_presence(session: &Session, identity: &Identity, reference: Option<Ref>, presence: InRoom) {
     let name = resolve(identity, presence.room);
     let Some(room) = session.connection.room(&name) else {
-        return session.error(reference, NOT_JOINED.0, NOT_JOINED.1);
+        return session.refuse(reference, Refusal::NOT_JOINED);
     };
     let rule = Rule::of(&session.app.config, &name);
     if !rule.kept {
-        return session.error(reference, NO_PRESENCE.0, NO_PRESENCE.1);
+        return session.refuse(reference, Refusal::NO_PRESENCE);
     }
     let Company { count, members } = room.roster.company(rule.most);
     let (room, members) = (Some(name), members.as_deref());
@@ -120,7 +145,7 @@ fn show_presence(session: &Session, identity: &Identity, reference: Option<Ref>,
 fn show_typing(session: &Session, identity: &Identity, reference: Option<Ref>, typing: Typing) {
     let room = match writable_room(session, identity, typing.room) {
         Ok(room) => room,
-        Err((code, message)) => return session.error(reference, code, message),
+        Err(refusal) => return session.refuse(reference, refusal),
     };
     session.ok(reference, Success { room: Some(room.name.clone()), ..Success::default() });
     if !room.typists.say(&identity.user, typing.on, Instant::now()) {

@@ -143,6 +143,12 @@ settings! {
         /// Connections from one address (of IPv6, from one /64), and as many again that have not said yet what they
         /// want, unless it is a trusted proxy's. An office behind one address is several hundred people.
         connections_per_address: usize = 1_000, 1..=10_000_000;
+        /// Sessions that a user may have in the whole cluster, tabs and phones together; 0 for as many as it likes.
+        sessions_per_user: u32 = 0, 0..=1_000_000;
+        /// Messages, edits, deletions and reactions a second that a user may send in the long run, in all rooms and by all
+        /// nodes together, and twice as many at once; 0 for as many as its connections may send. Where it is set, each
+        /// costs a question to Redis.
+        messages_per_second: u32 = 0, 0..=1_000_000;
         /// New connections a second: about what one core can take in, so that everybody's return after an outage does not become the next one.
         accepts_per_second: u32 = 10_000, 1..=1_000_000;
         /// Bytes of replies that may wait for a connection that does not take them. One page of history has

@@ -55,6 +55,8 @@ pub struct Connection {
     relieved: Notify,
     /// How the connection ends; set once.
     end: Mutex<Option<End>>,
+    /// When the client's token was issued, in milliseconds since 1970; 0 when it does not say so.
+    issued_at_ms: AtomicU64,
     /// Milliseconds from `born` until the last sign of life.
     heard: AtomicU64,
     born: Instant,
@@ -85,6 +87,7 @@ impl Connection {
             in_flight: AtomicUsize::new(0),
             relieved: Notify::new(),
             end: Mutex::new(None),
+            issued_at_ms: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             born: Instant::now(),
             metrics,
@@ -275,6 +278,11 @@ impl Connection {
         self.with_writer(|writer| writer.room(name))
     }
 
+    /// The rooms that the connection is in.
+    pub fn all_rooms(&self) -> Vec<Arc<Room>> {
+        self.with_writer(|writer| writer.all_rooms())
+    }
+
     /// Another share in the room of this name, if the connection is a member.
     pub fn share(&self, name: &proto::RoomName) -> Option<Claim> {
         self.with_writer(|writer| writer.share(name))
@@ -292,6 +300,18 @@ impl Connection {
         if let Some(instead) = late.filter(|frame| !frame.is_empty()) {
             self.send(instead);
         }
+    }
+
+    // ---- who it is ----
+
+    /// Notes when the client's token was issued.
+    pub fn set_issued_at(&self, issued_at_ms: Option<u64>) {
+        self.issued_at_ms.store(issued_at_ms.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// When the client's token was issued, in milliseconds since 1970.
+    pub fn issued_at_ms(&self) -> Option<u64> {
+        Some(self.issued_at_ms.load(Ordering::Relaxed)).filter(|at| *at > 0)
     }
 
     // ---- reading ----

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod admission;
 pub mod bucket;
+pub mod messages;
 
 pub use address::client_address;
 pub use admission::{Admission, Lobby, Permit};
@@ -23,12 +24,24 @@ pub enum Refusal {
     BadRequest,
     /// The node is about to end.
     Draining,
+    /// The user has as many sessions as it may have.
+    Sessions,
+    /// The user is banned, or its token was revoked.
+    Banned,
 }
 
 impl Refusal {
     /// Every reason.
-    pub const ALL: [Self; 6] =
-        [Self::Node, Self::Address, Self::Rate, Self::Origin, Self::BadRequest, Self::Draining];
+    pub const ALL: [Self; 8] = [
+        Self::Node,
+        Self::Address,
+        Self::Rate,
+        Self::Origin,
+        Self::BadRequest,
+        Self::Draining,
+        Self::Sessions,
+        Self::Banned,
+    ];
 
     /// The metric's label.
     pub fn as_str(self) -> &'static str {
@@ -39,6 +52,8 @@ impl Refusal {
             Self::Origin => "origin",
             Self::BadRequest => "bad_request",
             Self::Draining => "draining",
+            Self::Sessions => "sessions",
+            Self::Banned => "banned",
         }
     }
 }

@@ -26,6 +26,8 @@ use crate::{
     connections::Farewell,
     limits::{Bucket, Permit},
     metrics::{ConnectionGauge, ConnectionState, Transport},
+    moderation::Stay,
+    refusal::Refusal,
     socket::{
         decoder::{Decoder, Incoming},
         frame,
@@ -82,6 +84,8 @@ pub struct Session {
 struct Who {
     identity: Option<Arc<Identity>>,
     gauge: ConnectionGauge,
+    /// The place among the connections of its user.
+    stay: Option<Stay>,
     /// The rooms to join as soon as there is an identity.
     rooms: Vec<String>,
 }
@@ -122,8 +126,8 @@ impl Visit {
         if place.is_err() {
             connection.end(End::Close(Close::Overloaded, Some(crate::drain::retry_after(1))));
         }
-        let who =
-            Mutex::new(Who { identity: None, gauge: app.metrics.connection(Transport::WebSocket), rooms });
+        let gauge = app.metrics.connection(Transport::WebSocket);
+        let who = Mutex::new(Who { identity: None, gauge, stay: None, rooms });
         let registration = Registration { app: Arc::clone(&app), connection: Arc::clone(&connection) };
         let session = Session { app, connection, service, who, identified: Notify::new() };
         Self { session, reader, credential, _registration: registration, _place: place }
@@ -151,6 +155,7 @@ impl Session {
     pub fn identify(&self, identity: Identity) {
         {
             let mut who = self.who.lock();
+            self.connection.set_issued_at(identity.issued_at_ms);
             if who.identity.replace(Arc::new(identity)).is_none() {
                 who.gauge.set(ConnectionState::Open);
             }
@@ -170,6 +175,12 @@ impl Session {
     /// Answers a request that failed.
     pub fn error(&self, reference: Option<Ref>, code: ErrorCode, message: &str) {
         self.error_with_hint(reference, code, message, None);
+    }
+
+    /// The same, of what is ready to be said.
+    pub fn refuse(&self, reference: Option<Ref>, refusal: Refusal) {
+        self.app.metrics.failed(refusal.code);
+        self.send(&refusal.frame(reference));
     }
 
     /// The same, with a time after which it may succeed.
@@ -329,6 +340,14 @@ impl Session {
     }
 
     async fn welcome(&self, identity: Identity) {
+        self.connection.set_issued_at(identity.issued_at_ms);
+        match self.app.moderation.admit(&identity, &self.connection).await {
+            Ok(stay) => self.who.lock().stay = Some(stay),
+            Err(expulsion) => {
+                self.app.metrics.refused(expulsion.refusal());
+                return expulsion.close(&self.connection);
+            }
+        }
         let limits = &self.app.config.limits;
         self.send(&Welcome {
             session: self.app.session_name(self.connection.id),

@@ -20,6 +20,7 @@ use crate::{
     command, drain,
     http::problem::Problem,
     limits::{Permit, Refusal, client_address},
+    refusal,
     serve::Line,
     session::{Stream, StreamOpening},
     socket::Peer,
@@ -106,6 +107,10 @@ async fn open(app: &Arc<App>, request: Request) -> Result<Response, NoStream> {
     })?;
 
     let identity = identify(app, &credential, &wish.rooms).await?;
+    // A session finds that out, too; but a client that is told so in words comes back for ever.
+    if let Err(expulsion) = app.moderation.check(&identity).await {
+        return Err(refuse(StatusCode::FORBIDDEN, expulsion.refusal(), &expulsion.to_string()));
+    }
     let seats = find_seats(app, &identity, wish).await?;
     let ticket = match credential {
         Credential::Ticket(ticket) => Some(ticket),
@@ -196,13 +201,13 @@ async fn identify(app: &App, credential: &Credential, rooms: &[RoomName]) -> Res
 
 /// Where the client will stand in each of its rooms. Rights come first: whom one room is closed to waits for none.
 async fn find_seats(app: &App, identity: &Identity, wish: Wish) -> Result<Vec<command::Seat>, NoStream> {
-    let refused = |(code, detail): command::Refusal| {
-        app.metrics.failed(code);
-        let status = match code {
+    let refused = |refused: refusal::Refusal| {
+        app.metrics.failed(refused.code);
+        let status = match refused.code {
             ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::FORBIDDEN,
         };
-        fail(status, detail)
+        fail(status, &refused.message)
     };
     let mut rooms: Vec<RoomName> = Vec::new();
     for room in wish.rooms {

@@ -17,6 +17,9 @@ pub struct Identity {
     pub info: Option<Box<RawValue>>,
     /// When the token's time is over, in milliseconds since 1970.
     pub expires_at_ms: u64,
+    /// When the token was issued, in milliseconds since 1970, if it says so.
+    #[serde(default)]
+    pub issued_at_ms: Option<u64>,
     /// The token's `rooms`, if it had them.
     pub(super) rooms: Option<Grants>,
 }

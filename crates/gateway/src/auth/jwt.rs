@@ -51,6 +51,8 @@ struct Payload {
     #[serde(default)]
     nbf: Option<f64>,
     #[serde(default)]
+    iat: Option<f64>,
+    #[serde(default)]
     name: Option<Box<str>>,
     #[serde(default)]
     info: Option<Box<RawValue>>,
@@ -130,7 +132,7 @@ impl Authenticator {
         if data.header.crit.is_some() {
             return Err(AuthError::Failed("the token has critical headers that we do not know"));
         }
-        let Payload { sub, exp, nbf, name, info, rooms } = data.claims;
+        let Payload { sub, exp, nbf, iat, name, info, rooms } = data.claims;
         if !name.as_deref().is_none_or(Identity::is_name) {
             return Err(AuthError::Failed(
                 "the name is not one of 1 to 128 bytes without control characters",
@@ -142,7 +144,14 @@ impl Authenticator {
         if nbf.is_some_and(|nbf| milliseconds(nbf) > now_ms + Self::NBF_LEEWAY_MS) {
             return Err(AuthError::Failed("the token is not good yet"));
         }
-        let identity = Identity { user: sub, name, info, expires_at_ms: milliseconds(exp), rooms };
+        let identity = Identity {
+            user: sub,
+            name,
+            info,
+            expires_at_ms: milliseconds(exp),
+            issued_at_ms: iat.map(milliseconds),
+            rooms,
+        };
         if identity.is_expired(now_ms) { Err(AuthError::Expired) } else { Ok(identity) }
     }
 

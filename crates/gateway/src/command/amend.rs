@@ -10,13 +10,12 @@ use proto::{
 };
 
 use super::{
-    NOT_FOUND, NOT_JOINED, Refusal, UNAVAILABLE,
     message::{Draft, append},
     resolve, rights, writable_room,
 };
-use crate::{auth::Identity, room::Room, session::Session};
+use crate::{auth::Identity, refusal::Refusal, room::Room, session::Session};
 
-const NOT_YOURS: Refusal = (
+const NOT_YOURS: Refusal = Refusal::new(
     ErrorCode::Forbidden,
     "the message is another user's, and the token grants no right to moderate this room",
 );
@@ -26,11 +25,11 @@ pub(super) async fn edit(session: &Session, identity: &Identity, reference: Opti
     let Edit { room, target, data, id } = edit;
     let room = match amendable(session, identity, room, &target).await {
         Ok(room) => room,
-        Err((code, text)) => return session.error(reference, code, text),
+        Err(refusal) => return session.refuse(reference, refusal),
     };
     let (kind, effect) = (EventKind::Edit, Effect::Edit(target));
     let draft = Draft { room, kind, effect, data: Some(data), reaction: None, id, echo: true };
-    append(session, identity, reference, draft);
+    append(session, identity, reference, draft).await;
 }
 
 /// Takes a message's data away, and that of its edits.
@@ -38,27 +37,24 @@ pub(super) async fn delete(session: &Session, identity: &Identity, reference: Op
     let Delete { room, target, id } = delete;
     let room = match amendable(session, identity, room, &target).await {
         Ok(room) => room,
-        Err((code, text)) => return session.error(reference, code, text),
+        Err(refusal) => return session.refuse(reference, refusal),
     };
     let (kind, effect) = (EventKind::Delete, Effect::Delete(target));
-    append(
-        session,
-        identity,
-        reference,
-        Draft { room, kind, effect, data: None, reaction: None, id, echo: true },
-    );
+    let draft = Draft { room, kind, effect, data: None, reaction: None, id, echo: true };
+    append(session, identity, reference, draft).await;
 }
 
 /// Puts a reaction on a message, or takes it away.
-pub(super) fn react(session: &Session, identity: &Identity, reference: Option<Ref>, react: &React) {
+pub(super) async fn react(session: &Session, identity: &Identity, reference: Option<Ref>, react: &React) {
     let room = match writable_room(session, identity, react.room.clone()) {
         Ok(room) => room,
-        Err((code, text)) => return session.error(reference, code, text),
+        Err(refusal) => return session.refuse(reference, refusal),
     };
     let effect = Effect::reaction(&identity.user, react.target.clone(), &react.key, react.on);
     let (kind, reaction) = (EventKind::Reaction, Some((&*react.key, react.on)));
     let id = react.id.clone();
-    append(session, identity, reference, Draft { room, kind, effect, data: None, reaction, id, echo: true });
+    append(session, identity, reference, Draft { room, kind, effect, data: None, reaction, id, echo: true })
+        .await;
 }
 
 /// The room, if the client may amend that message in it: its own, where it may post, or anybody's as a moderator.
@@ -69,7 +65,7 @@ async fn amendable(
     target: &Position,
 ) -> Result<Arc<Room>, Refusal> {
     let name = resolve(identity, name);
-    let room = session.connection.room(&name).ok_or(NOT_JOINED)?;
+    let room = session.connection.room(&name).ok_or(Refusal::NOT_JOINED)?;
     if rights(session, identity, &name).moderate {
         return Ok(room);
     }
@@ -77,8 +73,8 @@ async fn amendable(
     match author(&*session.app.bus, &room, target).await {
         Ok(Some(author)) if author == identity.user => Ok(room),
         Ok(Some(_)) => Err(NOT_YOURS),
-        Ok(None) => Err(NOT_FOUND),
-        Err(_) => Err(UNAVAILABLE),
+        Ok(None) => Err(Refusal::NOT_FOUND),
+        Err(_) => Err(Refusal::UNAVAILABLE),
     }
 }
 

@@ -6,9 +6,10 @@ use bus::ReadFrom;
 use proto::{MAX_HISTORY_PAGE, Ref, RoomName, client::History, event, server::write_history};
 use serde_json::value::RawValue;
 
-use super::{MAY_NOT_READ, UNAVAILABLE, resolve, rights};
+use super::{resolve, rights};
 use crate::{
-    app::App, auth::Identity, clock::unix_ms, presence::Rule, room::Roster, session::Session, socket::frame,
+    app::App, auth::Identity, clock::unix_ms, presence::Rule, refusal::Refusal, room::Roster,
+    session::Session, socket::frame,
 };
 
 /// Answers with a page, ascending, that ends by its limit or its bytes, whichever comes first.
@@ -16,7 +17,7 @@ pub(super) async fn run(session: &Session, identity: &Identity, reference: Optio
     let History { room, before, after, limit } = history;
     let name = resolve(identity, room);
     if !rights(session, identity, &name).read {
-        return session.error(reference, MAY_NOT_READ.0, MAY_NOT_READ.1);
+        return session.refuse(reference, Refusal::MAY_NOT_READ);
     }
     let backward = after.is_none();
     let from = match (before, after) {
@@ -25,7 +26,7 @@ pub(super) async fn run(session: &Session, identity: &Identity, reference: Optio
         (None, None) => ReadFrom::Newest,
     };
     let Ok(page) = session.app.bus.read(&name, from, limit).await else {
-        return session.error(reference, UNAVAILABLE.0, UNAVAILABLE.1);
+        return session.refuse(reference, Refusal::UNAVAILABLE);
     };
     let frames = page.events.iter().map(|event| {
         let mut text = Vec::new();

@@ -7,11 +7,12 @@ use proto::{
     server::{self, Success},
 };
 
-use super::{MAY_NOT_READ, Refusal, UNAVAILABLE, resolve, rights_in};
+use super::{resolve, rights_in};
 use crate::{
     app::App,
     auth::Identity,
     presence::Rule,
+    refusal::Refusal,
     room::{Reach, Room},
     rooms::Claim,
     session::Session,
@@ -68,7 +69,7 @@ async fn enter(session: &Session, identity: &Identity, reference: Option<Ref>, j
     let Join { room, since, recent } = join;
     let name = match readable_room(&session.app, identity, room) {
         Ok(name) => name,
-        Err((code, message)) => return session.error(reference, code, message),
+        Err(refusal) => return session.refuse(reference, refusal),
     };
     let joined = session.connection.room(&name).is_some();
     if !joined && session.connection.rooms() >= session.app.config.limits.rooms_per_connection {
@@ -77,14 +78,14 @@ async fn enter(session: &Session, identity: &Identity, reference: Option<Ref>, j
     }
     match find_seat(&session.app, &name, since, recent).await {
         Ok(seat) => take_seat(session, identity, seat, reference, wants_ok),
-        Err((code, message)) => session.error(reference, code, message),
+        Err(refusal) => session.refuse(reference, refusal),
     }
 }
 
 /// The room that a client means, if it may read there.
 pub fn readable_room(app: &App, identity: &Identity, room: RoomName) -> Result<RoomName, Refusal> {
     let name = resolve(identity, room);
-    if rights_in(app, identity, &name).read { Ok(name) } else { Err(MAY_NOT_READ) }
+    if rights_in(app, identity, &name).read { Ok(name) } else { Err(Refusal::MAY_NOT_READ) }
 }
 
 /// Has the room followed, and finds where in it a client will stand.
@@ -96,10 +97,10 @@ pub async fn find_seat(
 ) -> Result<Seat, Refusal> {
     // Followed rooms could answer from their tails for a while, but nobody would know how true that is.
     if !app.bus.health().up {
-        return Err(UNAVAILABLE);
+        return Err(Refusal::UNAVAILABLE);
     }
-    let claim = app.rooms.enter(name).await.map_err(|_| UNAVAILABLE)?;
-    let place = find_place(&*app.bus, claim.room(), since, recent).await.map_err(|_| UNAVAILABLE)?;
+    let claim = app.rooms.enter(name).await.map_err(|_| Refusal::UNAVAILABLE)?;
+    let place = find_place(&*app.bus, claim.room(), since, recent).await.map_err(|_| Refusal::UNAVAILABLE)?;
     Ok(Seat { claim, place })
 }
 

@@ -11,8 +11,11 @@ use proto::{
 };
 use serde_json::value::RawValue;
 
-use super::{NOT_FOUND, writable_room};
-use crate::{auth::Identity, clock::unix_ms, config::Ack, room::Room, session::Session, socket::frame};
+use super::writable_room;
+use crate::{
+    auth::Identity, clock::unix_ms, config::Ack, limits::messages::pace, refusal::Refusal, room::Room,
+    session::Session, socket::frame,
+};
 
 /// What is to be appended.
 pub(super) struct Draft<'a> {
@@ -27,20 +30,28 @@ pub(super) struct Draft<'a> {
 }
 
 /// Appends a message.
-pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>, message: Message<'_>) {
+pub(super) async fn run(
+    session: &Session,
+    identity: &Identity,
+    reference: Option<Ref>,
+    message: Message<'_>,
+) {
     let Message { room, data, id, echo } = message;
     let room = match writable_room(session, identity, room) {
         Ok(room) => room,
-        Err((code, text)) => return session.error(reference, code, text),
+        Err(refusal) => return session.refuse(reference, refusal),
     };
     let (kind, data) = (EventKind::Message, Some(data));
     let draft = Draft { room, kind, effect: Effect::None, data, reaction: None, id, echo };
-    append(session, identity, reference, draft);
+    append(session, identity, reference, draft).await;
 }
 
 /// Appends an event. The answer comes when the log's does; the reader goes on meanwhile.
-pub(super) fn append(session: &Session, identity: &Identity, reference: Option<Ref>, draft: Draft<'_>) {
+pub(super) async fn append(session: &Session, identity: &Identity, reference: Option<Ref>, draft: Draft<'_>) {
     let Draft { room, kind, effect, data, reaction, id, echo } = draft;
+    if let Err(refusal) = pace(&session.app, &identity.user, &room.name).await {
+        return session.refuse(reference, refusal);
+    }
     let event = Event {
         kind,
         room: room.name.clone(),
@@ -95,9 +106,9 @@ pub(super) fn append(session: &Session, identity: &Identity, reference: Option<R
                 if quiet {
                     room.echoes.failed(&key);
                 }
-                let failure = failure(reference, &error);
-                metrics.failed(failure.code);
-                connection.send(frame::text(&server::encode(&failure)));
+                let refusal = refusal(&error);
+                metrics.failed(refusal.code);
+                connection.send(frame::text(&server::encode(&refusal.frame(reference))));
             }
         }
         connection.end_request();
@@ -117,14 +128,13 @@ fn ok_frame(reference: Ref, room: RoomName, id: Option<MessageId>, appended: &Ap
     frame::text(&server::encode(&ok))
 }
 
-fn failure(reference: Option<Ref>, error: &BusError) -> server::Failure<'static> {
-    let (code, message, retry_after_ms) = match error {
-        BusError::Gone => (NOT_FOUND.0, NOT_FOUND.1, None),
+fn refusal(error: &BusError) -> Refusal {
+    match error {
+        BusError::Gone => Refusal::NOT_FOUND,
         BusError::Unavailable { .. } | BusError::Config(_) => {
             tracing::debug!(%error, "an append failed");
-            let message = "not known to be appended: send it again with the same id";
-            (ErrorCode::Unavailable, message, Some(1000))
+            Refusal::new(ErrorCode::Unavailable, "not known to be appended: send it again with the same id")
+                .after(1000)
         }
-    };
-    server::Failure { reference, code, message: message.into(), retry_after_ms, room: None }
+    }
 }

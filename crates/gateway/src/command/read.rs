@@ -9,19 +9,20 @@ use proto::{
     server::{self, Success},
 };
 
-use super::{MAY_NOT_READ, NOT_FOUND, NOT_JOINED, Refusal, resolve, rights};
-use crate::{auth::Identity, receipts, session::Session, socket::frame};
+use super::{resolve, rights};
+use crate::{auth::Identity, receipts, refusal::Refusal, session::Session, socket::frame};
 
-const UNAVAILABLE: Refusal = (ErrorCode::Unavailable, "not known to be noted: send it again");
+const UNAVAILABLE: Refusal =
+    Refusal::new(ErrorCode::Unavailable, "not known to be noted: send it again").after(1000);
 
 /// Moves the user's marker. The answer comes when the bus' does.
 pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>, read: Read) {
     let name = resolve(identity, read.room);
     let Some(share) = session.connection.share(&name) else {
-        return session.error(reference, NOT_JOINED.0, NOT_JOINED.1);
+        return session.refuse(reference, Refusal::NOT_JOINED);
     };
     if !rights(session, identity, &name).read {
-        return session.error(reference, MAY_NOT_READ.0, MAY_NOT_READ.1);
+        return session.refuse(reference, Refusal::MAY_NOT_READ);
     }
     let room = Arc::clone(share.room());
     let marking = receipts::mark(&room.receipts, &identity.user, read.target, || share);
@@ -30,15 +31,12 @@ pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>
     session.app.tasks.spawn(async move {
         let refusal = match marking.await {
             Ok(Ok(Marked::Moved | Marked::Behind)) => None,
-            Ok(Ok(Marked::Gone)) => Some(NOT_FOUND),
+            Ok(Ok(Marked::Gone)) => Some(Refusal::NOT_FOUND),
             Ok(Err(_)) | Err(_) => Some(UNAVAILABLE),
         };
-        if let Some((code, message)) = refusal {
-            metrics.failed(code);
-            let retry_after_ms = (code == ErrorCode::Unavailable).then_some(1000);
-            let failure =
-                server::Failure { reference, code, message: message.into(), retry_after_ms, room: None };
-            connection.send(frame::text(&server::encode(&failure)));
+        if let Some(refusal) = refusal {
+            metrics.failed(refusal.code);
+            connection.send(frame::text(&server::encode(&refusal.frame(reference))));
         } else if reference.is_some() {
             let ok = Success { reference, room: Some(name), ..Success::default() };
             connection.send(frame::text(&server::encode(&ok)));

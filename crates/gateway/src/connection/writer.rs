@@ -201,6 +201,11 @@ impl Writer {
         self.memberships.iter().map(Membership::room).find(|room| room.name == *name).cloned()
     }
 
+    /// The rooms of all memberships.
+    pub fn all_rooms(&self) -> Vec<Arc<Room>> {
+        self.memberships.iter().map(|membership| Arc::clone(membership.room())).collect()
+    }
+
     /// Another share in the room of this name, if there is a membership.
     pub fn share(&self, name: &RoomName) -> Option<Claim> {
         self.memberships.iter().find(|membership| membership.room().name == *name).map(Membership::share)

@@ -56,7 +56,7 @@ impl Stream {
         connection.write_blocks(Blocks::new(places.collect()));
         line.leave_lobby();
         let gauge = app.metrics.connection(Transport::Stream);
-        let who = Mutex::new(Who { identity: None, gauge, rooms: Vec::new() });
+        let who = Mutex::new(Who { identity: None, gauge, stay: None, rooms: Vec::new() });
         let registration = Registration { app: Arc::clone(&app), connection: Arc::clone(&connection) };
         let session = Session { app, connection, service: Service::Chat, who, identified: Notify::new() };
         let identity = Some(identity);
