@@ -94,8 +94,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             "rooms are in this node's memory: who is on another node does not hear them, and a restart forgets them"
         );
     }
-    let send_buffer = config.limits.send_buffer_bytes;
-    let listener = serve::listen(config.listen, send_buffer).map_err(|cause| StartError::Listen {
+    let listener = serve::listen(config.listen, &config.limits).map_err(|cause| StartError::Listen {
         address: config.listen,
         key: "listen",
         cause,
@@ -103,7 +102,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let metrics_listener = config
         .metrics_listen
         .map(|address| {
-            serve::listen(address, send_buffer).map_err(|cause| StartError::Listen {
+            serve::listen(address, &config.limits).map_err(|cause| StartError::Listen {
                 address,
                 key: "metrics_listen",
                 cause,

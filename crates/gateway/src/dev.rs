@@ -45,6 +45,7 @@ const FILES: &[(&str, &str, &str)] = &[
     page!("/app.js", "app.js", SCRIPT),
     page!("/connection.js", "connection.js", SCRIPT),
     page!("/conversation.js", "conversation.js", SCRIPT),
+    page!("/link.js", "link.js", SCRIPT),
     page!("/room.js", "room.js", SCRIPT),
     page!("/stay.js", "stay.js", SCRIPT),
 ];

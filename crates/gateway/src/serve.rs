@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::{
+    config::LimitsConfig,
     limits::{Lobby, Permit},
     metrics::Metrics,
     socket::Peer,
@@ -28,16 +29,16 @@ const BACKLOG: i32 = 4096;
 /// Bytes of a request's headers: a token of 8 KiB and what browsers add.
 const HEADER_BYTES: usize = 32 * 1024;
 
-/// How long a peer may leave what was sent to it without a sign that it is there, in which the system gives it up. From
-/// the client of an event stream nothing else is ever heard.
-const VANISHED: Duration = Duration::from_mins(2);
+/// How long, past the patience with slow readers, a peer may leave what was sent to it without a sign that it is there:
+/// then the system gives it up. From the client of an event stream nothing else is ever heard.
+const VANISHED: Duration = Duration::from_mins(1);
 
 /// Listens. Accepted sockets inherit the options: with the kernel's default a reader that stalls holds 1.5 MB.
-pub fn listen(address: SocketAddr, send_buffer_bytes: usize) -> io::Result<TcpListener> {
+pub fn listen(address: SocketAddr, limits: &LimitsConfig) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_send_buffer_size(send_buffer_bytes)?;
-    socket.set_tcp_user_timeout(Some(VANISHED))?;
+    socket.set_send_buffer_size(limits.send_buffer_bytes)?;
+    socket.set_tcp_user_timeout(Some(Duration::from_millis(limits.slow_consumer_ms) + VANISHED))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

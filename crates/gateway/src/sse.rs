@@ -144,6 +144,10 @@ impl Wish {
                     if !wish.rooms.contains(&room) {
                         wish.rooms.push(room);
                     }
+                    // A line has place for thousands, and each is compared with the others.
+                    if wish.rooms.len() > MOST_ROOMS {
+                        break;
+                    }
                 }
                 "recent" => {
                     let number = value.parse().map_err(|_| bad_request("recent is a whole number"))?;

@@ -1,11 +1,12 @@
-// One WebSocket that comes back. It fetches a guest token, authenticates with its first frame, and when the socket is lost
+// One connection that comes back. It fetches a guest token, connects by a WebSocket or else by an event stream, and when that is lost
 // it connects again after a while, unless the close code says that there is no point. It knows nothing of rooms.
+
+import { SocketLink, StreamLink } from './link.js';
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
 const STABLE_AFTER_MS = 1_000;
 const HANDSHAKE_MS = 10_000;
-const PING_AFTER_QUIET_MS = 25_000;
 const REFUSALS_IN_A_ROW = 5;
 
 // After these the same client would only be closed again. 1008 and 4401 about the token are not among them: see `#closed`.
@@ -51,7 +52,7 @@ async function guestToken(user, name) {
 
 /**
  * `onState` is told one of
- *   { is: 'connecting' }, { is: 'online', node }, { is: 'waiting', why, until (ms since 1970) }, { is: 'stopped', why }
+ *   { is: 'connecting' }, { is: 'online', node, streams (whether by an event stream) }, { is: 'waiting', why, until (ms since 1970) }, { is: 'stopped', why }
  * and `onFrame` gets every frame that came while online, except those that concern the connection alone.
  */
 export class Connection {
@@ -59,7 +60,9 @@ export class Connection {
   #name;
   #onState;
   #onFrame;
-  #socket = null;
+  #link = null;
+  #Link = SocketLink;
+  #token = '';
   #online = false;
   #onlineSince = 0;
   #closing = null;
@@ -78,53 +81,45 @@ export class Connection {
 
   /** Connects now, also instead of waiting any longer; does nothing while a connection is there or on its way. */
   async connect() {
-    if (this.#socket) return;
+    if (this.#link) return;
     clearTimeout(this.#retryTimer);
     const attempt = ++this.#attempt;
     this.#onState({ is: 'connecting' });
-    let token;
     try {
-      token = await guestToken(this.#user, this.#name);
+      this.#token = await guestToken(this.#user, this.#name);
     } catch (error) {
       if (attempt !== this.#attempt) return;
       if (error instanceof NoGuests) this.#stopped(error.message);
       else this.#retry('server unreachable');
       return;
     }
-    if (attempt === this.#attempt) this.#open(token);
+    if (attempt === this.#attempt) this.#open();
   }
 
   /** Ends it for good, or until the next `connect`. */
   stop() {
     this.#attempt += 1;
     clearTimeout(this.#retryTimer);
-    this.#socket?.close(1000, 'bye');
+    this.#link?.close();
     this.#forget();
   }
 
   /** Sends one frame and says whether there was a connection to send it on. Sent is not received: only a reply tells that. */
   send(frame) {
-    if (!this.#online || this.#socket.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(JSON.stringify(frame));
-    return true;
+    return this.#online && this.#link.send(frame);
   }
 
-  #open(token) {
-    const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
-    const socket = new WebSocket(`${scheme}//${location.host}/ws`, 'chorus.v1');
-    this.#socket = socket;
+  #open() {
     this.#closing = null;
+    this.#onlineSince = Infinity;
+    // Each handler looks whether its link is still the one.
+    const link = new this.#Link({
+      token: this.#token,
+      onFrame: (frame) => link === this.#link && this.#frame(frame),
+      onClose: (code, reason) => link === this.#link && this.#closed(code, reason),
+    });
+    this.#link = link;
     this.#giveUpIn(HANDSHAKE_MS);
-    // Each handler looks whether its socket is still the one: an abandoned socket may report its end much later.
-    socket.onopen = () => {
-      if (socket === this.#socket) socket.send(JSON.stringify({ type: 'auth', token }));
-    };
-    socket.onmessage = (event) => {
-      if (socket === this.#socket) this.#frame(JSON.parse(event.data));
-    };
-    socket.onclose = (event) => {
-      if (socket === this.#socket) this.#closed(event.code, event.reason);
-    };
   }
 
   #frame(frame) {
@@ -132,9 +127,11 @@ export class Connection {
     switch (frame.type) {
       case 'welcome':
         this.#online = true;
-        this.#onlineSince = Date.now();
-        this.#refusals = 0;
-        this.#onState({ is: 'online', node: frame.node });
+        if (frame.node) {
+          this.#onlineSince = Date.now();
+          this.#refusals = 0;
+        }
+        this.#onState({ is: 'online', node: frame.node, streams: this.#Link === StreamLink });
         break;
       case 'closing':
         this.#closing = frame;
@@ -151,12 +148,18 @@ export class Connection {
 
   /** Answers `expiring`. If no token is to be had now, the server closes with 4401 and the next connect asks for one again. */
   async #renew() {
-    const socket = this.#socket;
+    const link = this.#link;
     const token = await guestToken(this.#user, this.#name).catch(() => null);
-    if (token && socket === this.#socket) this.send({ type: 'auth', token });
+    if (token && link === this.#link) this.send({ type: 'auth', token });
   }
 
+  /** What has worked is what is tried next. When nothing has, the server is gone, or something in between does not let this through. */
   #closed(code, reason) {
+    if (!this.#link.opened) {
+      const socket = this.#Link === SocketLink;
+      this.#Link = socket ? StreamLink : SocketLink;
+      if (socket) return this.#open();
+    }
     const stable = this.#online && Date.now() - this.#onlineSince > STABLE_AFTER_MS;
     const retryAfter = this.#closing?.retry_after_ms;
     const why = REASONS[reason || this.#closing?.reason] ?? (LOST_CODES.has(code) ? 'connection lost' : `closed by the server (${code})`);
@@ -183,7 +186,7 @@ export class Connection {
 
   #forget() {
     clearTimeout(this.#quietTimer);
-    this.#socket = null;
+    this.#link = null;
     this.#online = false;
   }
 
@@ -193,13 +196,13 @@ export class Connection {
     this.#quietTimer = setTimeout(() => {
       this.send({ type: 'ping' });
       this.#giveUpIn(HANDSHAKE_MS);
-    }, PING_AFTER_QUIET_MS);
+    }, this.#link.patience);
   }
 
   #giveUpIn(wait) {
     clearTimeout(this.#quietTimer);
     this.#quietTimer = setTimeout(() => {
-      this.#socket?.close();
+      this.#link.close();
       this.#closed(1006, '');
     }, wait);
   }

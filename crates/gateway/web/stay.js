@@ -91,7 +91,7 @@ export class Stay {
   #connectionIs(state) {
     const wasOnline = this.#state.is === 'online';
     this.#state = state;
-    if (state.is === 'online') this.#room.join();
+    if (state.is === 'online') wasOnline || this.#room.join();
     else if (wasOnline) this.#room.lose();
     this.#tell();
   }
@@ -117,7 +117,7 @@ export class Stay {
 
   /** A screen reader is told `text`; `tail` is for the eye alone, since it changes every second. */
   #status() {
-    const { is, why, until, node } = this.#state;
+    const { is, why, until, node, streams } = this.#state;
     const { joined, trouble, unsaid } = this.#room;
     const waiting = unsaid ? ` · ${unsaid === 1 ? '1 message waits' : `${unsaid} messages wait`}` : '';
     if (is === 'stopped') return { tone: 'bad', text: `disconnected: ${why}`, tail: waiting };
@@ -132,7 +132,7 @@ export class Stay {
     if (!unsaid) this.#unsaidSince = 0;
     else this.#unsaidSince ||= Date.now();
     const slow = unsaid && Date.now() - this.#unsaidSince > SENDING_SHOWN_AFTER_MS;
-    return { tone: slow ? 'warn' : 'good', text: `connected to ${node}`, tail: slow ? ' · sending…' : '' };
+    return { tone: slow ? 'warn' : 'good', text: `connected to ${node}${streams ? ', without a WebSocket' : ''}`, tail: slow ? ' · sending…' : '' };
   }
 }
 

@@ -1,4 +1,4 @@
-//! The shipped nginx configuration in a real nginx.
+//! A real nginx: with the shipped configuration, or as a proxy that was set up without a thought of us.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,6 +14,28 @@ use tokio::net::TcpStream;
 use crate::{PATIENCE, Process, find_program, free_port, until};
 
 const MISSING: &str = "nginx is not installed: run \"cargo xtask test\" (installs it by apt when root) or \"apt-get install nginx\"";
+
+/// The least that hands requests on, by HTTP/1.0; it buffers answers, as nginx does by itself.
+const PLAIN: &str = "\
+pid nginx.pid;
+error_log stderr warn;
+events {}
+http {
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    scgi_temp_path scgi;
+    uwsgi_temp_path uwsgi;
+    server {
+        listen LISTEN;
+        location / {
+            proxy_pass http://GATEWAY;
+            proxy_set_header Host $http_host;
+        }
+    }
+}
+";
 
 /// A running nginx, with a directory of its own as prefix.
 #[derive(Debug)]
@@ -31,13 +53,23 @@ impl Nginx {
         let shipped =
             fs::read_to_string(&shipped).unwrap_or_else(|error| panic!("{}: {error}", shipped.display()));
         let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let Some(program) = find_program("nginx") else { panic!("{MISSING}") };
+        Self::run(addr, &readdress(&shipped, addr, gateways)).await
+    }
 
+    /// Starts one that knows nothing of WebSockets before a gateway, as many an office has it: it does not hand on
+    /// `Upgrade`, which is what nginx does unless it is told to.
+    pub async fn without_upgrades(gateway: SocketAddr) -> Self {
+        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        Self::run(addr, &PLAIN.replace("LISTEN", &addr.to_string()).replace("GATEWAY", &gateway.to_string()))
+            .await
+    }
+
+    async fn run(addr: SocketAddr, conf: &str) -> Self {
+        let Some(program) = find_program("nginx") else { panic!("{MISSING}") };
         let dir = tempfile::Builder::new().prefix("chorus-nginx-").tempdir().expect("a temporary directory");
         // Started by root, nginx' workers are another user.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("one's own directory");
-        fs::write(dir.path().join("nginx.conf"), readdress(&shipped, addr, gateways))
-            .expect("a configuration");
+        fs::write(dir.path().join("nginx.conf"), conf).expect("a configuration");
 
         let mut command = Command::new(program);
         command.arg("-p").arg(dir.path()).args(["-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"]);

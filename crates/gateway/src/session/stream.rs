@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use proto::Close;
 use tokio::{sync::Notify, time};
 
 use super::{Service, Session, Who, registration::Registration};
@@ -15,6 +16,7 @@ use crate::{
     command::{self, Seat},
     config::Secret,
     connection::End,
+    drain,
     limits::Permit,
     metrics::Transport,
     serve::Line,
@@ -55,6 +57,10 @@ impl Stream {
         let places = seats.iter().map(|seat| (seat.room().clone(), seat.position().clone()));
         connection.write_blocks(Blocks::new(places.collect()));
         line.leave_lobby();
+        if app.is_draining() {
+            // It began while this was being prepared, and may have gone through the connections already.
+            connection.end(End::Close(Close::Restart, Some(drain::retry_after(1))));
+        }
         let gauge = app.metrics.connection(Transport::Stream);
         let who = Mutex::new(Who { identity: None, gauge, stay: None, rooms: Vec::new() });
         let registration = Registration { app: Arc::clone(&app), connection: Arc::clone(&connection) };

@@ -1,6 +1,8 @@
 // Two people chat on the built-in page in a real browser, while the wire of one is cut, and while the server is restarted, twice.
 //
-//     node chat.mjs <page url> <artifact dir>
+//     node chat.mjs <page url> <artifact dir> [streams]
+//
+// With `streams` WebSockets do not come through at that URL: the pages must find the other way, and say so.
 //
 // CHROMIUM (/usr/bin/chromium) is the browser, CHAT_DEADLINE_SECONDS (120) the time for everything. The parent owns the server and follows
 // our lines on stdout:
@@ -18,6 +20,7 @@ import { Wire } from './wire.mjs';
 
 const ROUNDS = 2;
 const WRITTEN_WHILE_AWAY = 5;
+const STREAMS = process.argv[4] === 'streams';
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const DEADLINE_SECONDS = Number(process.env.CHAT_DEADLINE_SECONDS ?? 120);
 const DESK = { width: 1000, height: 700 };
@@ -92,7 +95,7 @@ class Person {
   }
 
   connected() {
-    return this.status('connected to').waitFor();
+    return this.status(STREAMS ? /connected to .*, without a WebSocket/ : 'connected to').waitFor();
   }
 
   /** Types a line and sends it, now with Enter and now with the button. When the page can take no more, it leaves the text where it is. */

@@ -8,7 +8,8 @@ use testkit::{
     Client, Cluster, Dial, EventStream, Gateway, Ledger, Nginx, PATIENCE, Redis, Request, Signal, Stand,
     StreamDial, StreamEnd, expiring, sign, token, until, within,
 };
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::fixture::{FAST, cluster, options, say_many, single};
@@ -470,6 +471,27 @@ async fn through_the_shipped_nginx_each_event_comes_at_once() {
     for log in [nginx.access_log(), nginx.error_log()] {
         assert!(!log.contains(&ticket), "a ticket in a log: {log}");
     }
+}
+
+#[tokio::test]
+async fn an_old_proxy_gets_what_it_understands() {
+    // HTTP/1.0, as nginx speaks to what is behind it unless it is told otherwise, knows no chunks.
+    let gateway = single().await;
+    let mut socket = TcpStream::connect(gateway.addr()).await.unwrap();
+    let request =
+        format!("GET /v1/events?room=lobby HTTP/1.0\r\nAuthorization: Bearer {}\r\n\r\n", token("bob"));
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    let read = async {
+        let mut lines = BufReader::new(socket).lines();
+        while !text.contains("data: {\"type\":\"ok\"") {
+            text += &(lines.next_line().await.unwrap().expect("the stream goes on") + "\n");
+        }
+    };
+    within(PATIENCE, "the join", read).await;
+    let (head, body) = text.split_once("\n\n").unwrap();
+    assert!(head.starts_with("HTTP/1.0 200 ") && !head.contains("chunked"), "{head}");
+    assert!(body.starts_with("retry: "), "{body}");
 }
 
 #[tokio::test]
