@@ -38,6 +38,7 @@ async fn a_stream_has_the_frames_of_a_socket() {
     let mut alice = Client::connect(gateway.addr(), "alice").await;
     alice.join("lobby").await;
     alice.say("lobby", "before").await;
+    alice.until_events("lobby", 1).await;
 
     let dial = StreamDial::to(gateway.addr(), &["lobby", "@me", "lobby", "@bob"]).query("recent", "1");
     let mut bob = dial.bearer(&token("bob")).open().await.expect("a stream");
@@ -125,6 +126,7 @@ async fn the_header_beats_the_query_and_what_does_not_hold_is_told() {
     let mut alice = Client::connect(gateway.addr(), "alice").await;
     let epoch = alice.join("lobby").await["epoch"].as_str().unwrap().to_owned();
     say_many(&mut alice, "lobby", 0..5).await;
+    alice.until_events("lobby", 5).await;
     // What the client holds is at `held`.
     let open = async |header: &str, query: &str, held: u64| {
         let mut ledger = Ledger::default();
@@ -433,6 +435,8 @@ async fn while_redis_is_away_streams_stay_and_new_ones_are_told_to_wait() {
     let mut alice = Client::connect(cluster.addr(0), "alice").await;
     alice.join("lobby").await;
     say_many(&mut alice, "lobby", 0..3).await;
+    // An event may come after its `ok`, and then to whoever joins in between, too.
+    alice.until_events("lobby", 3).await;
     let mut bob = stream(&cluster.nodes[0], "bob", &["lobby"]).await;
     cluster.redis.stop().await;
     let refused = until(PATIENCE, "the outage to be noticed", async || {
