@@ -283,7 +283,8 @@ impl EventStream {
             } else {
                 self.last_event_id.clone_from(&self.next_event_id);
                 let frame = serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error}: {data}"));
-                self.check(&frame).unwrap_or_else(|wrong| panic!("{wrong}: {frame}"));
+                check(&mut self.rooms, &self.last_event_id, &frame)
+                    .unwrap_or_else(|wrong| panic!("{wrong}: {frame}"));
                 return Some(Some(frame));
             }
         }
@@ -298,27 +299,6 @@ impl EventStream {
             self.retry = Some(retry.parse().unwrap_or_else(|_| panic!("not a number: {line}")));
         } else {
             panic!("not a line of an event stream: {line}");
-        }
-    }
-
-    /// Holds a frame to the rules of a room, and its id to where the client stands.
-    fn check(&mut self, frame: &Value) -> Result<(), String> {
-        let kind = frame["type"].as_str().unwrap_or_default();
-        if !["ok", "message", "edit", "delete", "reaction", "reset"].contains(&kind) {
-            return Ok(());
-        }
-        let room = frame["room"].as_str().ok_or("no room")?;
-        let ledger = self.rooms.entry(room.to_owned()).or_default();
-        match kind {
-            "ok" => ledger.joined(frame)?,
-            "reset" => ledger.reset(frame)?,
-            _ => ledger.event(frame, frame["data"].clone())?,
-        }
-        let place = format!("{room}~{}~{}", ledger.epoch, ledger.seq);
-        if self.last_event_id.split(',').any(|part| part == place) {
-            Ok(())
-        } else {
-            Err(format!("the id {} is not where the client stands, {place}", self.last_event_id))
         }
     }
 
@@ -352,6 +332,27 @@ impl EventStream {
     }
 }
 
+/// Holds a frame to the rules of its room, and its id to where the client then stands.
+fn check(rooms: &mut BTreeMap<String, Ledger>, id: &str, frame: &Value) -> Result<(), String> {
+    let kind = frame["type"].as_str().unwrap_or_default();
+    if !["ok", "message", "edit", "delete", "reaction", "reset"].contains(&kind) {
+        return Ok(());
+    }
+    let room = frame["room"].as_str().ok_or("no room")?;
+    let ledger = rooms.entry(room.to_owned()).or_default();
+    match kind {
+        "ok" => ledger.joined(frame)?,
+        "reset" => ledger.reset(frame)?,
+        _ => ledger.event(frame, frame["data"].clone())?,
+    }
+    let place = format!("{room}~{}~{}", ledger.epoch, ledger.seq);
+    if id.split(',').any(|part| part == place) {
+        Ok(())
+    } else {
+        Err(format!("the id {id} is not where the client stands, {place}"))
+    }
+}
+
 /// As it may stand in a query.
 fn escape(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~,".contains(byte);
@@ -363,4 +364,33 @@ fn escape(text: &str) -> String {
         }
         escaped
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn holes_repeats_and_wrong_ids_are_seen() {
+        let event = |seq: u64| json!({ "type": "message", "room": "lobby", "epoch": "a.0", "seq": seq });
+        let mut rooms = BTreeMap::new();
+        let ok =
+            json!({ "type": "ok", "room": "lobby", "epoch": "a.0", "seq": 4, "head": 4, "recovered": false });
+        check(&mut rooms, "garden~b.0~1,lobby~a.0~4", &ok).unwrap();
+        check(&mut rooms, "lobby~a.0~5", &event(5)).unwrap();
+        for (id, seq) in
+            [("lobby~a.0~5", 5), ("lobby~a.0~7", 7), ("lobby~a.0~5", 6), ("lobby~a.1~6", 6), ("", 6)]
+        {
+            assert!(check(&mut rooms.clone(), id, &event(seq)).is_err(), "{id} with {seq}");
+        }
+        check(&mut rooms, "lobby~a.0~6", &event(6)).unwrap();
+        check(&mut rooms, "", &json!({ "type": "typing", "room": "lobby" })).unwrap();
+    }
+
+    #[test]
+    fn a_query_is_escaped() {
+        assert_eq!(escape("a:#b~1,@c+d é"), "a%3A%23b~1,%40c%2Bd%20%C3%A9");
+    }
 }

@@ -51,6 +51,8 @@ fn place(text: &str) -> Option<(RoomName, Position)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(room: &str, epoch: &str, seq: u64) -> (RoomName, Position) {
@@ -92,6 +94,19 @@ mod tests {
             &nine.join(","),
         ] {
             assert_eq!(parse(bad), Err(BadEventId), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_judged(
+            text in prop_oneof!["[a-c~,0-9\\PC]{0,40}", "([a-c]{1,2}~[ab.]{1,3}~[0-9]{1,17},?){0,9}"]
+        ) {
+            if let Ok(places) = parse(&text) {
+                let mut again = String::new();
+                write(&mut again, places.iter().map(|(room, position)| (room, position)));
+                prop_assert_eq!(parse(&again), Ok(places));
+            }
         }
     }
 }

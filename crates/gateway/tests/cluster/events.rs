@@ -189,6 +189,17 @@ async fn heartbeats_are_comments_and_streams_are_counted_apart() {
     assert!(metrics.sum("chorus_members").abs() < 0.5, "{metrics:?}");
 }
 
+#[tokio::test]
+async fn whoever_listens_by_a_stream_is_there() {
+    let cluster = cluster(2).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    alice.join("lobby").await;
+    let bob = stream(&cluster.nodes[1], "bob", &["lobby"]).await;
+    alice.until_present("lobby", &["alice", "bob"]).await;
+    drop(bob);
+    alice.until_present("lobby", &["alice"]).await;
+}
+
 /// Says so many large messages.
 async fn flood(sender: &mut Client, messages: usize) {
     let text = "x".repeat(16_000);
