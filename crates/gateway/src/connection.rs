@@ -26,11 +26,11 @@ use crate::{
     metrics::Metrics,
     room::{Batch, Room},
     rooms::Claim,
-    sse::Blocks,
 };
 
 pub mod membership;
 mod outlet;
+mod stream;
 pub mod writer;
 
 use membership::{Instead, Membership, ReadOn};
@@ -216,23 +216,6 @@ impl Connection {
     /// Whether anything but rooms' events still waits to be written.
     pub fn has_unsent(&self) -> bool {
         self.with_writer(|writer| writer.has_unsent())
-    }
-
-    // ---- event streams ----
-
-    /// Has frames go out as the blocks of an event stream.
-    pub fn write_blocks(&self, blocks: Blocks) {
-        self.with_writer(|writer| writer.write_blocks(blocks));
-    }
-
-    /// Whether it is an event stream, and no WebSocket.
-    pub fn is_stream(&self) -> bool {
-        matches!(self.io, Outlet::Stream(_))
-    }
-
-    /// Has an event stream say from now on when to come back.
-    pub fn come_back_after(&self, wait: Duration) {
-        self.with_writer(|writer| writer.come_back_after(wait));
     }
 
     // ---- rooms ----

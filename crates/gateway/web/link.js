@@ -38,7 +38,7 @@ export class SocketLink {
 }
 
 /**
- * What requests there are for a room is what the page asks of it. `fetch` and not `EventSource`: that hides from a page why it was
+ * A stream is of the room that was joined, and begins with that. `fetch` and not `EventSource`: that hides from a page why it was
  * refused, and that the server still gives a sign of life.
  */
 export class StreamLink {
@@ -48,6 +48,7 @@ export class StreamLink {
   #onFrame;
   #onClose;
   #stream = null;
+  #joined = null;
   #closing = null;
 
   constructor({ token, onFrame, onClose }) {
@@ -61,7 +62,7 @@ export class StreamLink {
   send(frame) {
     if (frame.type === 'join') this.#join(frame);
     else if (frame.type === 'message') this.#post(frame);
-    else if (frame.type === 'auth') this.#token = frame.token;
+    else if (frame.type === 'auth') this.#renew(frame.token);
     // That somebody types is told by sockets only, and a stream is not pinged: its comments come by themselves.
     return true;
   }
@@ -79,7 +80,15 @@ export class StreamLink {
     this.#onClose?.(code, reason);
   }
 
-  async #join({ ref, room, since, recent }) {
+  /** A stream can't be renewed, so another takes its place where it stands. */
+  #renew(token) {
+    this.#token = token;
+    if (this.#joined) this.#join(this.#joined);
+  }
+
+  async #join(join) {
+    const { ref, room, since, recent } = join;
+    this.#joined = join;
     this.#stream?.abort();
     const stream = new AbortController();
     this.#stream = stream;
@@ -103,6 +112,7 @@ export class StreamLink {
       this.patience = 2 * frame.heartbeat_ms;
     }
     if (frame.type === 'closing') this.#closing = frame;
+    if (frame.seq !== undefined) this.#joined.since = { epoch: frame.epoch, seq: frame.seq };
     this.#tell(frame.type === 'ok' ? { ...frame, ref } : frame);
   }
 

@@ -4,7 +4,6 @@ use std::{
     collections::VecDeque,
     io::{self, IoSlice},
     sync::Arc,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use smallvec::SmallVec;
 use super::{
     Connection,
     membership::{Instead, Membership, ReadOn},
+    stream,
 };
 use crate::{
     metrics::Metrics,
@@ -38,7 +38,7 @@ pub struct Writer {
     /// Nearly everybody is in one room, or a few.
     memberships: SmallVec<[Membership; 1]>,
     /// Set where frames go out as the blocks of an event stream.
-    blocks: Option<Box<Blocks>>,
+    pub(super) blocks: Option<Box<Blocks>>,
 }
 
 /// How a write ended.
@@ -107,18 +107,6 @@ impl Writer {
             finished: false,
             memberships: SmallVec::new(),
             blocks: None,
-        }
-    }
-
-    /// Has frames go out as the blocks of an event stream.
-    pub fn write_blocks(&mut self, blocks: Blocks) {
-        self.blocks = Some(Box::new(blocks));
-    }
-
-    /// Has blocks say from now on when to come back; frames of a socket say it themselves.
-    pub fn come_back_after(&mut self, wait: Duration) {
-        if let Some(blocks) = &mut self.blocks {
-            blocks.come_back_after(wait);
         }
     }
 
@@ -335,7 +323,7 @@ impl Writer {
             }
         }
         if let Some(blocks) = &self.blocks {
-            encode(blocks, &self.memberships, &mut pieces);
+            stream::encode(blocks, &self.memberships, &mut pieces);
         }
         (pieces, behind)
     }
@@ -382,27 +370,6 @@ impl Writer {
             self.outbox = VecDeque::new();
         }
         sent
-    }
-}
-
-/// Makes each frame a block that says where its reader stands once it has it.
-fn encode(blocks: &Blocks, memberships: &[Membership], pieces: &mut [Piece]) {
-    if pieces.is_empty() {
-        return;
-    }
-    let mut stands: SmallVec<[Position; 1]> =
-        memberships.iter().map(|membership| membership.position().clone()).collect();
-    for Piece { bytes, source } in pieces {
-        match source {
-            // It is one already.
-            Source::Rest | Source::Batch(_) => continue,
-            Source::Frame(number, Mark::Event(position) | Mark::Reset(position)) if !bytes.is_empty() => {
-                stands[*number].clone_from(position);
-            }
-            Source::Outbox | Source::Frame(..) => {}
-        }
-        let rooms = memberships.iter().map(|membership| &membership.room().name);
-        *bytes = blocks.encode(bytes, rooms.zip(&stands));
     }
 }
 

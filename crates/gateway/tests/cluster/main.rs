@@ -19,6 +19,7 @@ mod cluster;
 mod config;
 mod drain;
 mod embedded;
+mod event_access;
 mod events;
 mod faults;
 mod fixture;
