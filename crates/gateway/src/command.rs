@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Instant};
 
-use bus::Mute;
 use bytes::Bytes;
 use proto::{
     ClientFrame, ErrorCode, Ref, Request, RoomName,
@@ -11,9 +10,9 @@ use proto::{
 };
 
 use crate::{
-    app::App,
-    auth::{Identity, Rights},
+    auth::Identity,
     clock::unix_ms,
+    posts::{may_post, resolve, rights},
     presence::Rule,
     refusal::Refusal,
     room::{Company, Room},
@@ -40,41 +39,19 @@ pub async fn run(session: &Session, identity: &Arc<Identity>, request: Request<'
         ClientFrame::History(history) => history::run(session, identity, reference, history).await,
         ClientFrame::Edit(edit) => amend::edit(session, identity, reference, edit).await,
         ClientFrame::Delete(delete) => amend::delete(session, identity, reference, delete).await,
-        ClientFrame::React(react) => amend::react(session, identity, reference, &react).await,
+        ClientFrame::React(react) => amend::react(session, identity, reference, react).await,
         ClientFrame::Read(read) => read::run(session, identity, reference, read),
         ClientFrame::Presence(room) => show_presence(session, identity, reference, room),
         ClientFrame::Ping {} => session.send(&Pong { reference }),
     }
 }
 
-/// The room that a client means: `@me` is its own.
-fn resolve(identity: &Identity, room: RoomName) -> RoomName {
-    if room.as_str() == "@me" { RoomName::of_user(&identity.user) } else { room }
-}
-
-fn rights(session: &Session, identity: &Identity, room: &RoomName) -> Rights {
-    rights_in(&session.app, identity, room)
-}
-
-fn rights_in(app: &App, identity: &Identity, room: &RoomName) -> Rights {
-    identity.rights(room, app.config.rooms.default_rights)
-}
-
 /// The room, if the client joined it and may post in it.
 fn writable_room(session: &Session, identity: &Identity, name: RoomName) -> Result<Arc<Room>, Refusal> {
     let name = resolve(identity, name);
     let room = session.connection.room(&name).ok_or(Refusal::NOT_JOINED)?;
-    let rights = rights(session, identity, &name);
-    // A user's own room is for the server API and for moderators to post to.
-    let may_post = if name.is_personal() { rights.moderate } else { rights.write };
-    if !may_post {
-        return Err(Refusal::MAY_NOT_WRITE);
-    }
-    let now = unix_ms();
-    match room.roster.mute(&identity.user, now) {
-        Some(Mute { until_ms, reason }) => Err(Refusal::muted(until_ms - now, &reason)),
-        None => Ok(room),
-    }
+    may_post(&session.app, identity, &name, room.roster.mute(&identity.user, unix_ms()))?;
+    Ok(room)
 }
 
 async fn renew(session: &Session, identity: &Identity, reference: Option<Ref>, auth: &Auth<'_>) {
@@ -102,7 +79,7 @@ async fn renew(session: &Session, identity: &Identity, reference: Option<Ref>, a
 fn end_unreadable(session: &Session) {
     let Some(identity) = session.identity() else { return };
     for room in session.connection.all_rooms() {
-        if !rights(session, &identity, &room.name).read && session.connection.leave(&room) {
+        if !rights(&session.app, &identity, &room.name).read && session.connection.leave(&room) {
             session.app.metrics.failed(ErrorCode::Forbidden);
             session.send(&server::Failure {
                 reference: None,

@@ -24,6 +24,7 @@ pub mod http;
 pub mod limits;
 pub mod metrics;
 pub mod moderation;
+pub mod posts;
 pub mod presence;
 pub mod receipts;
 pub mod refusal;

@@ -31,6 +31,11 @@ impl Refusal {
         ErrorCode::NotFound,
         "the target is not in this room's log: trimmed, deleted, or of a branch that is gone",
     );
+    /// Somebody else said it.
+    pub const NOT_YOURS: Self = Self::new(
+        ErrorCode::Forbidden,
+        "the message is another user's, and the token grants no right to moderate this room",
+    );
     /// The bus is away.
     pub const UNAVAILABLE: Self =
         Self::new(ErrorCode::Unavailable, "the log can't be reached now: try again").after(1000);

@@ -6,17 +6,23 @@ use bus::ReadFrom;
 use proto::{MAX_HISTORY_PAGE, Ref, RoomName, client::History, event, server::write_history};
 use serde_json::value::RawValue;
 
-use super::{resolve, rights};
 use crate::{
-    app::App, auth::Identity, clock::unix_ms, presence::Rule, refusal::Refusal, room::Roster,
-    session::Session, socket::frame,
+    app::App,
+    auth::Identity,
+    clock::unix_ms,
+    posts::{resolve, rights},
+    presence::Rule,
+    refusal::Refusal,
+    room::Roster,
+    session::Session,
+    socket::frame,
 };
 
 /// Answers with a page, ascending, that ends by its limit or its bytes, whichever comes first.
 pub(super) async fn run(session: &Session, identity: &Identity, reference: Option<Ref>, history: History) {
     let History { room, before, after, limit } = history;
     let name = resolve(identity, room);
-    if !rights(session, identity, &name).read {
+    if !rights(&session.app, identity, &name).read {
         return session.refuse(reference, Refusal::MAY_NOT_READ);
     }
     let backward = after.is_none();

@@ -7,10 +7,10 @@ use proto::{
     server::{self, Success},
 };
 
-use super::{resolve, rights_in};
 use crate::{
     app::App,
     auth::Identity,
+    posts::{resolve, rights},
     presence::Rule,
     refusal::Refusal,
     room::{Reach, Room},
@@ -85,7 +85,7 @@ async fn enter(session: &Session, identity: &Identity, reference: Option<Ref>, j
 /// The room that a client means, if it may read there.
 pub fn readable_room(app: &App, identity: &Identity, room: RoomName) -> Result<RoomName, Refusal> {
     let name = resolve(identity, room);
-    if rights_in(app, identity, &name).read { Ok(name) } else { Err(Refusal::MAY_NOT_READ) }
+    if rights(app, identity, &name).read { Ok(name) } else { Err(Refusal::MAY_NOT_READ) }
 }
 
 /// Has the room followed, and finds where in it a client will stand.

@@ -9,8 +9,14 @@ use proto::{
     server::{self, Success},
 };
 
-use super::{resolve, rights};
-use crate::{auth::Identity, receipts, refusal::Refusal, session::Session, socket::frame};
+use crate::{
+    auth::Identity,
+    posts::{resolve, rights},
+    receipts,
+    refusal::Refusal,
+    session::Session,
+    socket::frame,
+};
 
 const UNAVAILABLE: Refusal =
     Refusal::new(ErrorCode::Unavailable, "not known to be noted: send it again").after(1000);
@@ -21,7 +27,7 @@ pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>
     let Some(share) = session.connection.share(&name) else {
         return session.refuse(reference, Refusal::NOT_JOINED);
     };
-    if !rights(session, identity, &name).read {
+    if !rights(&session.app, identity, &name).read {
         return session.refuse(reference, Refusal::MAY_NOT_READ);
     }
     let room = Arc::clone(share.room());

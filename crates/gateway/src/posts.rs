@@ -1,0 +1,181 @@
+//! What is said in rooms, whichever way it comes: over a socket or by a call.
+
+use bus::{Append, Appended, Bus, BusError, Effect, Key, Mute, ReadFrom};
+use proto::{ErrorCode, Event, EventKind, MessageId, Position, RoomName, UserId, server::Success};
+use serde_json::value::RawValue;
+
+use crate::{
+    app::App,
+    auth::{Identity, Rights},
+    clock::unix_ms,
+    limits::messages::pace,
+    refusal::Refusal,
+};
+
+/// An event in the making.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    /// What it is.
+    pub kind: EventKind,
+    /// What it does besides being appended.
+    pub effect: Effect,
+    /// The data of a message or an edit.
+    pub data: Option<&'a RawValue>,
+    /// A reaction's key, and whether it is put on or taken away.
+    pub reaction: Option<(&'a str, bool)>,
+    /// Makes it idempotent.
+    pub id: Option<MessageId>,
+}
+
+impl<'a> Draft<'a> {
+    /// A message.
+    pub fn message(data: &'a RawValue, id: Option<MessageId>) -> Self {
+        Self { kind: EventKind::Message, effect: Effect::None, data: Some(data), reaction: None, id }
+    }
+
+    /// New data in the place of a message's.
+    pub fn edit(target: Position, data: &'a RawValue, id: Option<MessageId>) -> Self {
+        Self { kind: EventKind::Edit, effect: Effect::Edit(target), data: Some(data), reaction: None, id }
+    }
+
+    /// The end of a message's data, and of that of its edits.
+    pub fn delete(target: Position, id: Option<MessageId>) -> Self {
+        Self { kind: EventKind::Delete, effect: Effect::Delete(target), data: None, reaction: None, id }
+    }
+
+    /// A user's reaction to a message, or that it takes it away.
+    pub fn reaction(user: &UserId, target: Position, key: &'a str, on: bool, id: Option<MessageId>) -> Self {
+        let effect = Effect::reaction(user, target, key, on);
+        Self { kind: EventKind::Reaction, effect, data: None, reaction: Some((key, on)), id }
+    }
+}
+
+/// The room that somebody means: `@me` is its own.
+pub fn resolve(identity: &Identity, room: RoomName) -> RoomName {
+    if room.as_str() == "@me" { RoomName::of_user(&identity.user) } else { room }
+}
+
+/// What somebody may do in a room.
+pub fn rights(app: &App, identity: &Identity, room: &RoomName) -> Rights {
+    identity.rights(room, app.config.rooms.default_rights)
+}
+
+/// Whether somebody may post in a room, where `mute` is what is known to silence it.
+///
+/// # Errors
+/// When it may not.
+pub fn may_post(app: &App, identity: &Identity, room: &RoomName, mute: Option<Mute>) -> Result<(), Refusal> {
+    let rights = rights(app, identity, room);
+    // A user's own room is for the server API and for moderators to post to.
+    let may_post = if room.is_personal() { rights.moderate } else { rights.write };
+    if !may_post {
+        return Err(Refusal::MAY_NOT_WRITE);
+    }
+    let now = unix_ms();
+    match mute.filter(|mute| mute.until_ms > now) {
+        Some(Mute { until_ms, reason }) => Err(Refusal::muted(until_ms - now, &reason)),
+        None => Ok(()),
+    }
+}
+
+/// The same for whoever need not be in the room.
+///
+/// # Errors
+/// When it may not, or nobody can tell.
+pub async fn may_post_from_outside(app: &App, identity: &Identity, room: &RoomName) -> Result<(), Refusal> {
+    may_post(app, identity, room, None)?;
+    let now = unix_ms();
+    let mute = match app.rooms.get(room).filter(|room| room.roster.is_loaded()) {
+        Some(room) => room.roster.mute(&identity.user, now),
+        None => {
+            let state = app.bus.room_state(room, 0, now).await.map_err(|_| Refusal::UNAVAILABLE)?;
+            state.mutes.into_iter().find(|(user, _)| *user == identity.user).map(|(_, mute)| mute)
+        }
+    };
+    may_post(app, identity, room, mute)
+}
+
+/// Whether somebody may amend a message that stands at `target`, as its author; moderators may without being asked.
+///
+/// # Errors
+/// When it is another's, or not there.
+pub async fn is_author(
+    bus: &dyn Bus,
+    identity: &Identity,
+    room: &RoomName,
+    target: &Position,
+) -> Result<(), Refusal> {
+    match author(bus, room, target).await {
+        Ok(Some(author)) if author == identity.user => Ok(()),
+        Ok(Some(_)) => Err(Refusal::NOT_YOURS),
+        Ok(None) => Err(Refusal::NOT_FOUND),
+        Err(_) => Err(Refusal::UNAVAILABLE),
+    }
+}
+
+/// Who wrote the event at a position, if it is in the log.
+async fn author(bus: &dyn Bus, room: &RoomName, target: &Position) -> Result<Option<UserId>, BusError> {
+    let Some(before) = target.seq.checked_sub(1) else { return Ok(None) };
+    let page = bus.read(room, ReadFrom::AfterSeq(before), 1).await?;
+    let event = page.events.first().filter(|event| event.position == *target);
+    Ok(event.and_then(|event| {
+        let text = [b"{", &event.body[..]].concat();
+        serde_json::from_slice::<Event<'_>>(&text).ok().map(|event| event.from)
+    }))
+}
+
+/// Makes an event, ready to be appended.
+///
+/// # Errors
+/// When its author is too fast.
+pub async fn prepare(
+    app: &App,
+    identity: &Identity,
+    room: &RoomName,
+    draft: Draft<'_>,
+) -> Result<Append, Refusal> {
+    pace(app, &identity.user, room).await?;
+    let Draft { kind, effect, data, reaction, id } = draft;
+    let key = match &id {
+        Some(id) => Key::of_client(&identity.user, id),
+        None => Key::of_node(app.bus.node(), app.next_unique()),
+    };
+    let event = Event {
+        kind,
+        room: room.clone(),
+        at: unix_ms(),
+        from: identity.user.clone(),
+        name: identity.name.as_deref().map(Into::into),
+        id,
+        target: effect.target().cloned(),
+        key: reaction.map(|(key, _)| key.into()),
+        on: reaction.map(|(_, on)| on),
+        deleted: None,
+        data,
+    };
+    Ok(Append { body: event.encode_body().into(), key, effect })
+}
+
+/// The result of a request that was appended.
+pub fn success(room: RoomName, id: Option<MessageId>, appended: &Appended) -> Success<'static> {
+    Success {
+        room: Some(room),
+        epoch: Some(appended.position.epoch.clone()),
+        seq: Some(appended.position.seq),
+        id,
+        duplicate: Some(appended.duplicate),
+        ..Success::default()
+    }
+}
+
+/// Why something is not known to be appended.
+pub fn refusal(error: &BusError) -> Refusal {
+    match error {
+        BusError::Gone => Refusal::NOT_FOUND,
+        BusError::Unavailable { .. } | BusError::Config(_) => {
+            tracing::debug!(%error, "an append failed");
+            Refusal::new(ErrorCode::Unavailable, "not known to be appended: send it again with the same id")
+                .after(1000)
+        }
+    }
+}
