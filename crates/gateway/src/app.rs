@@ -21,10 +21,10 @@ use crate::{
     connections::Connections,
     dev, drain,
     http::{self, HttpState},
-    limits::{Admission, Lobby},
+    limits::{Admission, Calls, Lobby},
     metrics::{self, Metrics},
     moderation::Moderation,
-    presence,
+    nodes, presence,
     room::Shared,
     rooms::Rooms,
     serve::{self, Terms},
@@ -47,6 +47,8 @@ pub struct App {
     pub moderation: Arc<Moderation>,
     /// How many may come, and how fast.
     pub admission: Admission,
+    /// How fast the HTTP API may be called.
+    pub calls: Calls,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Sessions and the answers that they wait for: the drain waits for them.
@@ -116,6 +118,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tokio::spawn(Arc::clone(&app.rooms).trim_forever());
     tokio::spawn(presence::watch(Arc::clone(&app.rooms)));
     tokio::spawn(Arc::clone(&app.moderation).watch());
+    tokio::spawn(nodes::describe(Arc::clone(&app)));
     let terms = Terms {
         lobby: Lobby::new(config),
         header_timeout: Duration::from_millis(config.limits.header_read_timeout_ms),
@@ -154,6 +157,7 @@ impl App {
             rooms,
             connections: Connections::new(config.limits.outbox_bytes, Arc::clone(&metrics)),
             admission: Admission::new(&config.limits),
+            calls: Calls::new(&config.limits),
             config,
             auth,
             bus,
@@ -170,7 +174,11 @@ impl App {
         if self.config.diagnostics.echo {
             sockets = sockets.route("/echo", get(socket::echo));
         }
-        sockets.with_state(Arc::clone(self)).merge(http::router(state.clone())).merge(dev::router(state))
+        sockets
+            .with_state(Arc::clone(self))
+            .merge(http::api(self, state.clone()))
+            .merge(http::router(state.clone()))
+            .merge(dev::router(state))
     }
 
     fn http_state(&self, metrics: PrometheusHandle) -> HttpState {

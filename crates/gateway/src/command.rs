@@ -113,7 +113,7 @@ fn show_presence(session: &Session, identity: &Identity, reference: Option<Ref>,
     if !rule.kept {
         return session.refuse(reference, Refusal::NO_PRESENCE);
     }
-    let Company { count, members } = room.roster.company(rule.most);
+    let Company { count, members } = room.roster.company(rule.most, Some(&identity.user));
     let (room, members) = (Some(name), members.as_deref());
     session.ok(reference, Success { room, members, count: Some(count), ..Success::default() });
 }

@@ -149,6 +149,10 @@ settings! {
         /// nodes together, and twice as many at once; 0 for as many as its connections may send. Where it is set, each
         /// costs a question to Redis.
         messages_per_second: u32 = 0, 0..=1_000_000;
+        /// Calls of the HTTP API a second that a user may make of one node in the long run, and twice as many at once.
+        calls_per_second: u32 = 50, 1..=1_000_000;
+        /// The same for whoever has an API key, by key.
+        server_calls_per_second: u32 = 1_000, 1..=1_000_000;
         /// New connections a second: about what one core can take in, so that everybody's return after an outage does not become the next one.
         accepts_per_second: u32 = 10_000, 1..=1_000_000;
         /// Bytes of replies that may wait for a connection that does not take them. One page of history has

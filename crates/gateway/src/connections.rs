@@ -47,6 +47,11 @@ impl Connections {
         self.open.remove(&connection.id);
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.open.len()
+    }
+
     /// All of them, as they are now.
     pub fn all(&self) -> Vec<Arc<Connection>> {
         self.open.iter().map(|entry| Arc::clone(&entry)).collect()

@@ -10,7 +10,7 @@ use axum::{
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::get,
 };
 use bus::Bus;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -18,8 +18,18 @@ use serde::Serialize;
 
 use crate::{auth::Authenticator, clock, config::Config};
 
+mod answer;
+mod api;
+mod caller;
+mod frames;
+mod messages;
+mod moderation;
 pub mod problem;
+mod request;
+mod rooms;
 mod tickets;
+
+pub(crate) use api::api;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -38,8 +48,9 @@ pub struct HttpState {
 
 /// The routes of the main listener, the WebSocket's and development's own excepted.
 pub fn router(state: HttpState) -> Router {
-    let api = Router::new().route("/v1/tickets", post(tickets::create)).merge(probes());
-    let all = if state.config.metrics_listen.is_some() { api } else { api.route("/metrics", get(metrics)) };
+    let probes = probes();
+    let all =
+        if state.config.metrics_listen.is_some() { probes } else { probes.route("/metrics", get(metrics)) };
     all.with_state(state)
 }
 

@@ -24,6 +24,8 @@ pub mod http;
 pub mod limits;
 pub mod metrics;
 pub mod moderation;
+pub mod nodes;
+pub mod pages;
 pub mod posts;
 pub mod presence;
 pub mod receipts;

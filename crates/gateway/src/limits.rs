@@ -3,11 +3,13 @@
 pub mod address;
 pub mod admission;
 pub mod bucket;
+pub mod calls;
 pub mod messages;
 
 pub use address::client_address;
 pub use admission::{Admission, Lobby, Permit};
 pub use bucket::Bucket;
+pub use calls::{Calls, Who};
 
 /// Why a connection was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -176,6 +176,11 @@ impl Moderation {
         }
     }
 
+    /// How many users are connected to this node.
+    pub fn users(&self) -> usize {
+        self.users.total()
+    }
+
     // ---- what moderators do ----
 
     /// Closes all connections of a user.

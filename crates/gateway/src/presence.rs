@@ -19,7 +19,7 @@ use crate::{
     clock::unix_ms,
     config::Config,
     relay::ephemeral_frame,
-    room::Room,
+    room::{Changes, Room},
     rooms::{Claim, Rooms},
 };
 
@@ -69,13 +69,18 @@ pub(crate) async fn tell(claim: Claim) {
     let (rooms, room) = (claim.rooms(), claim.room());
     let rule = Rule::of(rooms.config(), &room.name);
     loop {
-        sleep(rule.gather * if room.roster.is_crowded() { CROWD } else { 1 }).await;
+        let gather = rule.gather * if room.roster.is_crowded() { CROWD } else { 1 };
+        sleep(gather).await;
         // Whose sessions end in a drain comes back by way of another node, and was never away; those who do not come
         // back are gone with this node.
         if rooms.is_draining() {
             return;
         }
-        let Some(update) = room.roster.take_changes(rule.most) else { return };
+        let update = match room.roster.take_changes(rule.most, gather * 2) {
+            Changes::None => return,
+            Changes::Later => continue,
+            Changes::Now(update) => update,
+        };
         let told = rooms.bus().tell_presence(&room.name, &update).await;
         room.roster.told(update, told.is_ok());
         if told.is_err() {

@@ -108,6 +108,11 @@ impl Rooms {
         self.map.get(name).map(|entry| Arc::clone(&entry))
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.map.len()
+    }
+
     /// A share in each of them.
     pub(crate) fn claim_all(self: &Arc<Self>) -> Vec<Claim> {
         // Under its guard a room is not dropped between the look and the claim.

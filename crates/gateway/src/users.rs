@@ -37,6 +37,11 @@ impl Users {
         self.map.get(user).map_or(0, |connections| connections.len())
     }
 
+    /// How many users there are.
+    pub fn total(&self) -> usize {
+        self.map.len()
+    }
+
     /// All users.
     pub fn all(&self) -> Vec<UserId> {
         self.map.iter().map(|entry| entry.key().clone()).collect()

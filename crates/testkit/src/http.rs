@@ -40,6 +40,24 @@ impl Request {
         Self { method: "POST", ..Self::get(path) }
     }
 
+    /// Any method.
+    pub fn new(method: &'static str, path: impl Into<String>) -> Self {
+        Self { method, ..Self::get(path) }
+    }
+
+    /// Adds a body of JSON.
+    #[must_use]
+    pub fn json(self, body: &Value) -> Self {
+        self.header("Content-Type", "application/json").text_body(body.to_string())
+    }
+
+    /// Adds a body as it is.
+    #[must_use]
+    pub fn text_body(mut self, body: impl Into<String>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// Adds a header. `Host` is the address dialled unless it is given here.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {

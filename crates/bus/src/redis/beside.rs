@@ -195,9 +195,14 @@ impl Core {
     pub(super) async fn claim_sessions(&self, user: &UserId, own: u64, most: u64) -> Result<bool, BusError> {
         let mut args =
             vec![self.node.as_str().into(), number(own)?, number(most)?, number(SESSIONS_LIFE_MS)?];
-        args.extend(self.roll.lock().known().map(Value::from));
+        args.extend(self.roll.lock().gone().map(Value::from));
         let answer = self.script(&self.beside.claim, vec![keys::sessions(user).into()], args).await?;
-        Ok(answer::array(answer)?.first().and_then(Value::as_i64) == Some(1))
+        let answer = answer::array(answer)?;
+        let (claimed, others) = answer.split_first().ok_or_else(answer::odd)?;
+        for other in others {
+            self.roll.lock().suspect(answer::text(other)?, tokio::time::Instant::now());
+        }
+        Ok(claimed.as_i64() == Some(1))
     }
 
     pub(super) async fn take_rate(

@@ -98,7 +98,7 @@ impl Credential {
 }
 
 /// The token of `Authorization: Bearer <token>`. Another scheme is somebody else's, such as a proxy's.
-fn bearer(headers: &HeaderMap) -> Option<Secret> {
+pub fn bearer(headers: &HeaderMap) -> Option<Secret> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(token.trim()))

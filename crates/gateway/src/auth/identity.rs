@@ -20,6 +20,9 @@ pub struct Identity {
     /// When the token was issued, in milliseconds since 1970, if it says so.
     #[serde(default)]
     pub issued_at_ms: Option<u64>,
+    /// Whether it is no user's but a server's, with all rights everywhere.
+    #[serde(skip)]
+    pub(super) server: bool,
     /// The token's `rooms`, if it had them.
     pub(super) rooms: Option<Grants>,
 }
@@ -32,6 +35,15 @@ impl Identity {
     /// How deeply `info` may nest.
     pub const MAX_INFO_DEPTH: usize = 16;
 
+    /// Whom a server's calls are from that do not say it.
+    pub const SERVER: &str = "server";
+
+    /// A server that speaks in the name of a user, or in its own.
+    pub fn server(user: UserId, name: Option<Box<str>>) -> Self {
+        let expires_at_ms = u64::MAX;
+        Self { user, name, info: None, expires_at_ms, issued_at_ms: None, server: true, rooms: None }
+    }
+
     /// Whether a text can be a display name.
     pub fn is_name(text: &str) -> bool {
         (1..=Self::MAX_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
@@ -39,6 +51,9 @@ impl Identity {
 
     /// What this user may do in `room`; `default` is what the configuration says for tokens without `rooms`.
     pub fn rights(&self, room: &RoomName, default: Rights) -> Rights {
+        if self.server {
+            return Rights::ALL;
+        }
         rights(&self.user, self.rooms.as_ref(), room, default)
     }
 

@@ -150,6 +150,7 @@ impl Authenticator {
             info,
             expires_at_ms: milliseconds(exp),
             issued_at_ms: iat.map(milliseconds),
+            server: false,
             rooms,
         };
         if identity.is_expired(now_ms) { Err(AuthError::Expired) } else { Ok(identity) }

@@ -26,6 +26,8 @@ impl Rights {
     pub const NONE: Self = Self { read: false, write: false, moderate: false };
     /// Join and read.
     pub const READ: Self = Self { read: true, ..Self::NONE };
+    /// All of them.
+    pub const ALL: Self = Self { moderate: true, ..Self::READ_WRITE };
     /// Join, read and post.
     pub const READ_WRITE: Self = Self { write: true, ..Self::READ };
 }

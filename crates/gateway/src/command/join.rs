@@ -110,7 +110,7 @@ pub fn take_seat(session: &Session, identity: &Identity, seat: Seat, reference: 
     claim.attend(identity);
     let ok = wants_ok.then(|| {
         let (roster, rule) = (&claim.room().roster, Rule::of(&session.app.config, &claim.room().name));
-        let members = rule.kept.then(|| roster.company(rule.most).members).flatten();
+        let members = rule.kept.then(|| roster.company(rule.most, Some(&identity.user)).members).flatten();
         let markers = roster.markers(rule.most);
         let ok = Success {
             reference,

@@ -7,36 +7,48 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{HttpState, problem::Problem};
-use crate::auth::{AuthError, Credential, Origin, identify, origin, ticket};
+use super::{
+    HttpState,
+    problem::{Problem, ProblemBody},
+};
+use crate::auth::{Credential, Origin, identify, origin, ticket};
 
-#[derive(Serialize)]
-struct Ticket {
+/// What may stand in a URL in the place of a token.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ticket {
+    /// Good for one use.
     ticket: String,
+    /// For how long, in milliseconds.
     expires_in_ms: u64,
 }
 
 /// Makes a ticket for whoever the token or the cookie belongs to.
+#[utoipa::path(
+    post, path = "/v1/tickets", tag = "tickets",
+    security(("token" = [])),
+    responses(
+        (status = 200, body = Ticket),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn create(State(state): State<HttpState>, headers: HeaderMap) -> Result<Response, Problem> {
-    let forbidden = |detail| Problem::new(StatusCode::FORBIDDEN, detail);
-    let unauthorized = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, detail);
-    let unavailable = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "tickets can't be kept now");
-
     let origin = origin::check(&headers, &state.config.allowed_origins);
     if origin == Origin::Refused {
-        return Err(forbidden("this origin is not allowed".to_owned()));
+        return Err(Problem::new(StatusCode::FORBIDDEN, "this origin is not allowed: see allowed_origins"));
     }
     let credential = Credential::from_call(&headers, &state.config.auth.cookie, origin)
-        .map_err(|error| forbidden(error.to_string()))?
-        .ok_or_else(|| unauthorized("a ticket needs a token: Authorization: Bearer <token>"))?;
-    let identity = identify(&state.auth, &*state.bus, &credential).await.map_err(|error| match error {
-        AuthError::Unavailable => unavailable(),
-        AuthError::Failed(_) | AuthError::Expired => unauthorized(&error.to_string()),
-    })?;
+        .map_err(|error| Problem::new(StatusCode::FORBIDDEN, error.to_string()))?
+        .ok_or_else(|| {
+            let detail = "a ticket needs a token: Authorization: Bearer <token>";
+            Problem::new(StatusCode::UNAUTHORIZED, detail)
+        })?;
+    let identity = identify(&state.auth, &*state.bus, &credential).await?;
     let ticket = ticket::issue(&*state.bus, &identity).await.map_err(|error| {
         tracing::warn!(%error, "no ticket was made");
-        unavailable()
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "tickets can't be kept now")
     })?;
     let answer = Json(Ticket { ticket, expires_in_ms: ticket::TTL_MS });
     Ok(([(header::CACHE_CONTROL, "no-store")], answer).into_response())

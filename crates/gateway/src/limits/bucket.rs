@@ -36,6 +36,11 @@ impl Bucket {
         Ok(())
     }
 
+    /// Whether nothing is missing.
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.full_at <= now
+    }
+
     /// How long `n` units take to come back.
     fn time_for(&self, n: u32) -> Duration {
         Duration::from_nanos(u64::from(n) * 1_000_000_000 / u64::from(self.rate))

@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use bus::{Mute, PresenceUpdate, RoomState};
@@ -56,6 +57,19 @@ struct Here {
     member: Bytes,
     /// Whether the bus knows.
     told: bool,
+    /// When the last session went.
+    left_at: Instant,
+}
+
+/// What is to be told.
+#[derive(Debug)]
+pub enum Changes {
+    /// Nothing: whoever tells may go.
+    None,
+    /// Nothing yet.
+    Later,
+    /// This.
+    Now(PresenceUpdate),
 }
 
 /// Of all nodes.
@@ -103,11 +117,8 @@ impl Roster {
     /// A session of a user is there. True when somebody is to be sent to tell of it.
     pub fn enter(&self, user: &UserId, member: impl FnOnce() -> Bytes) -> bool {
         let mut state = self.state.lock();
-        let here = state.here.entry(user.clone()).or_insert_with(|| Here {
-            sessions: 0,
-            member: member(),
-            told: false,
-        });
+        let new = || Here { sessions: 0, member: member(), told: false, left_at: Instant::now() };
+        let here = state.here.entry(user.clone()).or_insert_with(new);
         here.sessions += 1;
         here.sessions == 1 && state.note(user)
     }
@@ -117,12 +128,8 @@ impl Roster {
         let mut state = self.state.lock();
         let Some(here) = state.here.get_mut(user) else { return false };
         here.sessions = here.sessions.saturating_sub(1);
+        here.left_at = Instant::now();
         here.sessions == 0 && state.note(user)
-    }
-
-    /// Whether a user is there by way of this node.
-    pub fn is_here(&self, user: &UserId) -> bool {
-        self.state.lock().here.get(user).is_some_and(|here| here.sessions > 0)
     }
 
     /// What was told may be lost. True when somebody is to be sent to tell all of it.
@@ -139,10 +146,11 @@ impl Roster {
         state.begin_telling()
     }
 
-    /// What is to be told in a room where at most `most` are told of; none when nothing is, and whoever tells may go.
+    /// What is to be told in a room where at most `most` are told of, and where whoever left is told of after `patience`:
+    /// it may have come by another node meanwhile, which tells that only a moment later.
     ///
     /// What is taken must be given to [`Roster::told`].
-    pub fn take_changes(&self, most: u64) -> Option<PresenceUpdate> {
+    pub fn take_changes(&self, most: u64, patience: Duration) -> Changes {
         let mut state = self.state.lock();
         let State { here, changed, gone, whole, telling, .. } = &mut *state;
         let whole = std::mem::take(whole);
@@ -153,6 +161,7 @@ impl Roster {
             here.values_mut().for_each(|here| here.told = false);
         }
         let limit = if whole { usize::MAX } else { CHANGES };
+        let mut early = Vec::new();
         while update.joined.len() + update.left.len() < limit
             && let Some(user) = changed.pop()
         {
@@ -162,6 +171,9 @@ impl Roster {
                     it.told = true;
                     update.joined.push((user, it.member.clone()));
                 }
+                Some(it) if it.sessions == 0 && it.told && it.left_at.elapsed() < patience => {
+                    early.push(user);
+                }
                 Some(it) if it.sessions == 0 && it.told => {
                     it.told = false;
                     update.left.push(user);
@@ -170,10 +182,12 @@ impl Roster {
                 _ => {}
             }
         }
-        let something =
-            whole || !update.joined.is_empty() || !update.left.is_empty() || !update.gone.is_empty();
-        *telling = something;
-        something.then_some(update)
+        changed.append(&mut early);
+        if whole || !update.joined.is_empty() || !update.left.is_empty() || !update.gone.is_empty() {
+            return Changes::Now(update);
+        }
+        *telling = !changed.is_empty();
+        if *telling { Changes::Later } else { Changes::None }
     }
 
     /// What was taken has been told, or not.
@@ -279,29 +293,22 @@ impl Roster {
         frames.into_iter().for_each(tell);
     }
 
-    /// Who is there: who is known to be, and those by way of this node, of whom the bus may not have heard yet. No names
-    /// when there are more than `most`.
-    pub fn company(&self, most: u64) -> Company {
+    /// Who is there, and `own`, who asks and of whom the bus may not have heard yet. No names when there are more than
+    /// `most`.
+    ///
+    /// Others of whom it has not heard are not there yet: should they go before it has, nobody would be told.
+    pub fn company(&self, most: u64, own: Option<&UserId>) -> Company {
         let mut state = self.state.lock();
         let State { here, all, .. } = &mut *state;
         let Some(all) = all else { return Company::default() };
         let Some(members) = &all.members else { return Company { count: all.count, members: None } };
-        let there = |user: &&UserId| here.get(*user).is_some_and(|it| it.sessions > 0);
-        let own = here.keys().filter(there).count() as u64;
-        if own > most {
-            return Company { count: own.max(all.count), members: None };
-        }
-        let fresh: Vec<_> = here.keys().filter(there).filter(|user| !members.contains_key(*user)).collect();
-        let count = (members.len() + fresh.len()) as u64;
-        if count > most {
-            return Company { count, members: None };
-        }
-        if fresh.is_empty() {
-            let text = all.members_text.get_or_insert_with(|| list(members.values()));
-            return Company { count, members: Some(Arc::clone(text)) };
-        }
-        let fresh = fresh.into_iter().filter_map(|user| Some(&here.get(user)?.member));
-        Company { count, members: Some(list(members.values().chain(fresh))) }
+        let own = own.filter(|user| !members.contains_key(*user)).and_then(|user| here.get(user));
+        let count = members.len() as u64 + u64::from(own.is_some());
+        let members = (count <= most).then(|| match own {
+            Some(own) => list(members.values().chain([&own.member])),
+            None => Arc::clone(all.members_text.get_or_insert_with(|| list(members.values()))),
+        });
+        Company { count, members }
     }
 
     /// Whether it is told how far everybody has read: not when more than `most` are there, or have read.

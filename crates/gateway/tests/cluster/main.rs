@@ -12,6 +12,7 @@
 mod amend;
 mod auth;
 mod browser;
+mod calls;
 mod churn;
 mod clients;
 mod close;
@@ -27,6 +28,7 @@ mod floods;
 mod forks;
 mod frames;
 mod limits;
+mod moderation;
 mod observe;
 mod presence;
 mod receipts;

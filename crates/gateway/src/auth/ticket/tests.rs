@@ -18,6 +18,7 @@ fn identity(expires_at_ms: u64) -> Identity {
         info: Some(RawValue::from_string(r#"{"a":1}"#.to_owned()).unwrap()),
         expires_at_ms,
         issued_at_ms: None,
+        server: false,
         rooms: Some(Grants::new([("team:*", "rw"), ("team:1", "")]).unwrap()),
     }
 }

@@ -1,0 +1,121 @@
+//! Who calls, and how fast.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{Method, StatusCode, request::Parts},
+};
+use proto::UserId;
+use subtle::ConstantTimeEq;
+use tokio::time::Instant;
+
+use super::problem::Problem;
+use crate::{
+    app::App,
+    auth::{Credential, Identity, Origin, credential, identify, origin},
+    config::{Config, Secret},
+    limits::Who,
+};
+
+/// Whoever made a call, and may.
+pub(super) struct Caller {
+    who: Who,
+    identity: Identity,
+}
+
+impl Caller {
+    /// The user, or whom the server speaks for.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// In whose name a server speaks: nobody but a server may say.
+    pub(super) fn speak_for(&mut self, user: Option<&str>, name: Option<&str>) -> Result<(), Problem> {
+        if user.is_none() && name.is_none() {
+            return Ok(());
+        }
+        self.must_be_server()?;
+        if let Some(user) = user {
+            let user = UserId::parse(user).map_err(|error| Problem::bad_request(error.to_string()))?;
+            self.identity = Identity::server(user, None);
+        }
+        if let Some(name) = name {
+            if !Identity::is_name(name) {
+                return Err(Problem::bad_request("a name has 1 to 128 bytes without control characters"));
+            }
+            self.identity.name = Some(name.into());
+        }
+        Ok(())
+    }
+
+    /// What only a server may do.
+    pub(super) fn must_be_server(&self) -> Result<(), Problem> {
+        match self.who {
+            Who::Server(_) => Ok(()),
+            Who::User(_) => {
+                Err(Problem::new(StatusCode::FORBIDDEN, "this call needs an API key: see api_keys"))
+            }
+        }
+    }
+
+    /// For the audit: which server or user, and nothing secret.
+    pub(super) fn name(&self) -> String {
+        match &self.who {
+            Who::Server(number) => format!("API key {}", number + 1),
+            Who::User(user) => user.to_string(),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let (headers, config) = (&parts.headers, &app.config);
+        let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+        let judge = if is_read { origin::check_get } else { origin::check };
+        let origin = judge(headers, &config.allowed_origins);
+        if origin == Origin::Refused {
+            let detail = "this origin is not allowed: see allowed_origins";
+            return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+        }
+        let caller = match credential::bearer(headers).and_then(|token| api_key(config, &token)) {
+            Some(number) => {
+                let user = UserId::parse(Identity::SERVER).map_err(|_| missing())?;
+                Self { who: Who::Server(number), identity: Identity::server(user, None) }
+            }
+            None => {
+                let credential = Credential::from_call(headers, &config.auth.cookie, origin)
+                    .map_err(|error| Problem::new(StatusCode::FORBIDDEN, error.to_string()))?
+                    .ok_or_else(missing)?;
+                let identity = identify(&app.auth, &*app.bus, &credential).await?;
+                Self { who: Who::User(identity.user.clone()), identity }
+            }
+        };
+        app.calls.take(&caller.who, Instant::now()).map_err(|wait| {
+            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many calls: slow down");
+            Problem { retry_after: Some(wait), ..problem }
+        })?;
+        if matches!(caller.who, Who::User(_)) {
+            app.moderation
+                .check(&caller.identity)
+                .await
+                .map_err(|expulsion| Problem::new(StatusCode::FORBIDDEN, expulsion.to_string()))?;
+        }
+        Ok(caller)
+    }
+}
+
+fn missing() -> Problem {
+    let detail = "this call needs a token or an API key: Authorization: Bearer <token>";
+    Problem::new(StatusCode::UNAUTHORIZED, detail)
+}
+
+/// The number of the API key that this is, if it is one. All are compared, and each in a time that says nothing but its
+/// length.
+fn api_key(config: &Config, token: &Secret) -> Option<usize> {
+    let token = token.expose().as_bytes();
+    let matches = config.api_keys.iter().map(|key| bool::from(key.expose().as_bytes().ct_eq(token)));
+    matches.enumerate().fold(None, |found, (number, matches)| if matches { Some(number) } else { found })
+}

@@ -1,0 +1,193 @@
+//! `POST /v1/frames`: what a client would send over its socket, for whoever has none.
+#![expect(unused_qualifications, reason = "what utoipa makes of `params` names it by its path")]
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{extract::State, response::Response};
+use bus::Marked;
+use bytes::Bytes;
+use proto::{
+    ClientFrame, DecodeError, DecodeLimits, ErrorCode, Request, RoomName,
+    client::{Delete, Edit, React, Read, Typing},
+    server::{self, Success, write_history},
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    answer,
+    caller::Caller,
+    messages::append,
+    problem::{Problem, ProblemBody},
+    request::{Asked, Body},
+};
+use crate::{
+    app::App,
+    auth::Identity,
+    pages,
+    posts::{Draft, is_author, may_post_from_outside, resolve, rights},
+    presence::Rule,
+    receipts,
+    refusal::Refusal,
+    room::Company,
+    rooms::Claim,
+};
+
+/// In whose name.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct For {
+    /// In whose name a server speaks; `server` without it. Not for users.
+    from: Option<String>,
+}
+
+/// Does what a frame asks: `message`, `edit`, `delete`, `react`, `read`, `typing`, `presence` or `history`.
+///
+/// The body is the frame as it would go over a socket, and the answer is its `ok`. Whoever calls need not be in the room.
+#[utoipa::path(
+    post, path = "/v1/frames", tag = "messages",
+    params(For),
+    request_body(content = Object, content_type = "application/json", description = "A frame of the protocol."),
+    responses(
+        (status = 200, body = Object, description = "The frame's `ok`."),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn take(
+    State(app): State<Arc<App>>,
+    mut caller: Caller,
+    Asked(For { from }): Asked<For>,
+    body: Body,
+) -> Result<Response, Problem> {
+    caller.speak_for(from.as_deref(), None)?;
+    let limits = &app.config.limits;
+    let bounds = DecodeLimits { data_bytes: limits.data_bytes, json_depth: limits.json_depth };
+    let Request { reference, frame } = Request::decode(body.text(&app)?, bounds).map_err(malformed)?;
+    let identity = caller.identity();
+    let success = match frame {
+        ClientFrame::Message(message) => {
+            let room = resolve(identity, message.room);
+            posted(&app, identity, room, Draft::message(message.data, message.id)).await?
+        }
+        ClientFrame::Edit(Edit { room, target, data, id }) => {
+            let room = amendable(&app, identity, room, &target).await?;
+            posted(&app, identity, room, Draft::edit(target, data, id)).await?
+        }
+        ClientFrame::Delete(Delete { room, target, id }) => {
+            let room = amendable(&app, identity, room, &target).await?;
+            posted(&app, identity, room, Draft::delete(target, id)).await?
+        }
+        ClientFrame::React(React { room, target, key, on, id }) => {
+            let room = resolve(identity, room);
+            posted(&app, identity, room, Draft::reaction(&identity.user, target, &key, on, id)).await?
+        }
+        ClientFrame::Read(read) => mark(&app, identity, read).await?,
+        ClientFrame::Typing(typing) => show_typing(&app, identity, typing).await?,
+        ClientFrame::Presence(presence) => {
+            let claim = readable(&app, identity, presence.room).await?;
+            let room = claim.room();
+            let rule = Rule::of(&app.config, &room.name);
+            if !rule.kept {
+                return Err(Refusal::NO_PRESENCE.into());
+            }
+            let Company { count, members } = room.roster.company(rule.most, None);
+            let (room, members) = (Some(room.name.clone()), members.as_deref());
+            return Ok(answer::json(&Success {
+                reference,
+                room,
+                members,
+                count: Some(count),
+                ..Success::default()
+            }));
+        }
+        ClientFrame::History(history) => {
+            let room = resolve(identity, history.room);
+            if !rights(&app, identity, &room).read {
+                return Err(Refusal::MAY_NOT_READ.into());
+            }
+            let page = pages::read(&app, &room, history.before, history.after, history.limit).await?;
+            let markers = page.markers.as_deref();
+            return Ok(answer::text(write_history(
+                reference.as_ref(),
+                &room,
+                &page.events,
+                page.more,
+                markers,
+            )));
+        }
+        ClientFrame::Auth(_) | ClientFrame::Join(_) | ClientFrame::Leave(_) | ClientFrame::Ping {} => {
+            let detail = "this frame is about a connection: it goes over a socket";
+            return Err(Problem { code: ErrorCode::UnknownType.as_str(), ..Problem::bad_request(detail) });
+        }
+    };
+    Ok(answer::json(&Success { reference, ..success }))
+}
+
+fn malformed(DecodeError { code, message, .. }: DecodeError) -> Problem {
+    Refusal { code, message: message.into(), retry_after: None }.into()
+}
+
+async fn posted(
+    app: &App,
+    identity: &Identity,
+    room: RoomName,
+    draft: Draft<'_>,
+) -> Result<Success<'static>, Problem> {
+    let id = draft.id.clone();
+    let moderates = draft.effect.target().is_some() && rights(app, identity, &room).moderate;
+    let appended = append(app, identity, &room, draft, moderates).await?;
+    Ok(crate::posts::success(room, id, &appended))
+}
+
+/// The room, if the caller may amend that message in it.
+async fn amendable(
+    app: &App,
+    identity: &Identity,
+    room: RoomName,
+    target: &proto::Position,
+) -> Result<RoomName, Problem> {
+    let room = resolve(identity, room);
+    if !rights(app, identity, &room).moderate {
+        may_post_from_outside(app, identity, &room).await?;
+        is_author(&*app.bus, identity, &room, target).await?;
+    }
+    Ok(room)
+}
+
+/// A share in the room, if the caller may read it.
+async fn readable(app: &App, identity: &Identity, room: RoomName) -> Result<Claim, Refusal> {
+    let room = resolve(identity, room);
+    if !rights(app, identity, &room).read {
+        return Err(Refusal::MAY_NOT_READ);
+    }
+    if !app.bus.health().up {
+        return Err(Refusal::UNAVAILABLE);
+    }
+    app.rooms.enter(&room).await.map_err(|_| Refusal::UNAVAILABLE)
+}
+
+async fn mark(app: &App, identity: &Identity, read: Read) -> Result<Success<'static>, Refusal> {
+    let claim = readable(app, identity, read.room).await?;
+    let room = Arc::clone(claim.room());
+    match receipts::mark(&room.receipts, &identity.user, read.target, || claim).await {
+        Ok(Ok(Marked::Moved | Marked::Behind)) => {}
+        Ok(Ok(Marked::Gone)) => return Err(Refusal::NOT_FOUND),
+        Ok(Err(_)) | Err(_) => return Err(Refusal::UNAVAILABLE),
+    }
+    Ok(Success { room: Some(room.name.clone()), ..Success::default() })
+}
+
+async fn show_typing(app: &App, identity: &Identity, typing: Typing) -> Result<Success<'static>, Refusal> {
+    let name = resolve(identity, typing.room);
+    may_post_from_outside(app, identity, &name).await?;
+    let room = app.rooms.get(&name);
+    // Where nobody here is in the room, nobody here knows what was said before.
+    let news = room.is_none_or(|room| room.typists.say(&identity.user, typing.on, Instant::now()));
+    if news {
+        let frame = server::Typing { room: name.clone(), from: identity.user.clone(), on: typing.on };
+        let published = app.bus.publish(&name, Bytes::from(server::encode(&frame))).await;
+        published.map_err(|_| Refusal::UNAVAILABLE)?;
+    }
+    Ok(Success { room: Some(name), ..Success::default() })
+}

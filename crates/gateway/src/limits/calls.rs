@@ -1,0 +1,77 @@
+//! How fast the HTTP API may be called.
+
+use std::{collections::HashMap, time::Duration};
+
+use parking_lot::Mutex;
+use proto::UserId;
+use tokio::time::Instant;
+
+use super::Bucket;
+use crate::config::LimitsConfig;
+
+/// Past so many callers those are forgotten who have not called for a while.
+const CALLERS: usize = 10_000;
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// A server, by the number of its API key.
+    Server(usize),
+    /// A user.
+    User(UserId),
+}
+
+/// How fast each caller may go on, on this node.
+#[derive(Debug)]
+pub struct Calls {
+    buckets: Mutex<HashMap<Who, Bucket>>,
+    per_user: u32,
+    per_key: u32,
+}
+
+impl Calls {
+    /// Nobody has called yet.
+    pub fn new(limits: &LimitsConfig) -> Self {
+        let (per_user, per_key) = (limits.calls_per_second, limits.server_calls_per_second);
+        Self { buckets: Mutex::default(), per_user, per_key }
+    }
+
+    /// Lets a call pass, or says when it may.
+    ///
+    /// # Errors
+    /// When the caller is too fast.
+    pub fn take(&self, who: &Who, now: Instant) -> Result<(), Duration> {
+        let mut buckets = self.buckets.lock();
+        if buckets.len() >= CALLERS && !buckets.contains_key(who) {
+            buckets.retain(|_, bucket| !bucket.is_full(now));
+        }
+        let rate = match who {
+            Who::Server(_) => self.per_key,
+            Who::User(_) => self.per_user,
+        };
+        let bucket =
+            buckets.entry(who.clone()).or_insert_with(|| Bucket::new(rate, rate.saturating_mul(2), now));
+        bucket.take(1, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_caller_has_its_own_and_the_idle_are_forgotten() {
+        let limits =
+            LimitsConfig { calls_per_second: 1, server_calls_per_second: 2, ..LimitsConfig::default() };
+        let (calls, start) = (Calls::new(&limits), Instant::now());
+        let user = |number: usize| Who::User(UserId::parse(&number.to_string()).unwrap());
+        let burst = |who: &Who| (0..10).take_while(|_| calls.take(who, start).is_ok()).count();
+        assert_eq!((burst(&user(0)), burst(&user(1)), burst(&Who::Server(0))), (2, 2, 4));
+        assert!(calls.take(&user(0), start).is_err_and(|wait| wait <= Duration::from_secs(1)));
+        assert!((2..CALLERS + 10).all(|number| calls.take(&user(number), start).is_ok()));
+        assert!(calls.take(&user(0), start + Duration::from_secs(1)).is_ok());
+        let later = start + Duration::from_secs(9);
+        assert!((0..10).all(|number| calls.take(&user(2 * CALLERS + number), later).is_ok()));
+        assert!(calls.buckets.lock().len() < 20);
+    }
+}
