@@ -53,6 +53,8 @@ pub struct Connection {
     in_flight: AtomicUsize,
     /// Wakes the reader when `in_flight` or the outbox shrank.
     relieved: Notify,
+    /// The client was told how it ends.
+    announced: AtomicBool,
     /// How the connection ends; set once.
     end: Mutex<Option<End>>,
     /// When the client's token was issued, in milliseconds since 1970; 0 when it does not say so.
@@ -86,6 +88,7 @@ impl Connection {
             wake: Notify::new(),
             in_flight: AtomicUsize::new(0),
             relieved: Notify::new(),
+            announced: AtomicBool::new(false),
             end: Mutex::new(None),
             issued_at_ms: AtomicU64::new(0),
             heard: AtomicU64::new(0),
@@ -353,6 +356,17 @@ impl Connection {
         self.end.lock().get_or_insert(end);
         self.wake.notify_one();
         self.relieved.notify_one();
+    }
+
+    /// Queues the announcement of the end, in the place of the one that would be made for it.
+    pub fn announce(self: &Arc<Self>, closing: Bytes) {
+        self.announced.store(true, Ordering::Relaxed);
+        self.send(closing);
+    }
+
+    /// Whether the client was told how it ends.
+    pub fn is_announced(&self) -> bool {
+        self.announced.load(Ordering::Relaxed)
     }
 
     /// How the connection ends, once it does.

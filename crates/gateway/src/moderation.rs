@@ -386,7 +386,7 @@ impl Expulsion {
             message: self.message.as_deref().map(Cow::Borrowed),
             ..Closing::of(self.close, retry_after_ms)
         };
-        connection.send(frame::text(&server::encode(&closing)));
+        connection.announce(frame::text(&server::encode(&closing)));
         connection.end(End::Close(self.close, None));
     }
 }

@@ -34,8 +34,8 @@ const NUDGE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Queues a connection's last frames. A stream has no close frame: what would stand there is always announced.
 pub fn part(connection: &Arc<Connection>, close: Close, retry_after: Option<Duration>) {
-    let announced = retry_after.is_some() || connection.is_stream();
-    let closing = announced.then(|| {
+    let announces = !connection.is_announced() && (retry_after.is_some() || connection.is_stream());
+    let closing = announces.then(|| {
         let closing = Closing::of(close, retry_after.map(|wait| wait.as_millis() as u64));
         frame::text(&server::encode(&closing))
     });
