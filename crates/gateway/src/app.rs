@@ -28,7 +28,7 @@ use crate::{
     room::Shared,
     rooms::Rooms,
     serve::{self, Terms},
-    socket, sse,
+    socket,
 };
 
 /// What all sessions of a node share.
@@ -170,7 +170,7 @@ impl App {
 
     /// Everything on the main listener.
     pub fn router(self: &Arc<Self>, state: HttpState) -> Router {
-        let mut sockets = Router::new().route("/ws", get(socket::chat)).route("/v1/events", get(sse::events));
+        let mut sockets = Router::new().route("/ws", get(socket::chat));
         if self.config.diagnostics.echo {
             sockets = sockets.route("/echo", get(socket::echo));
         }

@@ -3,22 +3,24 @@
 //! A stream is a [session](crate::session) like a socket's: the same rooms, cursors, limits and drain. What differs is at
 //! its two ends. All that can be refused is refused before it begins, as HTTP has it; and frames go out as [`Blocks`],
 //! through a [`Pipe`] into the body of the answer.
+#![expect(unused_qualifications, reason = "what utoipa makes of `params` names it by its path")]
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use proto::{ErrorCode, Position, RoomName};
+use proto::{Position, RoomName};
+use utoipa::IntoParams;
 
 use crate::{
     app::App,
-    auth::{self, AuthError, Credential, Identity, Origin, credential::BadRequest, origin, ticket},
+    auth::{self, Credential, Identity, Origin, credential::BadRequest, origin, ticket},
     command, drain,
-    http::problem::Problem,
+    http::problem::{Problem, ProblemBody},
     limits::{Permit, Refusal, client_address},
     refusal,
     serve::Line,
@@ -56,27 +58,56 @@ struct Wish {
 
 /// Why there is no stream.
 struct NoStream {
-    status: StatusCode,
-    detail: String,
-    /// Set where the request was not even looked at.
+    problem: Problem,
+    /// Set where it is that no connection is taken.
     refusal: Option<Refusal>,
 }
 
-/// `GET /v1/events`.
-pub async fn events(State(app): State<Arc<App>>, request: Request) -> Response {
-    match open(&app, request).await {
-        Ok(response) => response,
-        Err(NoStream { status, detail, refusal }) => {
-            if let Some(refusal) = refusal {
-                app.metrics.refused(refusal);
-            }
-            let mut response = Problem::new(status, detail).into_response();
-            if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            response
-        }
+impl From<Problem> for NoStream {
+    fn from(problem: Problem) -> Self {
+        Self { problem, refusal: None }
     }
+}
+
+/// What the document says of the query.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it is read by hand: see `Wish`")]
+pub(crate) struct Asked {
+    /// The rooms, each once.
+    #[param(min_items = 1, max_items = 8)]
+    room: Vec<String>,
+    /// Replay from the last so many messages on, in rooms that `Last-Event-ID` says nothing of.
+    recent: Option<u32>,
+    /// The last `id:` of an earlier stream; the header beats it.
+    last_event_id: Option<String>,
+    /// From `POST /v1/tickets`; bound to these rooms by its first use.
+    ticket: Option<String>,
+}
+
+/// The events of up to eight rooms, as Server-Sent Events.
+///
+/// Each block is a frame of the protocol; its `id` says where the client stands in all of the rooms.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "events",
+    params(
+        Asked,
+        ("Last-Event-ID" = Option<String>, Header, description = "The last `id:` of an earlier stream."),
+    ),
+    security(("token" = []), ()),
+    responses(
+        (status = 200, body = String, content_type = "text/event-stream"),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+        (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn events(State(app): State<Arc<App>>, request: Request) -> Response {
+    open(&app, request).await.unwrap_or_else(|NoStream { problem, refusal }| {
+        if let Some(refusal) = refusal {
+            app.metrics.refused(refusal);
+        }
+        problem.into_response()
+    })
 }
 
 async fn open(app: &Arc<App>, request: Request) -> Result<Response, NoStream> {
@@ -94,22 +125,24 @@ async fn open(app: &Arc<App>, request: Request) -> Result<Response, NoStream> {
     let credential = Credential::from_stream(uri, headers, &app.config.auth.cookie, origin)
         .map_err(|error| match error {
             BadRequest::CookieWithoutOrigin => {
-                refuse(StatusCode::FORBIDDEN, Refusal::Origin, &error.to_string())
+                refuse(StatusCode::FORBIDDEN, Refusal::Origin, error.to_string())
             }
-            BadRequest::Subprotocol => bad_request(&error.to_string()),
+            BadRequest::Subprotocol => bad_request(error.to_string()),
         })?
-        .ok_or_else(|| fail(StatusCode::UNAUTHORIZED, "a stream needs a token, a ticket or a cookie"))?;
+        .ok_or_else(|| {
+            Problem::new(StatusCode::UNAUTHORIZED, "a stream needs a token, a ticket or a cookie")
+        })?;
     let peer = extensions.get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
     let place = admit(app, client_address(peer, headers, &app.config.trusted_proxies))?;
     let line = extensions.get::<Line>().cloned().ok_or_else(|| {
         tracing::error!("a request came by no connection of ours");
-        fail(StatusCode::INTERNAL_SERVER_ERROR, "this connection can't carry a stream")
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this connection can't carry a stream")
     })?;
 
     let identity = identify(app, &credential, &wish.rooms).await?;
     // A session finds that out, too; but a client that is told so in words comes back for ever.
     if let Err(expulsion) = app.moderation.check(&identity).await {
-        return Err(refuse(StatusCode::FORBIDDEN, expulsion.refusal(), &expulsion.to_string()));
+        return Err(refuse(StatusCode::FORBIDDEN, expulsion.refusal(), expulsion.to_string()));
     }
     let seats = find_seats(app, &identity, wish).await?;
     let ticket = match credential {
@@ -140,7 +173,7 @@ impl Wish {
         for (key, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
             match &*key {
                 "room" => {
-                    let room = RoomName::parse(&value).map_err(|error| bad_request(&error.to_string()))?;
+                    let room = RoomName::parse(&value).map_err(|error| bad_request(error.to_string()))?;
                     if !wish.rooms.contains(&room) {
                         wish.rooms.push(room);
                     }
@@ -165,7 +198,7 @@ impl Wish {
             last = Some(header.to_str().unwrap_or("?").to_owned());
         }
         wish.places =
-            event_id::parse(&last.unwrap_or_default()).map_err(|error| bad_request(&error.to_string()))?;
+            event_id::parse(&last.unwrap_or_default()).map_err(|error| bad_request(error.to_string()))?;
         Ok(wish)
     }
 }
@@ -184,34 +217,23 @@ fn admit(app: &App, address: IpAddr) -> Result<Permit, NoStream> {
     })
 }
 
-async fn identify(app: &App, credential: &Credential, rooms: &[RoomName]) -> Result<Identity, NoStream> {
-    let identity = match credential {
+async fn identify(app: &App, credential: &Credential, rooms: &[RoomName]) -> Result<Identity, Problem> {
+    Ok(match credential {
         Credential::Ticket(ticket) => {
             // In whichever order they are named, they are the same stream's.
             let mut rooms = rooms.to_vec();
             rooms.sort_by(|one, other| one.as_str().cmp(other.as_str()));
-            ticket::redeem_for_stream(&*app.bus, ticket.expose(), &rooms).await
+            ticket::redeem_for_stream(&*app.bus, ticket.expose(), &rooms).await?
         }
-        credential => auth::identify(&app.auth, &*app.bus, credential).await,
-    };
-    identity.map_err(|error| {
-        let status = match error {
-            AuthError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            AuthError::Failed(_) | AuthError::Expired => StatusCode::UNAUTHORIZED,
-        };
-        fail(status, &error.to_string())
+        credential => auth::identify(&app.auth, &*app.bus, credential).await?,
     })
 }
 
 /// Where the client will stand in each of its rooms. Rights come first: whom one room is closed to waits for none.
-async fn find_seats(app: &App, identity: &Identity, wish: Wish) -> Result<Vec<command::Seat>, NoStream> {
-    let refused = |refused: refusal::Refusal| {
-        app.metrics.failed(refused.code);
-        let status = match refused.code {
-            ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::FORBIDDEN,
-        };
-        fail(status, &refused.message)
+async fn find_seats(app: &App, identity: &Identity, wish: Wish) -> Result<Vec<command::Seat>, Problem> {
+    let refused = |refusal: refusal::Refusal| {
+        app.metrics.failed(refusal.code);
+        Problem::from(refusal)
     };
     let mut rooms: Vec<RoomName> = Vec::new();
     for room in wish.rooms {
@@ -230,14 +252,10 @@ async fn find_seats(app: &App, identity: &Identity, wish: Wish) -> Result<Vec<co
     Ok(seats)
 }
 
-fn fail(status: StatusCode, detail: &str) -> NoStream {
-    NoStream { status, detail: detail.to_owned(), refusal: None }
+fn refuse(status: StatusCode, refusal: Refusal, detail: impl Into<Cow<'static, str>>) -> NoStream {
+    NoStream { problem: Problem::new(status, detail), refusal: Some(refusal) }
 }
 
-fn refuse(status: StatusCode, refusal: Refusal, detail: &str) -> NoStream {
-    NoStream { refusal: Some(refusal), ..fail(status, detail) }
-}
-
-fn bad_request(detail: &str) -> NoStream {
+fn bad_request(detail: impl Into<Cow<'static, str>>) -> NoStream {
     refuse(StatusCode::BAD_REQUEST, Refusal::BadRequest, detail)
 }

@@ -61,9 +61,9 @@ export class StreamLink {
 
   send(frame) {
     if (frame.type === 'join') this.#join(frame);
-    else if (frame.type === 'message') this.#post(frame);
     else if (frame.type === 'auth') this.#renew(frame.token);
-    // That somebody types is told by sockets only, and a stream is not pinged: its comments come by themselves.
+    // A stream's signs of life come by themselves.
+    else if (frame.type !== 'ping') this.#post(frame);
     return true;
   }
 
@@ -116,16 +116,16 @@ export class StreamLink {
     this.#tell(frame.type === 'ok' ? { ...frame, ref } : frame);
   }
 
-  async #post({ ref, room, id, data }) {
-    const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': id };
-    const post = { method: 'POST', headers, body: JSON.stringify({ data }) };
+  async #post(frame) {
+    const { ref } = frame;
+    const post = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(frame) };
     try {
-      const response = await this.#request(`/v1/rooms/${encodeURIComponent(room)}/messages`, post, new AbortController());
+      const response = await this.#request('/v1/frames', post, new AbortController());
       if (!response.ok) return await this.#refused(response, ref);
-      this.#tell({ ...(await response.json()), type: 'ok', ref });
+      if (ref) this.#tell({ ...(await response.json()), ref });
     } catch {
       // It may have been appended: said again with the same id, it is not said twice.
-      this.#tell({ type: 'error', ref, code: 'unavailable', message: 'no answer' });
+      if (ref) this.#tell({ type: 'error', ref, code: 'unavailable', message: 'no answer' });
     }
   }
 
@@ -145,11 +145,9 @@ export class StreamLink {
     if (status === 401) return this.#ended(1008, 'auth_failed');
     // A proxy has not found the server.
     if (status === 502 || status === 504) return this.#ended(1006, '');
-    const { detail } = await response.json().catch(() => ({}));
-    const codes = { 403: 'forbidden', 413: 'too_large', 429: 'rate_limited' };
-    const code = codes[status] ?? (status >= 500 ? 'unavailable' : 'bad_request');
-    const retryAfter = Number(response.headers.get('Retry-After')) * 1000 || undefined;
-    this.#tell({ type: 'error', ref, code, message: detail, retry_after_ms: retryAfter });
+    const problem = await response.json().catch(() => ({}));
+    const { code = status >= 500 ? 'unavailable' : 'bad_request', detail, retry_after_ms } = problem;
+    if (ref) this.#tell({ type: 'error', ref, code, message: detail, retry_after_ms });
   }
 }
 

@@ -18,6 +18,7 @@ use super::{HttpState, frames, messages, moderation, problem::Problem, rooms, ti
 use crate::{
     app::App,
     auth::{Origin, origin},
+    sse,
 };
 
 /// How long a browser may remember what a page may do, in seconds.
@@ -51,6 +52,7 @@ pub(crate) fn api(app: &Arc<App>, state: HttpState) -> Router {
         .routes(routes!(messages::post, messages::page))
         .routes(routes!(messages::broadcast))
         .routes(routes!(frames::take))
+        .routes(routes!(sse::events))
         .routes(routes!(rooms::list))
         .routes(routes!(rooms::members))
         .routes(routes!(rooms::nodes))
@@ -86,6 +88,7 @@ fn cors(app: &Arc<App>) -> CorsLayer {
             header::CONTENT_TYPE,
             header::IF_NONE_MATCH,
             HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
         ])
         .expose_headers([header::ETAG, header::RETRY_AFTER])
         .max_age(std::time::Duration::from_secs(PREFLIGHT_SECONDS))

@@ -29,7 +29,7 @@ pub struct Problem {
 /// What an error answer holds.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub(super) struct ProblemBody {
+pub(crate) struct ProblemBody {
     /// The status' own name.
     title: &'static str,
     /// The HTTP status.

@@ -24,6 +24,14 @@ async fn two_people_chat_while_the_server_restarts() {
     assert!(artifacts.join("light-desk.png").is_file(), "a screenshot is kept");
 }
 
+#[tokio::test]
+async fn the_same_behind_a_proxy_that_lets_no_websocket_through() {
+    let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let nginx = Nginx::without_upgrades(addr).await;
+    let artifacts = chat(addr, nginx.addr(), "chat-by-streams", &["streams"]).await;
+    assert!(artifacts.join("light-desk.png").is_file(), "a screenshot is kept");
+}
+
 /// Runs the script against the page at `front` and a server at `addr`. It says when the server is to stop and to start
 /// (its contract stands at its top). The first time it is asked to end, the second time it is killed.
 async fn chat(addr: SocketAddr, front: SocketAddr, name: &str, arguments: &[&str]) -> PathBuf {
