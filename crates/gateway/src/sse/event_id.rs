@@ -1,7 +1,7 @@
 //! Where a stream stands in all of its rooms, as the text of one `id:`.
 //!
 //! `lobby~3vq.1~17,@alice~9zk.1~4`: a room, its epoch and its `seq`, for each room. No name of a room has a `~` or a
-//! comma, and no epoch of ours does. To a client it is opaque, and what comes back is checked like anything else.
+//! comma, and no epoch of ours does. What comes back is checked like anything else.
 
 use std::fmt::Write;
 

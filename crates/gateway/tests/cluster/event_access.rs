@@ -1,8 +1,9 @@
 //! Who gets an event stream, and what is said to the others.
 
 use serde_json::json;
-use testkit::{Client, Dial, PATIENCE, StreamDial, StreamEnd, expiring, sign, token, until};
+use testkit::{Client, Dial, PATIENCE, Request, StreamDial, StreamEnd, expiring, sign, token, until};
 
+use crate::calls;
 use crate::events::{stream, ticket, until_streams};
 use crate::fixture::{cluster, options, say_many, say_until_ok, single};
 
@@ -148,4 +149,37 @@ async fn while_redis_is_away_streams_stay_and_new_ones_are_told_to_wait() {
     say_until_ok(&mut alice, "lobby", "again").await;
     bob.until_events("lobby", 1).await;
     assert_eq!(bob.ledger("lobby").data(), ["again"]);
+}
+
+#[tokio::test]
+async fn a_moderator_reaches_streams_too() {
+    let cluster = calls::cluster(2).await;
+    let mut eve = stream(&cluster.nodes[1], "eve", &["lobby"]).await;
+    let body = json!({ "duration_ms": 600_000, "reason": "spam, twice" });
+    calls::server(&cluster, 0, "PUT", "/v1/users/eve/ban", body).await;
+    let closing = eve.expect("closing").await;
+    assert_eq!((&closing["code"], &closing["reason"]), (&json!(1008), &json!("banned")));
+    assert_eq!(closing["message"], "spam, twice");
+    assert_eq!(eve.next().await, None, "it is told once");
+    assert_eq!(eve.end(), Some(StreamEnd::Whole));
+    let dial = StreamDial::to(cluster.addr(0), &["lobby"]).bearer(&token("eve")).resume(eve.cut());
+    let refused = dial.refused().await;
+    assert_eq!((refused.status, &refused.json()["code"]), (403, &json!("forbidden")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_site_may_read_a_stream() {
+    let gateway = options().env("CHORUS_ALLOWED_ORIGINS", "https://app.example").start().await;
+    let dial = || StreamDial::to(gateway.addr(), &["lobby"]).bearer(&token("bob"));
+    let bob = dial().header("Origin", "https://app.example").welcomed().await;
+    assert_eq!(bob.header("access-control-allow-origin"), Some("https://app.example"));
+    let refused = dial().header("Origin", "https://evil.example").refused().await;
+    assert_eq!((refused.status, refused.header("access-control-allow-origin")), (403, None), "{refused:?}");
+
+    let document = Request::get("/v1/openapi.json").send(gateway.addr()).await.json();
+    let operation = &document["paths"]["/v1/events"]["get"];
+    assert!(operation["responses"]["200"]["content"]["text/event-stream"].is_object(), "{operation}");
+    let parameters = operation["parameters"].as_array().unwrap().iter();
+    let names: Vec<_> = parameters.map(|parameter| parameter["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["room", "recent", "last_event_id", "ticket", "Last-Event-ID"]);
 }
