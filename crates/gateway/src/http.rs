@@ -15,12 +15,14 @@ use axum::{
 use bus::Bus;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{auth::Authenticator, clock, config::Config};
 
 mod answer;
 mod api;
 mod caller;
+mod document;
 mod frames;
 mod messages;
 mod moderation;
@@ -60,26 +62,46 @@ pub fn metrics_router(state: HttpState) -> Router {
 }
 
 fn probes() -> Router<HttpState> {
-    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready))
+    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready))
 }
 
-#[derive(Serialize)]
+/// Answers, which is to be alive.
+#[utoipa::path(
+    get, path = "/healthz", tag = "about", security(()),
+    responses((status = 200, body = String, content_type = "text/plain")),
+)]
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// Whether new connections should come here, and why not.
+#[derive(Serialize, ToSchema)]
 struct Readiness {
     ready: bool,
     bus: BusReadiness,
+    /// Whether the node is about to end.
     draining: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct BusReadiness {
+    /// Whether a probe came through.
     up: bool,
+    /// What was seen last.
     detail: String,
     /// Milliseconds since 1970; absent while up.
     #[serde(skip_serializing_if = "Option::is_none")]
     down_since_ms: Option<u64>,
 }
 
-/// Whether new connections should come here. A probe that is not ready is not dead: see `/healthz`.
+/// Tells whether new connections should come here. A node that is not ready is not dead: see `/healthz`.
+#[utoipa::path(
+    get, path = "/readyz", tag = "about", security(()),
+    responses(
+        (status = 200, body = Readiness),
+        (status = 503, body = Readiness, description = "It is about to end, or what is said does not come through."),
+    ),
+)]
 async fn ready(State(state): State<HttpState>) -> Response {
     let health = state.bus.health();
     let draining = state.draining.load(Ordering::Relaxed);
@@ -90,6 +112,11 @@ async fn ready(State(state): State<HttpState>) -> Response {
     (status, Json(Readiness { ready, bus, draining })).into_response()
 }
 
+/// Gives the metrics to Prometheus; on a listener of their own if `metrics_listen` is set.
+#[utoipa::path(
+    get, path = "/metrics", tag = "about", security(()),
+    responses((status = 200, body = String, content_type = "text/plain")),
+)]
 async fn metrics(State(state): State<HttpState>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render())
         .into_response()

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Router,
     http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
-    routing::get,
 };
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa::{
@@ -14,7 +13,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{HttpState, frames, messages, moderation, problem::Problem, rooms, tickets};
+use super::{HttpState, document, frames, messages, moderation, problem::Problem, rooms, tickets};
 use crate::{
     app::App,
     auth::{Origin, origin},
@@ -46,7 +45,8 @@ impl utoipa::Modify for Security {
     }
 }
 
-/// The API's routes. A new one is a handler, described by `utoipa::path`, and a line here.
+/// The API's routes. A new one is a handler, described by `utoipa::path`, and a line here; one that another module routes
+/// has its line in `document.rs`.
 pub(crate) fn api(app: &Arc<App>, state: HttpState) -> Router {
     let routes = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(messages::post, messages::page))
@@ -63,9 +63,10 @@ pub(crate) fn api(app: &Arc<App>, state: HttpState) -> Router {
         .routes(routes!(moderation::mute, moderation::unmute))
         .with_state(Arc::clone(app));
     let tickets = OpenApiRouter::new().routes(routes!(tickets::create)).with_state(state);
-    let (router, document) = routes.merge(tickets).split_for_parts();
+    let (router, mut document) = routes.merge(tickets).split_for_parts();
+    document::complete(&mut document);
     router
-        .route("/v1/openapi.json", get(move || async move { Json(document) }))
+        .merge(document::router(document))
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
         })
