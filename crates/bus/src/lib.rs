@@ -27,6 +27,7 @@ mod follow;
 mod memory;
 mod node;
 mod redis;
+mod retention;
 pub mod state;
 
 pub use memory::{MemoryBus, MemoryHub};
@@ -35,18 +36,10 @@ pub use node::NodeId;
 #[doc(hidden)]
 pub use redis::fuzzing;
 pub use redis::{Ack, RedisBus, RedisConfig, RedisTls};
+pub use retention::{Retention, Retentions};
 pub use state::{
     Marked, Mute, NodeInfo, Notice, PresenceUpdate, RoomInfo, RoomState, RoomsPage, Sanction, Sanctions,
 };
-
-/// How much of a room's log is kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Retention {
-    /// At least so many events; Redis trims whole stream nodes and may keep about a hundred more.
-    pub length: u64,
-    /// Milliseconds since the last append after which the log expires.
-    pub age_ms: u64,
-}
 
 /// What is appended to a room's log.
 #[derive(Clone, Debug)]

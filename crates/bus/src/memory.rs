@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     Append, Appending, Bus, BusError, Follower, Following, Health, Marked, Mute, NodeId, NodeInfo, Notice,
-    Page, PresenceUpdate, ReadFrom, Retention, RoomInfo, RoomState, RoomsPage, Sanction, Sanctions, epoch,
+    Page, PresenceUpdate, ReadFrom, Retentions, RoomInfo, RoomState, RoomsPage, Sanction, Sanctions, epoch,
 };
 use people::People;
 use room::{FollowerId, Room};
@@ -41,7 +41,7 @@ const SIGNALS: usize = 1024;
 
 /// What the nodes of a cluster share when all of them live in one process.
 pub struct MemoryHub {
-    retention: Retention,
+    retentions: Retentions,
     rooms: DashMap<RoomName, Arc<Room>>,
     signals: broadcast::Sender<Bytes>,
     tickets: Tickets,
@@ -55,9 +55,9 @@ pub struct MemoryHub {
 
 impl MemoryHub {
     /// A hub without rooms.
-    pub fn new(retention: Retention) -> Arc<Self> {
+    pub fn new(retentions: impl Into<Retentions>) -> Arc<Self> {
         Arc::new(Self {
-            retention,
+            retentions: retentions.into(),
             rooms: DashMap::new(),
             signals: broadcast::Sender::new(SIGNALS),
             tickets: Tickets::default(),
@@ -83,7 +83,9 @@ impl MemoryHub {
             return room;
         }
         self.sweep_at_times();
-        Arc::clone(&self.rooms.entry(name.clone()).or_insert_with(|| Arc::new(Room::new(self.retention))))
+        Arc::clone(
+            &self.rooms.entry(name.clone()).or_insert_with(|| Arc::new(Room::new(self.retentions.of(name)))),
+        )
     }
 
     fn known_room(&self, name: &RoomName) -> Option<Arc<Room>> {
@@ -106,9 +108,9 @@ impl MemoryHub {
     /// bound. A room that somebody holds (its `Arc` has other owners) is in use and stays.
     fn sweep(&self) {
         let mut idle = Vec::new();
-        self.rooms.retain(|_, room| {
+        self.rooms.retain(|name, room| {
             let Some(last_use) = room.tidy() else { return true };
-            let expired = last_use.elapsed() > Duration::from_millis(self.retention.age_ms);
+            let expired = last_use.elapsed() > Duration::from_millis(self.retentions.of(name).age_ms);
             if !expired {
                 idle.push(last_use);
             }
@@ -134,8 +136,8 @@ pub struct MemoryBus {
 
 impl MemoryBus {
     /// A node on a hub of its own.
-    pub fn new(name: &str, retention: Retention) -> Self {
-        MemoryHub::new(retention).node(name)
+    pub fn new(name: &str, retentions: impl Into<Retentions>) -> Self {
+        MemoryHub::new(retentions).node(name)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use axum::{Router, routing::get};
-use bus::{Bus, BusError, MemoryBus, RedisBus, RedisConfig, RedisTls, Retention};
+use bus::{Bus, BusError, MemoryBus, RedisBus, RedisConfig, RedisTls};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -213,8 +213,7 @@ impl App {
 }
 
 async fn connect(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
-    let retention =
-        Retention { length: config.history.length, age_ms: config.history.age_seconds.saturating_mul(1000) };
+    let retentions = config.retentions();
     Ok(match &config.redis_url {
         Some(url) => {
             let ack = match config.history.ack {
@@ -224,9 +223,9 @@ async fn connect(config: &Config) -> Result<Arc<dyn Bus>, BusError> {
             let own = &config.redis;
             let tls =
                 RedisTls { ca: own.tls_ca.clone(), identity: own.tls_cert.clone().zip(own.tls_key.clone()) };
-            let redis = RedisConfig { ack, tls, ..RedisConfig::new(url.expose(), &config.node, retention) };
+            let redis = RedisConfig { ack, tls, ..RedisConfig::new(url.expose(), &config.node, retentions) };
             Arc::new(RedisBus::connect(redis).await?)
         }
-        None => Arc::new(MemoryBus::new(&config.node, retention)),
+        None => Arc::new(MemoryBus::new(&config.node, retentions)),
     })
 }

@@ -3,7 +3,7 @@
 //! Four layers, each above the one before: the defaults below, a TOML file, `CHORUS_*` environment variables,
 //! flags. `docs/CONFIGURATION.md` is made from the declarations below, and a test keeps it so.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use crate::auth::Rights;
 mod setting;
 mod check;
 mod load;
+mod namespace;
 mod network;
 #[cfg(test)]
 mod page;
@@ -22,6 +23,7 @@ mod secret;
 mod tests;
 
 pub use load::{ConfigError, Sources};
+pub use namespace::Namespace;
 pub use secret::{RedisUrl, Secret};
 use setting::{Expected, Setting, list};
 
@@ -74,6 +76,11 @@ settings! {
         heartbeat: HeartbeatConfig = HeartbeatConfig::default(), HeartbeatConfig::settings();
         /// What holds in every room.
         rooms: RoomsConfig = RoomsConfig::default(), RoomsConfig::settings();
+        /// Who is in which room.
+        presence: PresenceConfig = PresenceConfig::default(), PresenceConfig::settings();
+        /// What holds in the rooms of a namespace, the part of a room's name before the first `:` (`@` for users' own
+        /// rooms), in the place of what holds in all: a table for each, `[namespaces.team]`.
+        namespaces: BTreeMap<String, NamespaceConfig> = BTreeMap::new(), NamespaceConfig::settings();
         /// What is there to look into a node, and for nothing else.
         diagnostics: DiagnosticsConfig = DiagnosticsConfig::default(), DiagnosticsConfig::settings();
     }
@@ -214,9 +221,54 @@ settings! {
     RoomsConfig {
         /// What a user whose token names no rooms may do: `r` join and read, `w` post, `m` moderate.
         default_rights: Rights = Rights::READ_WRITE, "letters of r, w and m, or nothing";
+        /// Members that a room may have, those excepted who come in the same moment; 0 for as many as come. It needs
+        /// presence.
+        members: u64 = 0, 0..=1_000_000_000;
+        /// Whether those may post who have no right to moderate; without it a room is for announcements.
+        members_may_post: bool = true, Expected::Either;
+        /// Messages a second that a user may send into one room in the long run, by all nodes together, and twice as many
+        /// at once; 0 for as many as its connections may send. Where it is set, each costs a question to Redis.
+        messages_per_second: u32 = 0, 0..=1_000_000;
         /// Milliseconds that a room is still followed after its last member left, for a reload leaves and
         /// joins again at once.
         linger_ms: u64 = 2_000, 0..=600_000;
+    }
+}
+
+settings! {
+    /// Who is in which room.
+    PresenceConfig {
+        /// Whether it is kept at all.
+        enabled: bool = true, Expected::Either;
+        /// Above so many members only their number is told: nobody reads more names, and each coming and going would be told
+        /// to all.
+        max_members: u64 = 100, 0..=300;
+        /// Milliseconds for which those who come and go are gathered, to be told of at once.
+        gather_ms: u64 = 300, 10..=60_000;
+    }
+}
+
+settings! {
+    /// What holds in a namespace. What is not set is as everywhere.
+    NamespaceConfig {
+        /// As `history.length`.
+        history_length: Option<u64> = None, 1..=1_000_000;
+        /// As `history.age_seconds`.
+        history_age_seconds: Option<u64> = None, 1..=2_592_000;
+        /// As `presence.enabled`.
+        presence: Option<bool> = None, Expected::Either;
+        /// As `presence.max_members`.
+        presence_max_members: Option<u64> = None, 0..=300;
+        /// As `rooms.default_rights`.
+        default_rights: Option<Rights> = None, "letters of r, w and m, or nothing";
+        /// As `limits.data_bytes`.
+        data_bytes: Option<usize> = None, 1..=196_608;
+        /// As `rooms.messages_per_second`.
+        messages_per_second: Option<u32> = None, 0..=1_000_000;
+        /// As `rooms.members`.
+        members: Option<u64> = None, 0..=1_000_000_000;
+        /// As `rooms.members_may_post`.
+        members_may_post: Option<bool> = None, Expected::Either;
     }
 }
 

@@ -57,7 +57,7 @@ pub fn resolve(identity: &Identity, room: RoomName) -> RoomName {
 
 /// What somebody may do in a room.
 pub fn rights(app: &App, identity: &Identity, room: &RoomName) -> Rights {
-    identity.rights(room, app.config.rooms.default_rights)
+    identity.rights(room, app.config.namespace(room).default_rights)
 }
 
 /// Whether somebody may post in a room, where `mute` is what is known to silence it.
@@ -70,6 +70,9 @@ pub fn may_post(app: &App, identity: &Identity, room: &RoomName, mute: Option<Mu
     let may_post = if room.is_personal() { rights.moderate } else { rights.write };
     if !may_post {
         return Err(Refusal::MAY_NOT_WRITE);
+    }
+    if !rights.moderate && !app.config.namespace(room).members_may_post {
+        return Err(Refusal::MEMBERS_MAY_NOT_POST);
     }
     let now = unix_ms();
     match mute.filter(|mute| mute.until_ms > now) {
@@ -93,6 +96,19 @@ pub async fn may_post_from_outside(app: &App, identity: &Identity, room: &RoomNa
         }
     };
     may_post(app, identity, room, mute)
+}
+
+/// Whether data is no larger than it may be in a room.
+///
+/// # Errors
+/// When it is.
+pub fn admit_data(app: &App, room: &RoomName, data: Option<&RawValue>) -> Result<(), Refusal> {
+    let most = app.config.namespace(room).data_bytes;
+    if data.is_some_and(|data| data.get().len() > most) {
+        let message = format!("data may have {most} bytes in this room").into();
+        return Err(Refusal { message, ..Refusal::new(ErrorCode::TooLarge, "") });
+    }
+    Ok(())
 }
 
 /// Whether somebody may amend a message that stands at `target`, as its author; moderators may without being asked.
@@ -127,13 +143,14 @@ async fn author(bus: &dyn Bus, room: &RoomName, target: &Position) -> Result<Opt
 /// Makes an event, ready to be appended.
 ///
 /// # Errors
-/// When its author is too fast.
+/// When its data is too large, or its author too fast.
 pub async fn prepare(
     app: &App,
     identity: &Identity,
     room: &RoomName,
     draft: Draft<'_>,
 ) -> Result<Append, Refusal> {
+    admit_data(app, room, draft.data)?;
     pace(app, &identity.user, room).await?;
     let Draft { kind, effect, data, reaction, id } = draft;
     let key = match &id {

@@ -49,8 +49,12 @@ pub struct Rule {
 impl Rule {
     /// What the configuration says.
     pub fn of(config: &Config, room: &RoomName) -> Self {
-        let _ = (config, room);
-        Self { kept: true, most: 100, gather: Duration::from_millis(300) }
+        let namespace = config.namespace(room);
+        Self {
+            kept: namespace.presence,
+            most: namespace.presence_max_members,
+            gather: Duration::from_millis(config.presence.gather_ms),
+        }
     }
 }
 

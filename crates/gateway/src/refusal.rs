@@ -24,6 +24,11 @@ impl Refusal {
     /// It may not post there.
     pub const MAY_NOT_WRITE: Self =
         Self::new(ErrorCode::Forbidden, "the token grants no right to post in this room");
+    /// Only moderators post there.
+    pub const MEMBERS_MAY_NOT_POST: Self =
+        Self::new(ErrorCode::Forbidden, "only moderators and the server API post in this room's namespace");
+    /// The room has as many members as it may.
+    pub const FULL: Self = Self::new(ErrorCode::TooLarge, "the room is full").after(10_000);
     /// Nobody knows who is there.
     pub const NO_PRESENCE: Self = Self::new(ErrorCode::Forbidden, "this room's namespace keeps no presence");
     /// What it is about is not there.

@@ -299,7 +299,8 @@ impl Session {
     /// Does what one text frame asks.
     async fn take(&self, text: &str, pace: Pace<'_>) {
         let limits = &self.app.config.limits;
-        let bounds = DecodeLimits { data_bytes: limits.data_bytes, json_depth: limits.json_depth };
+        let bounds =
+            DecodeLimits { data_bytes: self.app.config.largest_data_bytes(), json_depth: limits.json_depth };
         let request = Request::decode(text, bounds);
         let Some(identity) = self.identity() else {
             return match request {
@@ -356,7 +357,7 @@ impl Session {
             heartbeat_ms: self.app.config.heartbeat.interval_ms,
             limits: server::Limits {
                 id_ttl_ms: proto::ID_TTL_MS,
-                data_bytes: limits.data_bytes,
+                data_bytes: self.app.config.largest_data_bytes(),
                 frame_bytes: limits.frame_bytes,
                 json_depth: limits.json_depth,
                 rooms_per_connection: limits.rooms_per_connection,

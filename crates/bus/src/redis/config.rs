@@ -15,7 +15,7 @@ use fred::{
 };
 
 use super::tls::{self, RedisTls};
-use crate::{BusError, Retention};
+use crate::{BusError, Retentions};
 
 /// When an append is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct RedisConfig {
     /// This node's name.
     pub node: String,
     /// How much of each room's log is kept.
-    pub retention: Retention,
+    pub retentions: Retentions,
     /// When an append is answered; [`Ack::Local`] by default.
     pub ack: Ack,
     /// How long a command may take before it counts as failed; 5 s by default.
@@ -62,12 +62,12 @@ pub struct RedisConfig {
 
 impl RedisConfig {
     /// The defaults.
-    pub fn new(url: &str, node: &str, retention: Retention) -> Self {
+    pub fn new(url: &str, node: &str, retentions: impl Into<Retentions>) -> Self {
         Self {
             url: url.to_owned(),
             tls: RedisTls::default(),
             node: node.to_owned(),
-            retention,
+            retentions: retentions.into(),
             ack: Ack::Local,
             command_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
@@ -83,7 +83,7 @@ impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfig")
             .field("node", &self.node)
-            .field("retention", &self.retention)
+            .field("retentions", &self.retentions)
             .finish_non_exhaustive()
     }
 }
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     fn config(url: &str) -> RedisConfig {
-        RedisConfig::new(url, "n", Retention { length: 1000, age_ms: 1000 })
+        RedisConfig::new(url, "n", crate::Retention { length: 1000, age_ms: 1000 })
     }
 
     #[test]

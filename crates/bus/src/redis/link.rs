@@ -26,7 +26,7 @@ use super::{
     shard::Shard,
     wire,
 };
-use crate::{Append, BusError, Effect, Retention, epoch, epoch::Head, follow::Slice};
+use crate::{Append, BusError, Effect, Retentions, epoch, epoch::Head, follow::Slice};
 
 /// How long a head is kept after its last use, at least, in milliseconds.
 pub(super) const HEAD_LIFE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
@@ -67,7 +67,7 @@ pub(super) struct Link {
     amend: Script,
     open: Script,
     read: Script,
-    retention: Retention,
+    retentions: Retentions,
     /// How long a call may be sent from shard to shard.
     patience: Duration,
 }
@@ -82,7 +82,7 @@ impl Link {
             amend: Script::new(&[include_str!("amend.lua"), APPEND]),
             open: Script::new(&[include_str!("open.lua")]),
             read: Script::new(&[include_str!("read.lua")]),
-            retention: config.retention,
+            retentions: config.retentions.clone(),
             patience: config.command_timeout,
         }
     }
@@ -210,13 +210,14 @@ impl Link {
 
     pub(super) async fn append(&self, room: &RoomName, batch: &[Append]) -> Result<Batch, BusError> {
         let channel = keys::channel(room);
+        let retention = self.retentions.of(room);
         let mut args: Vec<Value> = vec![
             self.publish_command().into(),
             channel.clone().into(),
             epoch::random_id().into(),
-            number(self.retention.length)?,
-            number(self.retention.age_ms)?,
-            number(self.head_life())?,
+            number(retention.length)?,
+            number(retention.age_ms)?,
+            number(self.head_life(room))?,
             number(ID_TTL_MS)?,
         ];
         for append in batch {
@@ -250,7 +251,8 @@ impl Link {
 
     /// The head of a room, which is made if there is none.
     pub(super) async fn open(&self, room: &RoomName) -> Result<Head, BusError> {
-        let args = vec![epoch::random_id().into(), number(self.head_life())?, number(UNUSED_HEAD_LIFE_MS)?];
+        let args =
+            vec![epoch::random_id().into(), number(self.head_life(room))?, number(UNUSED_HEAD_LIFE_MS)?];
         answer::opened(self.script(room, &self.open, args).await?)
     }
 
@@ -362,8 +364,8 @@ impl Link {
     }
 
     /// A head must not lapse before the log that it stands for.
-    fn head_life(&self) -> u64 {
-        HEAD_LIFE_MS.max(self.retention.age_ms)
+    fn head_life(&self, room: &RoomName) -> u64 {
+        HEAD_LIFE_MS.max(self.retentions.of(room).age_ms)
     }
 }
 

@@ -41,8 +41,8 @@ pub(crate) struct Configured(pub(crate) RedisConfig);
 #[async_trait]
 impl Cluster for Configured {
     async fn node(&self) -> Arc<dyn Bus> {
-        let retention = Retention { length: conformance::LENGTH, ..self.0.retention };
-        Arc::new(connect(RedisConfig { retention, ..self.0.clone() }).await)
+        let retention = Retention { length: conformance::LENGTH, ..self.0.retentions.default };
+        Arc::new(connect(RedisConfig { retentions: retention.into(), ..self.0.clone() }).await)
     }
 }
 

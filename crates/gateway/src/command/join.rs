@@ -107,6 +107,10 @@ pub async fn find_seat(
 /// Makes the client a member; its `ok`, if it wants one, comes before anything of the room.
 pub fn take_seat(session: &Session, identity: &Identity, seat: Seat, reference: Option<Ref>, wants_ok: bool) {
     let Seat { mut claim, place } = seat;
+    let most = session.app.config.namespace(&claim.room().name).members;
+    if most > 0 && !claim.room().roster.has_room(&identity.user, most) {
+        return session.refuse(reference, Refusal::FULL);
+    }
     claim.attend(identity);
     let ok = wants_ok.then(|| {
         let (roster, rule) = (&claim.room().roster, Rule::of(&session.app.config, &claim.room().name));

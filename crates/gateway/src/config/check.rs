@@ -74,9 +74,9 @@ fn together(config: &Config) -> Result<(), Complaint> {
             "another address than listen, or none to serve both on one",
         ),
         (
-            config.limits.frame_bytes >= config.limits.data_bytes + 1024,
+            config.limits.frame_bytes >= config.largest_data_bytes() + 1024,
             "limits.frame_bytes",
-            "at least limits.data_bytes and 1024 more, for what stands around a message's data",
+            "at least limits.data_bytes, of each namespace too, and 1024 more, for what stands around a message's data",
         ),
         (
             config.history.ack == Ack::Local || config.redis_url.is_some(),

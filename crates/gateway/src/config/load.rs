@@ -9,12 +9,16 @@ use std::{
 use super::{
     Config,
     check::{Complaint, check},
+    namespace,
     setting::{Expected, Setting},
 };
 
 /// Names that the protocol reserves for what a later version serves: to ignore a key would be to accept no
 /// one.
 const LATER: [&str; 2] = ["CHORUS_JWT_PUBLIC_KEY", "CHORUS_JWKS_URL"];
+
+/// The section that has a table for each namespace.
+const NAMESPACES: &str = "namespaces";
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +81,9 @@ pub(super) fn settings() -> Vec<Setting> {
     let mut all = Vec::new();
     for setting in Config::settings() {
         if let Expected::Section(inner) = setting.expected {
-            all.extend(inner.into_iter().map(|s| Setting { key: format!("{}.{}", setting.key, s.key), ..s }));
+            // Which namespaces there are, nobody knows; their settings have a place of their own in the file.
+            let of = if setting.key == NAMESPACES { &format!("{NAMESPACES}.*") } else { &setting.key };
+            all.extend(inner.into_iter().map(|s| Setting { key: format!("{of}.{}", s.key), ..s }));
         } else {
             all.push(setting);
         }
@@ -98,7 +104,8 @@ impl Layers {
     }
 
     fn environment(&mut self, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
-        let known: HashMap<String, &Setting> = self.settings.iter().map(|s| (s.variable(), s)).collect();
+        let settings = self.settings.iter().filter(|setting| !setting.key.starts_with(NAMESPACES));
+        let known: HashMap<String, &Setting> = settings.map(|s| (s.variable(), s)).collect();
         for (name, text) in environment.iter().filter(|(name, _)| name.starts_with("CHORUS_")) {
             if let Some(setting) = known.get(name) {
                 let given = Given { value: setting.read(text), origin: format!("from {name}") };
@@ -123,8 +130,7 @@ impl Layers {
 
     fn build(self) -> Result<Config, ConfigError> {
         for (key, given) in &self.given {
-            let setting = self.settings.iter().find(|setting| setting.key == *key);
-            let setting = setting.ok_or_else(|| self.unknown(key, &given.origin))?;
+            let setting = self.setting(key).ok_or_else(|| self.unknown(key, &given.origin))?;
             if !setting.admits(&given.value) {
                 return Err(self.wrong(key, None));
             }
@@ -139,12 +145,23 @@ impl Layers {
         Ok(config)
     }
 
+    /// The setting that a key is of.
+    fn setting(&self, key: &str) -> Option<&Setting> {
+        let any = key.strip_prefix(NAMESPACES).and_then(|rest| rest.strip_prefix('.')).and_then(|rest| {
+            // A namespace's name may have a dot in it, a setting's has none.
+            let (name, setting) = rest.rsplit_once('.')?;
+            namespace::is_name(name).then(|| format!("{NAMESPACES}.*.{setting}"))
+        });
+        let key = any.as_deref().unwrap_or(key);
+        self.settings.iter().find(|setting| setting.key == *key)
+    }
+
     /// The line about a setting that is wrong.
     fn wrong(&self, key: &str, instead: Option<&str>) -> ConfigError {
         let given = self.given.get(key);
         let value = given.map_or_else(|| default(key), |given| shown(key, &given.value));
         let origin = given.map_or("by default", |given| &given.origin);
-        let setting = self.settings.iter().find(|setting| setting.key == key);
+        let setting = self.setting(key);
         let declared = || setting.map(|setting| setting.expected.to_string());
         let expected = instead.map(str::to_owned).or_else(declared).unwrap_or_default();
         ConfigError::new(format!("{key} = {value} ({origin}): expected {expected}"))
@@ -152,6 +169,14 @@ impl Layers {
 
     /// The line about a key that is none.
     fn unknown(&self, key: &str, origin: &str) -> ConfigError {
+        if let Some((name, _)) = key.strip_prefix("namespaces.").and_then(|rest| rest.rsplit_once('.'))
+            && !namespace::is_name(name)
+        {
+            return ConfigError::new(format!(
+                "namespaces.{name} ({origin}) is no namespace: expected the part of room names before the first colon, \
+                 or \"@\" for users' own rooms"
+            ));
+        }
         if self.settings.iter().any(|setting| setting.key.starts_with(&format!("{key}."))) {
             return ConfigError::new(format!(
                 "{key} ({origin}) is a table: write [{key}], and its settings below"
@@ -161,7 +186,10 @@ impl Layers {
         let likeness = |setting: &Setting| {
             strsim::jaro_winkler(&setting.key, key).max(strsim::jaro_winkler(&last(&setting.key), &last(key)))
         };
-        let nearest = self.settings.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let in_namespaces =
+            |setting: &&Setting| setting.key.starts_with(NAMESPACES) == key.starts_with(NAMESPACES);
+        let nearest =
+            self.settings.iter().filter(in_namespaces).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         let advice = nearest
             .filter(|setting| likeness(setting) > 0.85)
             .map_or("docs/CONFIGURATION.md lists them all".to_owned(), |near| {
@@ -176,6 +204,17 @@ pub(super) fn flat(table: toml::Table) -> BTreeMap<String, toml::Value> {
     let mut all = BTreeMap::new();
     for (key, value) in table {
         match value {
+            toml::Value::Table(namespaces) if key == NAMESPACES => {
+                for (name, namespace) in namespaces {
+                    let inner = match namespace {
+                        toml::Value::Table(inner) => inner,
+                        value => toml::Table::from_iter([(String::new(), value)]),
+                    };
+                    all.extend(
+                        inner.into_iter().map(|(inner, value)| (format!("{key}.{name}.{inner}"), value)),
+                    );
+                }
+            }
             toml::Value::Table(section) => {
                 all.extend(section.into_iter().map(|(inner, value)| (format!("{key}.{inner}"), value)));
             }
@@ -195,9 +234,17 @@ fn nested(given: &BTreeMap<String, Given>) -> toml::Table {
             table.insert(key.clone(), value.clone());
             continue;
         };
-        let section = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        if let toml::Value::Table(section) = section {
-            section.insert(key.to_owned(), value.clone());
+        let namespace = key.rsplit_once('.').filter(|_| section == NAMESPACES);
+        let (path, key) = match namespace {
+            Some((name, key)) => (vec![section, name], key),
+            None => (vec![section], key),
+        };
+        let inner = path.into_iter().try_fold(&mut table, |table, name| {
+            let inner = table.entry(name).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            inner.as_table_mut()
+        });
+        if let Some(inner) = inner {
+            inner.insert(key.to_owned(), value.clone());
         }
     }
     table

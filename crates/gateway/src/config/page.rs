@@ -36,7 +36,8 @@ fn tables() -> String {
         Config::settings().iter().filter(|setting| matches!(setting.expected, Expected::Section(_)))
     {
         write!(page, "\n### `[{}]`\n\n{}\n\n", section.key, section.about).unwrap();
-        let prefix = format!("{}.", section.key);
+        let each = if section.key == "namespaces" { ".*" } else { "" };
+        let prefix = format!("{}{each}.", section.key);
         table(&mut page, settings().iter().filter(|setting| setting.key.starts_with(&prefix)));
     }
     page
@@ -57,7 +58,7 @@ fn table<'a>(page: &mut String, rows: impl Iterator<Item = &'a Setting>) {
         };
         let default = defaults.get(&setting.key).map_or_else(|| "–".to_owned(), |value| format!("`{value}`"));
         let (variable, may_be) = (setting.variable(), setting.expected.to_string());
-        writeln!(page, "| `{key}` | `{variable}`{flag} | {default} | {may_be} | {} |", setting.about)
-            .unwrap();
+        let variable = if variable.contains('*') { "–".to_owned() } else { format!("`{variable}`") };
+        writeln!(page, "| `{key}` | {variable}{flag} | {default} | {may_be} | {} |", setting.about).unwrap();
     }
 }

@@ -154,7 +154,7 @@ fn an_error_names_the_key_the_value_and_what_would_be_right() {
         ("[auth]\naudience = ''", r#"auth.audience = "" (in FILE): expected a text that is not empty"#),
         (
             "[limits]\ndata_bytes = 65536",
-            "limits.frame_bytes = 65536 (by default): expected at least limits.data_bytes and 1024 more, for what stands around a message's data",
+            "limits.frame_bytes = 65536 (by default): expected at least limits.data_bytes, of each namespace too, and 1024 more, for what stands around a message's data",
         ),
         ("[tail]\nnode_bytes = 2000", "tail.node_bytes = 2000 (in FILE): expected at least tail.bytes"),
         (
@@ -168,6 +168,18 @@ fn an_error_names_the_key_the_value_and_what_would_be_right() {
         ),
         ("zebra = 1", "zebra (in FILE) is not a setting: docs/CONFIGURATION.md lists them all"),
         ("[listen]\nport = 1", "listen.port (in FILE) is not a setting: did you mean listen?"),
+        (
+            "[namespaces.team]\nmembers = -1",
+            "namespaces.team.members = -1 (in FILE): expected a whole number from 0 to 1000000000",
+        ),
+        (
+            "[namespaces.team]\ndefault_rights = 'x'",
+            r#"namespaces.team.default_rights = "x" (in FILE): expected letters of r, w and m, or nothing"#,
+        ),
+        (
+            "[namespaces.'a:b']\nmembers = 1",
+            r#"namespaces.a:b (in FILE) is no namespace: expected the part of room names before the first colon, or "@" for users' own rooms"#,
+        ),
         ("auth = 1", "auth (in FILE) is a table: write [auth], and its settings below"),
     ] {
         assert_eq!(error_in(text), line);

@@ -61,8 +61,8 @@ pub(super) async fn take(
     body: Body,
 ) -> Result<Response, Problem> {
     caller.speak_for(from.as_deref(), None)?;
-    let limits = &app.config.limits;
-    let bounds = DecodeLimits { data_bytes: limits.data_bytes, json_depth: limits.json_depth };
+    let (data_bytes, json_depth) = (app.config.largest_data_bytes(), app.config.limits.json_depth);
+    let bounds = DecodeLimits { data_bytes, json_depth };
     let Request { reference, frame } = Request::decode(body.text(&app)?, bounds).map_err(malformed)?;
     let identity = caller.identity();
     let success = match frame {

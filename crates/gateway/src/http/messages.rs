@@ -274,9 +274,6 @@ pub(super) async fn append(
     draft: Draft<'_>,
     moderates: bool,
 ) -> Result<Appended, Refusal> {
-    if draft.data.is_some_and(|data| data.get().len() > app.config.limits.data_bytes) {
-        return Err(Refusal::new(ErrorCode::TooLarge, "data is larger than limits.data_bytes"));
-    }
     if !moderates {
         may_post_from_outside(app, identity, room).await?;
     }

@@ -16,7 +16,7 @@ pub async fn pace(app: &App, user: &UserId, room: &RoomName) -> Result<(), Refus
     if everywhere > 0 {
         take(app, user.as_str(), everywhere).await?;
     }
-    let here = 0;
+    let here = app.config.namespace(room).messages_per_second;
     if here > 0 {
         take(app, &format!("{user} {room}"), here).await?;
     }

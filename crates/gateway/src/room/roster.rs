@@ -311,6 +311,16 @@ impl Roster {
         Company { count, members }
     }
 
+    /// Whether a user may be one of at most `most` members.
+    pub fn has_room(&self, user: &UserId, most: u64) -> bool {
+        let state = self.state.lock();
+        let here = state.here.values().filter(|here| here.sessions > 0).count() as u64;
+        let is_there = state.here.contains_key(user);
+        let all = state.all.as_ref();
+        let is_known = || all.and_then(|all| all.members.as_ref()).is_some_and(|all| all.contains_key(user));
+        is_there || is_known() || all.map_or(0, |all| all.count).max(here) < most
+    }
+
     /// Whether it is told how far everybody has read: not when more than `most` are there, or have read.
     pub fn shows_markers(&self, most: u64) -> bool {
         self.state.lock().all.as_ref().is_some_and(|all| all.shows_markers(most))

@@ -5,7 +5,7 @@ use testkit::{Client, Cluster, Dial, PATIENCE, Redis, Request, Response, expirin
 
 use crate::fixture::{FAST, options};
 
-const KEY: &str = "an API key that only tests know";
+pub(crate) const KEY: &str = "an API key that only tests know";
 
 /// Gateways that take an API key.
 pub(crate) async fn cluster(size: usize) -> Cluster {

@@ -29,6 +29,7 @@ mod forks;
 mod frames;
 mod limits;
 mod moderation;
+mod namespaces;
 mod observe;
 mod presence;
 mod receipts;
