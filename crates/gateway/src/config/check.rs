@@ -1,14 +1,16 @@
 //! What no single type can tell: bounds of texts, and settings that must agree.
 
+use std::borrow::Cow;
+
 use tracing_subscriber::EnvFilter;
 
-use super::{Ack, Config, RedisUrl, Secret};
+use super::{Ack, Config, NamespaceConfig, RedisUrl, Secret};
 use crate::auth::origin;
 
 /// A setting that is wrong.
 pub(super) struct Complaint {
     /// Its key.
-    pub(super) key: &'static str,
+    pub(super) key: Cow<'static, str>,
     /// What would be right, if it is not what the setting's declaration says.
     pub(super) instead: Option<&'static str>,
 }
@@ -16,7 +18,8 @@ pub(super) struct Complaint {
 /// Finds the first setting that is wrong.
 pub(super) fn check(config: &Config) -> Result<(), Complaint> {
     each(config)?;
-    together(config)
+    together(config)?;
+    config.namespaces.iter().try_for_each(|(name, own)| namespace(config, name, own))
 }
 
 /// Settings by themselves.
@@ -34,7 +37,7 @@ fn each(config: &Config) -> Result<(), Complaint> {
     ]
     .into_iter()
     .find(|(right, _)| !right);
-    wrong.map_or(Ok(()), |(_, key)| Err(Complaint { key, instead: None }))
+    wrong.map_or(Ok(()), |(_, key)| Err(Complaint { key: key.into(), instead: None }))
 }
 
 /// Settings that must agree with others.
@@ -83,14 +86,41 @@ fn together(config: &Config) -> Result<(), Complaint> {
             "history.ack",
             "local while there is no redis_url (CHORUS_REDIS_URL): memory has no replicas",
         ),
+        (config.presence.enabled || config.rooms.members == 0, "rooms.members", UNCOUNTED),
         (config.tail.node_bytes >= config.tail.bytes, "tail.node_bytes", "at least tail.bytes"),
         (weak != Some("auth.jwt_secret"), "auth.jwt_secret", LONG_SECRET),
         (weak != Some("api_keys"), "api_keys", LONG_KEY),
     ]
     .into_iter()
     .find(|(right, ..)| !right);
-    wrong.map_or(Ok(()), |(_, key, instead)| Err(Complaint { key, instead: Some(instead) }))
+    wrong.map_or(Ok(()), |(_, key, instead)| Err(Complaint { key: key.into(), instead: Some(instead) }))
 }
+
+/// Settings of a namespace that must agree with each other and with those that hold everywhere.
+fn namespace(config: &Config, name: &str, own: &NamespaceConfig) -> Result<(), Complaint> {
+    let personal = name == "@";
+    let presence = own.presence.unwrap_or(config.presence.enabled);
+    let members = own.members.unwrap_or(config.rooms.members);
+    let (key, instead) = match own.members {
+        Some(_) => ("members", UNCOUNTED),
+        None => ("presence", "true while rooms.members is set: by presence members are counted"),
+    };
+    let wrong = [
+        (!personal || own.default_rights.is_none(), "default_rights", OWN_ROOMS),
+        (!personal || own.members_may_post.is_none(), "members_may_post", OWN_ROOMS),
+        (presence || members == 0, key, instead),
+    ]
+    .into_iter()
+    .find(|(right, ..)| !right);
+    wrong.map_or(Ok(()), |(_, key, instead)| {
+        let key = format!("namespaces.{name}.{key}").into();
+        Err(Complaint { key, instead: Some(instead) })
+    })
+}
+
+/// A limit that nobody keeps is worse than none.
+const UNCOUNTED: &str = "0 where there is no presence, by which members are counted";
+const OWN_ROOMS: &str = "nothing: in its own room a user reads, whatever its token says, and servers post";
 
 /// Whoever names a CA believes that the connection is secure.
 const SECURE_URL: &str =

@@ -107,6 +107,12 @@ impl Layers {
         let settings = self.settings.iter().filter(|setting| !setting.key.starts_with(NAMESPACES));
         let known: HashMap<String, &Setting> = settings.map(|s| (s.variable(), s)).collect();
         for (name, text) in environment.iter().filter(|(name, _)| name.starts_with("CHORUS_")) {
+            if name.starts_with("CHORUS_NAMESPACES_") {
+                // What of it were the namespace's name, nobody could tell.
+                let line =
+                    format!("{name} is not a setting: namespaces stand in a file, as [namespaces.<name>]");
+                return Err(ConfigError::new(line));
+            }
             if let Some(setting) = known.get(name) {
                 let given = Given { value: setting.read(text), origin: format!("from {name}") };
                 self.given.insert(setting.key.clone(), given);
@@ -141,7 +147,7 @@ impl Layers {
                 // A list's path ends in the index of the item.
                 self.wrong(path.split('[').next().unwrap_or(&path), None)
             })?;
-        check(&config).map_err(|Complaint { key, instead }| self.wrong(key, instead))?;
+        check(&config).map_err(|Complaint { key, instead }| self.wrong(&key, instead))?;
         Ok(config)
     }
 
@@ -169,6 +175,11 @@ impl Layers {
 
     /// The line about a key that is none.
     fn unknown(&self, key: &str, origin: &str) -> ConfigError {
+        if let Some(name) = key.strip_suffix('.').or((key == NAMESPACES).then_some(key)) {
+            return ConfigError::new(format!(
+                "{name} ({origin}) is not a table: write [namespaces.<name>], and its settings below"
+            ));
+        }
         if let Some((name, _)) = key.strip_prefix("namespaces.").and_then(|rest| rest.rsplit_once('.'))
             && !namespace::is_name(name)
         {

@@ -85,7 +85,7 @@ mod tests {
             data_bytes: Some(99_999),
             ..NamespaceConfig::default()
         };
-        let own = NamespaceConfig { members_may_post: Some(false), ..NamespaceConfig::default() };
+        let own = NamespaceConfig { history_length: Some(3), ..NamespaceConfig::default() };
         config.namespaces = [("team".to_owned(), team), ("@".to_owned(), own)].into();
         let of = |name: &str| config.namespace(&RoomName::parse(name).unwrap());
         let team = of("team:a:b");
@@ -94,7 +94,7 @@ mod tests {
         for other in ["team", "teams:a", "lobby"] {
             assert_eq!(of(other), config.namespace_of(None), "{other}");
         }
-        assert!(!of("@alice").members_may_post);
+        assert_eq!(of("@alice").history.length, 3);
         assert_eq!(config.largest_data_bytes(), 99_999);
         let retentions = config.retentions();
         assert_eq!(retentions.of(&RoomName::parse("team:x").unwrap()).length, 5);

@@ -334,6 +334,79 @@ fn files_of_tls_need_a_url_of_tls() {
 }
 
 #[test]
+fn a_namespace_stands_in_a_file() {
+    let text =
+        "[namespaces.team]\nhistory_length = 5\ndefault_rights = 'r'\n\n[namespaces.'a.b']\nmembers = 2\n";
+    let config = load_file(&file(text)).unwrap();
+    assert_eq!(config.namespaces["team"].default_rights, Some(Rights::READ));
+    assert_eq!(config.namespaces["a.b"].members, Some(2), "a dot is part of the name");
+    let printed = config.to_toml();
+    let again = load_file(&file(&printed)).unwrap();
+    assert_eq!(again.to_toml(), printed, "what is printed can be read again");
+    assert!(printed.contains("[namespaces.team]\nhistory_length = 5\n"), "only what is set: {printed}");
+}
+
+#[test]
+fn an_error_in_a_namespace_names_it() {
+    for (text, line) in [
+        (
+            "[namespaces.team]\nhistory_length = 0",
+            "namespaces.team.history_length = 0 (in FILE): expected a whole number from 1 to 1000000",
+        ),
+        (
+            "[namespaces.'a.b']\ndefault_rights = 'x'",
+            r#"namespaces.a.b.default_rights = "x" (in FILE): expected letters of r, w and m, or nothing"#,
+        ),
+        (
+            "[namespaces.team]\ndata_bytes = 65000",
+            "limits.frame_bytes = 65536 (by default): expected at least limits.data_bytes, of each namespace too, and 1024 more, for what stands around a message's data",
+        ),
+        (
+            "[namespaces.team]\nmembers = 5\npresence = false",
+            "namespaces.team.members = 5 (in FILE): expected 0 where there is no presence, by which members are counted",
+        ),
+        (
+            "[rooms]\nmembers = 5\n[namespaces.team]\npresence = false",
+            "namespaces.team.presence = false (in FILE): expected true while rooms.members is set: by presence members are counted",
+        ),
+        (
+            "[rooms]\nmembers = 5\n[presence]\nenabled = false",
+            "rooms.members = 5 (in FILE): expected 0 where there is no presence, by which members are counted",
+        ),
+        (
+            "[namespaces.'@']\ndefault_rights = 'rw'",
+            r#"namespaces.@.default_rights = "rw" (in FILE): expected nothing: in its own room a user reads, whatever its token says, and servers post"#,
+        ),
+        (
+            "[namespaces.'@']\nmembers_may_post = true",
+            "namespaces.@.members_may_post = true (in FILE): expected nothing: in its own room a user reads, whatever its token says, and servers post",
+        ),
+        (
+            "[namespaces.'@bob']\nmembers = 1",
+            "namespaces.@bob (in FILE) is no namespace: expected the part of room names before the first colon, or \"@\" for users' own rooms",
+        ),
+        (
+            "[namespaces.team]\nhistory_lenght = 1",
+            "namespaces.team.history_lenght (in FILE) is not a setting: did you mean namespaces.*.history_length?",
+        ),
+        (
+            "namespaces = 1",
+            "namespaces (in FILE) is not a table: write [namespaces.<name>], and its settings below",
+        ),
+        (
+            "[namespaces]\nmembers = 1",
+            "namespaces.members (in FILE) is not a table: write [namespaces.<name>], and its settings below",
+        ),
+    ] {
+        assert_eq!(error_in(text), line);
+    }
+    assert_eq!(
+        error_of(&[("CHORUS_NAMESPACES_TEAM_MEMBERS", "5")]),
+        "CHORUS_NAMESPACES_TEAM_MEMBERS is not a setting: namespaces stand in a file, as [namespaces.<name>]"
+    );
+}
+
+#[test]
 fn what_is_printed_can_be_read_again_and_has_no_secret() {
     let config = Config::load(&environment(&[
         ("CHORUS_REDIS_URL", "redis://chat:hunter2@db:6379"),

@@ -180,3 +180,40 @@ async fn a_namespace_has_its_pace() {
         one.say("lobby", number).await;
     }
 }
+
+/// The block of the README that names the namespace `news`.
+fn example() -> String {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let mut blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.find(|block| block.contains("[namespaces.news]")).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_example_in_the_readme_works() {
+    let example = example();
+    let printed = options().config(&example).args(&["config"]).run().await;
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    for line in ["[namespaces.news]", "members_may_post = false", "[namespaces.\"@\"]"] {
+        assert!(printed.contains(line), "{line} is not in force:\n{printed}");
+    }
+
+    let cluster = Cluster::start_with(Redis::start().await, 2, options().config(&example)).await;
+    let rooms = json!({ "news:*": "rw", "staff:*": "rw" });
+    let claims = json!({ "sub": "alice", "exp": expiring(60), "rooms": rooms });
+    let mut alice = Dial::to(cluster.addr(0)).bearer(&sign(&claims)).named("alice").welcomed().await;
+    alice.join("staff:1").await;
+    alice.say("staff:1", "hello").await;
+    alice.join("news:sport").await;
+    let request = json!({ "type": "message", "room": "news:sport", "data": 1 });
+    assert_eq!(alice.refused(request).await, "forbidden", "only moderators post there");
+    // Whose token names no rooms may not come to the staff.
+    let mut bob = Client::connect(cluster.addr(1), "bob").await;
+    assert_eq!(bob.refused(json!({ "type": "join", "room": "staff:1" })).await, "forbidden");
+    bob.join("news:sport").await;
+    let claims = json!({ "sub": "editor", "exp": expiring(60), "rooms": { "news:*": "rwm" } });
+    let mut editor = Dial::to(cluster.addr(0)).bearer(&sign(&claims)).named("editor").welcomed().await;
+    editor.join("news:sport").await;
+    editor.say("news:sport", "three to one").await;
+    assert_eq!(bob.expect("message").await["data"], "three to one");
+}
