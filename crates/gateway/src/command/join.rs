@@ -35,6 +35,16 @@ impl Seat {
     pub fn position(&self) -> &Position {
         &self.place.position
     }
+
+    /// Whether one more user may be in the room, or this one is already.
+    ///
+    /// # Errors
+    /// When the room is full.
+    pub fn admits(&self, app: &App, identity: &Identity) -> Result<(), Refusal> {
+        let room = self.claim.room();
+        let most = app.config.namespace(&room.name).members;
+        if most == 0 || room.roster.has_room(&identity.user, most) { Ok(()) } else { Err(Refusal::FULL) }
+    }
 }
 
 /// Where a join puts a client.
@@ -106,11 +116,11 @@ pub async fn find_seat(
 
 /// Makes the client a member; its `ok`, if it wants one, comes before anything of the room.
 pub fn take_seat(session: &Session, identity: &Identity, seat: Seat, reference: Option<Ref>, wants_ok: bool) {
-    let Seat { mut claim, place } = seat;
-    let most = session.app.config.namespace(&claim.room().name).members;
-    if most > 0 && !claim.room().roster.has_room(&identity.user, most) {
-        return session.refuse(reference, Refusal::FULL);
+    // Here, too, where nothing comes between the look and the membership.
+    if let Err(refusal) = seat.admits(&session.app, identity) {
+        return session.refuse(reference, refusal);
     }
+    let Seat { mut claim, place } = seat;
     claim.attend(identity);
     let ok = wants_ok.then(|| {
         let (roster, rule) = (&claim.room().roster, Rule::of(&session.app.config, &claim.room().name));

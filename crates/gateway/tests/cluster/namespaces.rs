@@ -1,7 +1,7 @@
 //! What holds in a namespace, over two gateways and a Redis.
 
 use serde_json::json;
-use testkit::{Client, Cluster, Dial, PATIENCE, Redis, expiring, sign, until};
+use testkit::{Client, Cluster, Dial, PATIENCE, Redis, Request, expiring, sign, token, until};
 
 use crate::fixture::{FAST, options};
 
@@ -154,6 +154,10 @@ async fn presence_has_its_size_and_a_room_its_members() {
         })
         .await;
     }
+    // A stream is told before it begins.
+    let request = Request::get("/v1/events?room=small:a").bearer(&token("later"));
+    let response = request.send(cluster.addr(0)).await;
+    assert_eq!((response.status, &response.json()["code"]), (413, &json!("too_large")), "{response:?}");
     // Whoever is in may come by another session.
     joined(&cluster, 1, "alice", "small:a").await;
 }
