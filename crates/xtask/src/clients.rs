@@ -1,4 +1,4 @@
-//! Clients that we did not write, for the tests: Python `websockets`, Node `ws`, Playwright, k6.
+//! Clients that we did not write, for the tests: Python `websockets`, schemathesis, Node `ws`, Playwright, k6.
 //!
 //! They go below `target/`, except npm's modules, which Node looks for beside the scripts.
 

@@ -16,11 +16,12 @@ use utoipa::{
 use super::answer;
 
 /// What `4XX` and `5XX` stand for in a handler's description: the errors that any call may meet.
-const ERRORS: [(&str, &str, &str); 8] = [
+const ERRORS: [(&str, &str, &str); 9] = [
     ("4XX", "400", "The request is not as it must be."),
     ("4XX", "401", "There is no credential, or it is not good."),
     ("4XX", "403", "The caller may not, or comes from a page that may not."),
     ("4XX", "404", "What it is about is not there."),
+    ("4XX", "408", "The body came too slowly."),
     ("4XX", "413", "The body, its `data` or its depth exceeds a limit."),
     ("4XX", "429", "The caller is too fast."),
     ("5XX", "500", "A fault of the server's own."),
@@ -80,7 +81,7 @@ fn constrain(parameter: &mut Parameter) {
     };
     let schema = match (&*parameter.name, &parameter.parameter_in) {
         ("room", ParameterIn::Path) => text(Some(ROOM), RoomName::MAX_BYTES),
-        ("user", ParameterIn::Path) => text(Some(USER), UserId::MAX_BYTES),
+        ("user", ParameterIn::Path) | ("from", ParameterIn::Query) => text(Some(USER), UserId::MAX_BYTES),
         ("Idempotency-Key", ParameterIn::Header) => text(None, MessageId::MAX_BYTES),
         _ => return,
     };

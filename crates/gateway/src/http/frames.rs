@@ -12,7 +12,7 @@ use proto::{
     server::{self, Success, write_history},
 };
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     answer,
@@ -41,13 +41,58 @@ pub(super) struct For {
     from: Option<String>,
 }
 
+/// A frame, as the protocol has it. Which fields it needs depends on its type.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what `proto` reads")]
+struct Frame {
+    /// What is asked.
+    #[schema(pattern = "^(message|edit|delete|react|read|typing|presence|history)$")]
+    r#type: String,
+    /// The room; `@me` is the caller's own.
+    #[schema(pattern = "^([A-Za-z0-9_.:#-]{1,128}|@[A-Za-z0-9_.:#@|+=/-]{1,120})$")]
+    room: String,
+    /// Given back in the answer: a text of at most 64 bytes, or a whole number.
+    #[schema(value_type = Option<Value>)]
+    r#ref: Option<()>,
+    /// Of `message` and `edit`: any JSON.
+    #[schema(value_type = Option<Value>)]
+    data: Option<()>,
+    /// Of what is appended: makes it idempotent for five minutes.
+    #[schema(min_length = 1, max_length = 64)]
+    id: Option<String>,
+    /// The message that it is about: of `edit`, `delete`, `react` and `read`.
+    target: Option<Target>,
+    /// Of `react`: an emoji or a name.
+    #[schema(min_length = 1, max_length = 64)]
+    key: Option<String>,
+    /// Of `react` and `typing`: put on or taken away, typing or stopped.
+    on: Option<bool>,
+    /// Of `history`: only events with a smaller `seq`.
+    before: Option<u64>,
+    /// Of `history`: only events with a larger `seq`.
+    after: Option<u64>,
+    /// Of `history`: at most so many events.
+    #[schema(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+/// A position in a room's log.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what `proto` reads")]
+struct Target {
+    #[schema(min_length = 1, max_length = 64)]
+    epoch: String,
+    #[schema(maximum = 9_007_199_254_740_991_u64)]
+    seq: u64,
+}
+
 /// Does what a frame asks: `message`, `edit`, `delete`, `react`, `read`, `typing`, `presence` or `history`.
 ///
 /// The body is the frame as it would go over a socket, and the answer is its `ok`. Whoever calls need not be in the room.
 #[utoipa::path(
     post, path = "/v1/frames", tag = "messages",
     params(For),
-    request_body(content = Object, content_type = "application/json", description = "A frame of the protocol."),
+    request_body(content = Frame, content_type = "application/json"),
     responses(
         (status = 200, body = Object, description = "The frame's `ok`."),
         (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),

@@ -1,6 +1,6 @@
 //! What comes with a call, read so that whatever is wrong with it is told in the API's own words.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -9,6 +9,7 @@ use axum::{
 };
 use proto::{MessageId, RoomName, UserId, depth};
 use serde::{Deserialize, de::DeserializeOwned};
+use tokio::time::timeout;
 
 use super::problem::Problem;
 use crate::app::App;
@@ -21,7 +22,16 @@ impl FromRequest<Arc<App>> for Body {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let most = app.config.limits.frame_bytes;
-        let body = axum::body::to_bytes(request.into_body(), most).await.map_err(|error| {
+        // As for the headers: whoever sends a byte a minute would keep its place for ever.
+        let patience = Duration::from_millis(app.config.limits.header_read_timeout_ms);
+        let body =
+            timeout(patience, axum::body::to_bytes(request.into_body(), most)).await.map_err(|_| {
+                Problem::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "the body took longer than limits.header_read_timeout_ms",
+                )
+            })?;
+        let body = body.map_err(|error| {
             // The limit is told from a body that ended early only by its source.
             let too_long = std::error::Error::source(&error)
                 .is_some_and(|cause| cause.to_string().contains("length limit"));

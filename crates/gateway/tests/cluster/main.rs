@@ -31,6 +31,7 @@ mod limits;
 mod moderation;
 mod namespaces;
 mod observe;
+mod openapi;
 mod presence;
 mod receipts;
 mod requests;

@@ -33,6 +33,13 @@ pub(crate) fn python_tool(name: &str) -> Command {
     command(&program)
 }
 
+/// A script for the shell, such as an example of a page.
+pub(crate) fn shell(script: &str) -> Command {
+    let mut shell = command(Path::new("sh"));
+    shell.args(["-c", script]);
+    shell
+}
+
 /// A place for what is kept of a test: screenshots.
 pub(crate) fn artifacts(name: &str) -> PathBuf {
     let directory = directory().with_file_name("artifacts").join(name);
