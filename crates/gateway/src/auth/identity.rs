@@ -44,6 +44,11 @@ impl Identity {
         Self { user, name, info: None, expires_at_ms, issued_at_ms: None, server: true, rooms: None }
     }
 
+    /// Whether a server speaks, and no user by itself.
+    pub fn is_server(&self) -> bool {
+        self.server
+    }
+
     /// Whether a text can be a display name.
     pub fn is_name(text: &str) -> bool {
         (1..=Self::MAX_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)

@@ -67,6 +67,7 @@ pub(crate) fn api(app: &Arc<App>, state: HttpState) -> Router {
     document::complete(&mut document);
     router
         .merge(document::router(document))
+        .fallback(|| async { Problem::not_found("there is nothing at this path: see /v1/openapi.json") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
         })

@@ -1,7 +1,10 @@
 //! The HTTP API, over two gateways and a Redis.
 
 use serde_json::{Value, json};
-use testkit::{Client, Cluster, Dial, PATIENCE, Redis, Request, Response, expiring, sign, token, until};
+use testkit::{
+    Client, Cluster, Dial, PATIENCE, Redis, Request, Response, expiring, sign, token, until, within,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::fixture::{FAST, options};
 
@@ -170,6 +173,7 @@ async fn what_is_wrong_is_told_and_changes_nothing() {
         (&*alice, "POST", "/v1/frames", json!({ "type": "join", "room": "lobby" }), 400, "unknown_type"),
         (&*alice, "POST", "/v1/frames", json!({ "type": "nonsense" }), 400, "unknown_type"),
         (&*alice, "DELETE", path, Value::Null, 405, "bad_request"),
+        (&*alice, "GET", "/v1/nonsense", Value::Null, 404, "not_found"),
     ];
     for (bearer, method, path, body, status, code) in cases {
         let response = call(&cluster, 0, bearer, method, path, body.clone()).await;
@@ -198,6 +202,37 @@ async fn callers_are_limited_each_by_itself() {
     let wait = limited.header("retry-after").and_then(|text| text.parse::<u64>().ok());
     assert!(wait.is_some_and(|seconds| (1..=2).contains(&seconds)), "{limited:?}");
     assert_eq!(get("bob").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_pace_of_users_does_not_hold_for_servers() {
+    let cluster = configured(1, "messages_per_second = 1\n").await;
+    let rooms: Vec<_> = (0..50).map(|number| format!("room-{number}")).collect();
+    let body = json!({ "rooms": rooms, "data": "all hands" });
+    let answer = server(&cluster, 0, "POST", "/v1/broadcast", body).await.json();
+    let results = answer["results"].as_array().expect("a result for each room");
+    assert!(results.len() == 50 && results.iter().all(|result| result["seq"] == 1), "{answer}");
+    let limited = until(PATIENCE, "a message too many", async || {
+        let path = "/v1/rooms/lobby/messages";
+        let response = call(&cluster, 0, &token("alice"), "POST", path, json!({ "data": 1 })).await;
+        if response.status == 429 { Ok(response) } else { Err(response.status.to_string()) }
+    })
+    .await;
+    refused(&limited, 429, "rate_limited");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let gateway = options().config("[limits]\nheader_read_timeout_ms = 300\n").start().await;
+    let mut stream = tokio::net::TcpStream::connect(gateway.addr()).await.expect("a connection");
+    let head = format!(
+        "POST /v1/rooms/lobby/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 100\r\n\r\n{{",
+        token("alice")
+    );
+    stream.write_all(head.as_bytes()).await.expect("a request");
+    let mut answer = String::new();
+    within(PATIENCE, "an answer and its end", stream.read_to_string(&mut answer)).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("application/problem+json"), "{answer}");
 }
 
 #[tokio::test]
