@@ -116,7 +116,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let stop = CancellationToken::new();
     tokio::spawn(metrics::upkeep(rendering));
     tokio::spawn(Arc::clone(&app.rooms).trim_forever());
-    tokio::spawn(presence::watch(Arc::clone(&app.rooms)));
+    tokio::spawn(presence::run(Arc::clone(&app.rooms)));
     tokio::spawn(Arc::clone(&app.moderation).watch());
     tokio::spawn(nodes::describe(Arc::clone(&app)));
     let terms = Terms {

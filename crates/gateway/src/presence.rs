@@ -19,9 +19,13 @@ use crate::{
     clock::unix_ms,
     config::Config,
     relay::ephemeral_frame,
-    room::{Changes, Room},
+    room::Room,
     rooms::{Claim, Rooms},
 };
+
+mod teller;
+
+pub(crate) use teller::Tellings;
 
 /// How long to wait after the bus did not take what was told, or did not give what was asked for.
 const RETRY: Duration = Duration::from_secs(1);
@@ -68,31 +72,6 @@ pub fn member(identity: &Identity) -> Bytes {
     server::encode(&member).into()
 }
 
-/// Tells the bus who came and went in a room by way of this node, until there is nothing left to tell.
-pub(crate) async fn tell(claim: Claim) {
-    let (rooms, room) = (claim.rooms(), claim.room());
-    let rule = Rule::of(rooms.config(), &room.name);
-    loop {
-        let gather = rule.gather * if room.roster.is_crowded() { CROWD } else { 1 };
-        sleep(gather).await;
-        // Whose sessions end in a drain comes back by way of another node, and was never away; those who do not come
-        // back are gone with this node.
-        if rooms.is_draining() {
-            return;
-        }
-        let update = match room.roster.take_changes(rule.most, gather * 2) {
-            Changes::None => return,
-            Changes::Later => continue,
-            Changes::Now(update) => update,
-        };
-        let told = rooms.bus().tell_presence(&room.name, &update).await;
-        room.roster.told(update, told.is_ok());
-        if told.is_err() {
-            sleep(RETRY).await;
-        }
-    }
-}
-
 /// Reads what is known of a room beside its log, unless it is known already.
 pub(crate) async fn load(rooms: &Rooms, room: &Arc<Room>) -> Result<(), BusError> {
     if room.roster.is_loaded() {
@@ -124,8 +103,13 @@ pub(crate) async fn find_way(rooms: Arc<Rooms>, room: Arc<Room>) {
     }
 }
 
-/// Does for the rooms what the cluster goes through, for as long as the node runs.
-pub async fn watch(rooms: Arc<Rooms>) {
+/// Tells and hears of presence, for as long as the node runs.
+pub async fn run(rooms: Arc<Rooms>) {
+    tokio::join!(teller::run(&rooms), watch(&rooms));
+}
+
+/// Does for the rooms what the cluster goes through.
+async fn watch(rooms: &Arc<Rooms>) {
     let mut notices = rooms.bus().notices();
     loop {
         let (mut gone, mut anew) = (HashSet::new(), false);
@@ -150,11 +134,11 @@ pub async fn watch(rooms: Arc<Rooms>) {
             let one = !gone.is_empty() && roster.tell_gone(&gone);
             let other = anew && roster.tell_all();
             if one || other {
-                tokio::spawn(tell(claim.share()));
+                rooms.tellings().add(claim.share());
             }
         }
         if anew {
-            read_all(&rooms, claims).await;
+            read_all(rooms, claims).await;
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use crate::{
     auth::Identity,
     config::Config,
-    presence::{self, Rule},
+    presence::{self, Rule, Tellings},
     relay::Relay,
     room::{Following, Room, Shared},
 };
@@ -27,6 +27,7 @@ pub struct Rooms {
     map: DashMap<RoomName, Arc<Room>>,
     bus: Arc<dyn Bus>,
     shared: Arc<Shared>,
+    tellings: Tellings,
 }
 
 impl std::fmt::Debug for Rooms {
@@ -69,15 +70,8 @@ impl Claim {
         if Rule::of(self.rooms.config(), &self.room.name).kept && self.member.is_none() {
             self.member = Some(identity.user.clone());
             if self.room.roster.enter(&identity.user, || presence::member(identity)) {
-                self.send_teller();
+                self.rooms.tellings.add(self.share());
             }
-        }
-    }
-
-    fn send_teller(&self) {
-        // Without a runtime the node is at its end, and gone as a whole.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(presence::tell(self.share()));
         }
     }
 }
@@ -85,12 +79,17 @@ impl Claim {
 impl Rooms {
     /// No rooms yet.
     pub fn new(bus: Arc<dyn Bus>, shared: Arc<Shared>) -> Arc<Self> {
-        Arc::new(Self { map: DashMap::new(), bus, shared })
+        Arc::new(Self { map: DashMap::new(), bus, shared, tellings: Tellings::default() })
     }
 
     /// What carries them between nodes.
     pub(crate) fn bus(&self) -> &Arc<dyn Bus> {
         &self.bus
+    }
+
+    /// The rooms of which the bus is to be told who came and went.
+    pub(crate) fn tellings(&self) -> &Tellings {
+        &self.tellings
     }
 
     /// The configuration in force.
@@ -171,7 +170,7 @@ impl Drop for Claim {
         if let Some(user) = self.member.take()
             && self.room.roster.leave(&user)
         {
-            self.send_teller();
+            self.rooms.tellings.add(self.share());
         }
         if self.room.claims.fetch_sub(1, Ordering::SeqCst) > 1 {
             return;

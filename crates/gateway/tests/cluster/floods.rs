@@ -93,8 +93,14 @@ async fn ask(socket: &mut RawSocket, requests: impl Iterator<Item = Value>, coun
             socket.text(request).await;
         }
         for _ in group {
-            let frame = socket.read_opcode(1).await;
-            let text = String::from_utf8(frame.payload).expect("a text is UTF-8");
+            let text = loop {
+                let frame = socket.read_opcode(1).await;
+                let text = String::from_utf8(frame.payload).expect("a text is UTF-8");
+                // Whoever is in a room is told so, besides the reply.
+                if !text.contains("\"presence\"") {
+                    break text;
+                }
+            };
             let known = counts.iter_mut().find(|(what, _)| text.contains(&format!("\"{what}\"")));
             known.unwrap_or_else(|| panic!("unexpected: {text}")).1 += 1;
         }
