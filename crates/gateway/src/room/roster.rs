@@ -76,10 +76,10 @@ pub enum Changes {
 struct All {
     version: u64,
     count: u64,
-    /// None when there are more than are told.
-    members: Option<BTreeMap<UserId, Bytes>>,
+    /// In order; none when there are more than are told. Most rooms have one or two, in a list that is no larger.
+    members: Option<Vec<(UserId, Bytes)>>,
     markers: BTreeMap<UserId, Position>,
-    mutes: HashMap<UserId, Mute>,
+    mutes: BTreeMap<UserId, Mute>,
     /// The lists as they are given out, once they were asked for.
     members_text: Option<Arc<RawValue>>,
     markers_text: Option<Arc<RawValue>>,
@@ -183,6 +183,9 @@ impl Roster {
             }
         }
         changed.append(&mut early);
+        if changed.is_empty() {
+            changed.shrink_to_fit();
+        }
         if whole || !update.joined.is_empty() || !update.left.is_empty() || !update.gone.is_empty() {
             return Changes::Now(update);
         }
@@ -281,7 +284,10 @@ impl Roster {
         let all = All {
             version: read.version,
             count: read.count,
-            members: read.members.map(|members| members.into_iter().collect()),
+            members: read.members.map(|mut members| {
+                members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+                members
+            }),
             markers: read.markers.into_iter().collect(),
             mutes: read.mutes.into_iter().collect(),
             members_text: None,
@@ -302,11 +308,14 @@ impl Roster {
         let State { here, all, .. } = &mut *state;
         let Some(all) = all else { return Company::default() };
         let Some(members) = &all.members else { return Company { count: all.count, members: None } };
-        let own = own.filter(|user| !members.contains_key(*user)).and_then(|user| here.get(user));
+        let own = own.filter(|user| place(members, user).is_err()).and_then(|user| here.get(user));
         let count = members.len() as u64 + u64::from(own.is_some());
         let members = (count <= most).then(|| match own {
-            Some(own) => list(members.values().chain([&own.member])),
-            None => Arc::clone(all.members_text.get_or_insert_with(|| list(members.values()))),
+            Some(own) => list(members.iter().map(|(_, member)| member).chain([&own.member])),
+            None => {
+                let text = || list(members.iter().map(|(_, member)| member));
+                Arc::clone(all.members_text.get_or_insert_with(text))
+            }
         });
         Company { count, members }
     }
@@ -317,7 +326,8 @@ impl Roster {
         let here = state.here.values().filter(|here| here.sessions > 0).count() as u64;
         let is_there = state.here.contains_key(user);
         let all = state.all.as_ref();
-        let is_known = || all.and_then(|all| all.members.as_ref()).is_some_and(|all| all.contains_key(user));
+        let is_known =
+            || all.and_then(|all| all.members.as_ref()).is_some_and(|all| place(all, user).is_ok());
         is_there || is_known() || all.map_or(0, |all| all.count).max(here) < most
     }
 
@@ -384,10 +394,19 @@ impl All {
         match (&mut self.members, change.joined, change.left) {
             (Some(members), Some(joined), Some(left)) => {
                 for member in joined {
-                    members.insert(member.user.clone(), server::encode(&member).into());
+                    let entry = (member.user.clone(), server::encode(&member).into());
+                    match place(members, &member.user) {
+                        Ok(index) => members[index] = entry,
+                        Err(index) => {
+                            members.reserve_exact(1);
+                            members.insert(index, entry);
+                        }
+                    }
                 }
                 for member in left {
-                    members.remove(&member.user);
+                    if let Ok(index) = place(members, &member.user) {
+                        members.remove(index);
+                    }
                 }
             }
             // There are few enough again, and who they are has to be read.
@@ -404,11 +423,10 @@ impl All {
     fn difference(&self, now: &Self, room: &RoomName) -> Vec<Bytes> {
         let mut frames = Vec::new();
         if let Some(members) = &now.members {
-            let none = BTreeMap::new();
-            let before = self.members.as_ref().unwrap_or(&none);
-            let only_in = |one: &BTreeMap<UserId, Bytes>, other: &BTreeMap<UserId, Bytes>| {
+            let before = self.members.as_deref().unwrap_or_default();
+            let only_in = |one: &[(UserId, Bytes)], other: &[(UserId, Bytes)]| {
                 one.iter()
-                    .filter(|(user, _)| !other.contains_key(*user))
+                    .filter(|(user, _)| place(other, user).is_err())
                     .map(|(_, it)| it.clone())
                     .collect::<Vec<_>>()
             };
@@ -428,6 +446,11 @@ impl All {
         }
         frames
     }
+}
+
+/// Where a user stands in a list that is in order, or should.
+fn place(members: &[(UserId, Bytes)], user: &UserId) -> Result<usize, usize> {
+    members.binary_search_by(|(other, _)| other.cmp(user))
 }
 
 fn presence_frame(room: &RoomName, lists: &str, count: u64) -> Bytes {
