@@ -150,6 +150,7 @@ fn replies() {
         duplicate: Some(false),
         ..server::Success::default()
     };
+    let done = server::Success { reference: Some(Ref::Int(0)), ..server::Success::default() };
     let failed = server::Failure {
         reference: Some(Ref::Big(u64::MAX)),
         code: ErrorCode::RateLimited,
@@ -172,7 +173,7 @@ fn replies() {
         server::encode(&joined),
         server::encode(&appended),
         page,
-        server::encode(&server::Success::default()),
+        server::encode(&done),
         server::encode(&failed),
         server::encode(&typing),
         server::encode(&reset),
@@ -192,10 +193,14 @@ fn people_in_a_room() {
     let members = to_raw_value(&[&bob]).unwrap();
     let (markers, members) = (Some(&*markers), Some(&*members));
     let room = || room("lobby");
-    let success = || server::Success { room: Some(room()), ..server::Success::default() };
-    let joined = server::Success { head: Some(7), markers, members, ..success() };
+    let reference = Some(Ref::Int(1));
+    let success =
+        || server::Success { reference: reference.clone(), room: Some(room()), ..server::Success::default() };
+    let (epoch, seq, head) = (Epoch::parse("e.0").ok(), Some(7), Some(7));
+    let (recovered, count) = (Some(true), Some(0));
+    let joined = server::Success { epoch, seq, head, recovered, count, markers, members, ..success() };
     let there = server::Success { count: Some(1), members, ..success() };
-    let page = server::write_history(None, &room(), &[], false, markers);
+    let page = server::write_history(reference.as_ref(), &room(), &[], false, markers);
     let ended = server::Failure {
         reference: None,
         code: ErrorCode::Forbidden,
