@@ -21,6 +21,7 @@ use crate::{auth::Authenticator, clock, config::Config};
 
 mod answer;
 mod api;
+mod asyncapi;
 mod caller;
 mod document;
 mod frames;

@@ -13,7 +13,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{HttpState, document, frames, messages, moderation, problem::Problem, rooms, tickets};
+use super::{HttpState, asyncapi, document, frames, messages, moderation, problem::Problem, rooms, tickets};
 use crate::{
     app::App,
     auth::{Origin, origin},
@@ -61,6 +61,7 @@ pub(crate) fn api(app: &Arc<App>, state: HttpState) -> Router {
         .routes(routes!(moderation::revoke))
         .routes(routes!(moderation::mutes))
         .routes(routes!(moderation::mute, moderation::unmute))
+        .routes(routes!(asyncapi::show))
         .with_state(Arc::clone(app));
     let tickets = OpenApiRouter::new().routes(routes!(tickets::create)).with_state(state);
     let (router, mut document) = routes.merge(tickets).split_for_parts();

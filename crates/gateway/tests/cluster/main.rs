@@ -18,6 +18,7 @@ mod clients;
 mod close;
 mod cluster;
 mod config;
+mod documents;
 mod drain;
 mod embedded;
 mod event_access;

@@ -26,6 +26,13 @@ pub(crate) fn node() -> Command {
     command(&node)
 }
 
+/// A file of an npm package.
+pub(crate) fn npm_file(path: &str) -> PathBuf {
+    let file = scripts().join("node_modules").join(path);
+    assert!(file.is_file(), "the npm package of {path} {MISSING}");
+    file
+}
+
 /// A program of the Python environment.
 pub(crate) fn python_tool(name: &str) -> Command {
     let program = directory().join("py/bin").join(name);
