@@ -33,6 +33,10 @@ pub struct Storm {
     pub repeated: usize,
     /// How often Redis read a room's log for it.
     pub reads: u64,
+    /// The most frames by which one client was told who is there, until it had heard of everybody.
+    pub presence_frames: usize,
+    /// Until all had heard of everybody.
+    pub settled: Duration,
     /// How often each command ran on Redis meanwhile, by Redis' own count.
     pub calls: BTreeMap<String, u64>,
 }
@@ -67,20 +71,25 @@ pub async fn storm(options: GatewayOptions, clients: usize, rooms: usize) -> Sto
     let start = std::sync::Arc::new(Barrier::new(clients + 1));
     let resuming = waiting.into_iter().enumerate().map(|(number, socket)| {
         let room = number % rooms;
+        // The talker is in each of them.
+        let members = clients / rooms + usize::from(room < clients % rooms) + 1;
         let (epoch, start) = (epochs[room].clone(), start.clone());
         tokio::spawn(async move {
             start.wait().await;
-            resume(socket, &format!("room-{room}"), &epoch).await
+            resume(socket, &format!("room-{room}"), &epoch, members).await
         })
     });
     let resuming: Vec<_> = resuming.collect();
     start.wait().await;
     let began = Instant::now();
-    let (mut answered, mut recovered, mut repeated) = (began, began, 0);
+    let (mut answered, mut recovered, mut settled) = (began, began, began);
+    let (mut repeated, mut presence_frames) = (0, 0);
     for client in resuming {
         let back = client.await.expect("a client that resumed");
         (answered, recovered) = (answered.max(back.answered), recovered.max(back.recovered));
+        settled = settled.max(back.settled);
         repeated += back.repeated;
+        presence_frames = presence_frames.max(back.presence_frames);
     }
     let calls: BTreeMap<_, _> = calls(&cluster.redis)
         .into_iter()
@@ -90,6 +99,8 @@ pub async fn storm(options: GatewayOptions, clients: usize, rooms: usize) -> Sto
     Storm {
         answered: answered - began,
         recovered: recovered - began,
+        settled: settled - began,
+        presence_frames,
         repeated,
         // The script that reads looks for the oldest event with one XRANGE, and for those asked for with another.
         reads: calls.get("xrange").unwrap_or(&0) / 2,
@@ -110,18 +121,50 @@ async fn open(gateway: SocketAddr, number: usize) -> RawSocket {
 struct Back {
     answered: Instant,
     recovered: Instant,
+    settled: Instant,
     repeated: usize,
+    presence_frames: usize,
 }
 
-/// Joins where it stood, and reads until it has what it missed.
-async fn resume(mut socket: RawSocket, room: &str, epoch: &Value) -> Back {
+/// A client, and what it was told beside what it waits for.
+struct Returning {
+    socket: RawSocket,
+    presence_frames: usize,
+    there: usize,
+}
+
+impl Returning {
+    /// The next frame that does not tell who is there.
+    async fn next(&mut self) -> Value {
+        loop {
+            let frame = self.any().await;
+            if frame["type"] != "presence" {
+                return frame;
+            }
+        }
+    }
+
+    async fn any(&mut self) -> Value {
+        let frame = self.socket.read_opcode(1).await;
+        let frame: Value = serde_json::from_slice(&frame.payload).expect("a frame is JSON");
+        if frame["type"] == "presence" {
+            self.presence_frames += 1;
+            self.there = frame["count"].as_u64().and_then(|count| count.try_into().ok()).unwrap_or_default();
+        }
+        frame
+    }
+}
+
+/// Joins where it stood, and reads until it has what it missed and has heard of everybody.
+async fn resume(socket: RawSocket, room: &str, epoch: &Value, members: usize) -> Back {
     let since = json!({ "epoch": epoch, "seq": SEEN });
     let join = json!({ "type": "join", "room": room, "since": since, "ref": 1 }).to_string();
+    let mut client = Returning { socket, presence_frames: 0, there: 0 };
     let mut repeated = 0;
     let reading = async {
         loop {
-            socket.text(&join).await;
-            let reply = frame(&mut socket).await;
+            client.socket.text(&join).await;
+            let reply = client.next().await;
             if reply["code"] != "unavailable" {
                 assert_eq!((&reply["type"], &reply["recovered"]), (&json!("ok"), &json!(true)), "{reply}");
                 break;
@@ -131,18 +174,17 @@ async fn resume(mut socket: RawSocket, room: &str, epoch: &Value) -> Back {
         }
         let answered = Instant::now();
         for seq in SEEN + 1..=SEEN + MISSED {
-            let event = frame(&mut socket).await;
+            let event = client.next().await;
             assert_eq!((&event["type"], &event["seq"]), (&json!("message"), &json!(seq)), "{event}");
         }
-        (answered, Instant::now())
+        let recovered = Instant::now();
+        while client.there < members {
+            client.any().await;
+        }
+        (answered, recovered, Instant::now())
     };
-    let (answered, recovered) = within(PATIENCE * 3, "what was missed", reading).await;
-    Back { answered, recovered, repeated }
-}
-
-async fn frame(socket: &mut RawSocket) -> Value {
-    let frame = socket.read_opcode(1).await;
-    serde_json::from_slice(&frame.payload).expect("a frame is JSON")
+    let (answered, recovered, settled) = within(PATIENCE * 3, "what was missed", reading).await;
+    Back { answered, recovered, settled, repeated, presence_frames: client.presence_frames }
 }
 
 /// How often each command has run, by Redis' own count; those that scripts ran are counted, too.

@@ -32,14 +32,16 @@ async fn main() {
 /// What a node that was just started asks of Redis when 10,000 clients resume on it in the same moment.
 async fn resumes(binary: &Path) {
     let limits = "[limits]\naccepts_per_second = 1000000\nframes_per_second = 100000\nframe_burst = 100000";
-    for rooms in [20, 100] {
+    for rooms in [1, 20, 100] {
         let storm = storm(GatewayOptions::new(binary).config(limits), CONNECTIONS, rooms).await;
         println!(
-            "{CONNECTIONS} resumes in {rooms} rooms: {} reads of a log ({} requests repeated); all answered in {:.2} s, all that was missed there in {:.2} s; Redis ran {:?}",
+            "{CONNECTIONS} resumes in {rooms} rooms: {} reads of a log ({} requests repeated); all answered in {:.2} s, all that was missed there in {:.2} s; all had heard of everybody after {:.2} s, in {} frames each; Redis ran {:?}",
             storm.reads,
             storm.repeated,
             storm.answered.as_secs_f64(),
             storm.recovered.as_secs_f64(),
+            storm.settled.as_secs_f64(),
+            storm.presence_frames,
             storm.calls,
         );
     }
