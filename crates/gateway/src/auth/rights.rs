@@ -120,6 +120,11 @@ impl Grants {
         matches.max_by_key(|(length, _)| *length).map_or(Rights::NONE, |(_, rights)| rights)
     }
 
+    /// Whether all rooms are to be moderated.
+    fn moderate_all(&self) -> bool {
+        self.0.iter().any(|(pattern, rights)| **pattern == *"*" && rights.moderate)
+    }
+
     /// The pairs.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Rights)> {
         self.0.iter().map(|(pattern, rights)| (&**pattern, *rights))
@@ -128,10 +133,12 @@ impl Grants {
 
 /// The rights of `user` in `room`: its token's, or without any, `default`.
 ///
-/// Users' own rooms are apart: no pattern matches them, and nobody but their user may join.
+/// Users' own rooms are apart: no pattern matches them, and nobody but their user may join. Whoever moderates all rooms (`*`)
+/// may post there, from outside.
 pub(super) fn rights(user: &UserId, grants: Option<&Grants>, room: &RoomName, default: Rights) -> Rights {
     if let Some(owner) = room.as_str().strip_prefix('@') {
-        return if owner == user.as_str() { Rights::READ } else { Rights::NONE };
+        let moderate = grants.is_some_and(Grants::moderate_all);
+        return Rights { read: owner == user.as_str(), moderate, ..Rights::NONE };
     }
     grants.map_or(default, |grants| grants.rights(room.as_str()))
 }
@@ -228,6 +235,15 @@ mod tests {
         assert_eq!(letters("alice", None, "@alice2"), "");
         assert_eq!(letters("alice", Some(&Grants::default()), "lobby"), "");
         assert_eq!(letters("alice", Some(&Grants::default()), "@alice"), "r");
+    }
+
+    #[test]
+    fn whoever_moderates_all_rooms_moderates_users_own() {
+        let all = Grants::new([("*", "rwm")]).unwrap();
+        assert_eq!(letters("mod", Some(&all), "@alice"), "m");
+        assert_eq!(letters("mod", Some(&all), "@mod"), "rm");
+        let some = Grants::new([("a*", "rwm"), ("*", "rw")]).unwrap();
+        assert_eq!(letters("mod", Some(&some), "@alice"), "");
     }
 
     #[test]

@@ -101,6 +101,14 @@ async fn users_have_rooms_of_their_own() {
     for client in [&mut phone, &mut laptop] {
         assert_eq!(client.expect("message").await["data"], "psst");
     }
+    // Whoever moderates all rooms posts there, too, and reads nothing.
+    let claims = json!({ "sub": "mod", "exp": expiring(60), "rooms": { "*": "rwm" } });
+    let path = "/v1/rooms/@alice/messages";
+    let post = Request::new("POST", path).bearer(&sign(&claims)).json(&json!({ "data": "behave" }));
+    assert_eq!(post.send(cluster.addr(0)).await.status, 200);
+    assert_eq!(phone.expect("message").await["from"], "mod");
+    let read = Request::get(path).bearer(&sign(&claims)).send(cluster.addr(0)).await;
+    assert_eq!(read.status, 403, "{read:?}");
 }
 
 #[tokio::test]
