@@ -89,6 +89,9 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     if let Some(key) = config.weak_secret() {
         tracing::warn!(key, "this secret is short enough to be guessed: good for a try on this machine only");
     }
+    if let Some(url) = config.auth.jwks_url.as_ref().filter(|url| url.is_open()) {
+        tracing::warn!(%url, "who is on the way to this server can put keys of his own into what it sends: use https");
+    }
     if let Some(key) = config.company() {
         tracing::warn!(
             key,
@@ -118,6 +121,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tokio::spawn(Arc::clone(&app.rooms).trim_forever());
     tokio::spawn(presence::run(Arc::clone(&app.rooms)));
     tokio::spawn(Arc::clone(&app.moderation).watch());
+    tokio::spawn(refresh_keys(Arc::clone(&app)));
     tokio::spawn(nodes::describe(Arc::clone(&app)));
     let terms = Terms {
         lobby: Lobby::new(config),
@@ -210,6 +214,19 @@ impl App {
     pub fn session_name(&self, id: u64) -> String {
         format!("{}/{id}", self.bus.node())
     }
+}
+
+/// Keeps the keys of tokens fresh, and says so where somebody looks.
+async fn refresh_keys(app: Arc<App>) {
+    app.auth
+        .refresh_keys(|fetched| {
+            app.metrics.jwks_refreshed(fetched.is_ok());
+            if let Err(error) = fetched {
+                let kept = app.auth.has_keys();
+                tracing::warn!(%error, kept, "the keys of tokens (auth.jwks_url) could not be fetched");
+            }
+        })
+        .await;
 }
 
 async fn connect(config: &Config) -> Result<Arc<dyn Bus>, BusError> {

@@ -10,6 +10,7 @@ use proto::Close;
 pub mod credential;
 pub mod identity;
 pub mod jwt;
+pub mod keys;
 pub mod origin;
 pub mod rights;
 pub mod ticket;
@@ -29,9 +30,9 @@ pub enum AuthError {
     /// It was good, and nothing but its time is over.
     #[error("the token has expired")]
     Expired,
-    /// A ticket can't be looked up while the bus is away.
-    #[error("tickets can't be looked up now")]
-    Unavailable,
+    /// It can't be judged now: the text says what is missing, and what to do.
+    #[error("{0}")]
+    Unavailable(&'static str),
 }
 
 impl AuthError {
@@ -40,7 +41,7 @@ impl AuthError {
         match self {
             Self::Failed(_) => Close::AuthFailed,
             Self::Expired => Close::TokenExpired,
-            Self::Unavailable => Close::Overloaded,
+            Self::Unavailable(_) => Close::Overloaded,
         }
     }
 }
@@ -52,7 +53,7 @@ pub async fn identify(
     credential: &Credential,
 ) -> Result<Identity, AuthError> {
     match credential {
-        Credential::Token(token) | Credential::Cookie(token) => authenticator.verify(token.expose()),
+        Credential::Token(token) | Credential::Cookie(token) => authenticator.verify(token.expose()).await,
         Credential::Ticket(ticket) => ticket::redeem(bus, ticket.expose()).await,
     }
 }

@@ -10,7 +10,7 @@ use proto::{
 };
 
 use crate::{
-    auth::Identity,
+    auth::{AuthError, Identity},
     clock::unix_ms,
     posts::{may_post, resolve, rights},
     presence::Rule,
@@ -55,7 +55,7 @@ fn writable_room(session: &Session, identity: &Identity, name: RoomName) -> Resu
 }
 
 async fn renew(session: &Session, identity: &Identity, reference: Option<Ref>, auth: &Auth<'_>) {
-    match session.app.auth.verify(&auth.token) {
+    match session.app.auth.verify(&auth.token).await {
         Ok(renewed) if renewed.user == identity.user => match session.app.moderation.check(&renewed).await {
             Ok(()) => {
                 session.identify(renewed);
@@ -71,6 +71,9 @@ async fn renew(session: &Session, identity: &Identity, reference: Option<Ref>, a
             }
         },
         Ok(_) => session.error(reference, ErrorCode::Forbidden, "the new token is another user's"),
+        Err(AuthError::Unavailable(why)) => {
+            session.refuse(reference, Refusal::new(ErrorCode::Unavailable, why).after(1000));
+        }
         Err(error) => session.error(reference, ErrorCode::Forbidden, &error.to_string()),
     }
 }

@@ -13,6 +13,7 @@ use crate::auth::Rights;
 #[macro_use]
 mod setting;
 mod check;
+mod jwks;
 mod load;
 mod namespace;
 mod network;
@@ -22,6 +23,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
+pub use jwks::JwksUrl;
 pub use load::{ConfigError, Sources};
 pub use namespace::Namespace;
 pub use secret::{RedisUrl, Secret};
@@ -103,10 +105,23 @@ settings! {
 settings! {
     /// How clients prove who they are.
     AuthConfig {
-        /// The key that tokens are signed with (HS256, HS384 or HS512). Without it and without a Redis the
-        /// node is in development mode: it makes a key, and gives guests a token.
+        /// The key that tokens are signed with (HS256, HS384 or HS512). Without any key and without a Redis
+        /// the node is in development mode: it makes a key, and gives guests a token.
         jwt_secret: Option<Secret> = None,
             "a secret; where others than this machine can connect at least 32 random bytes, as HS256 needs (RFC 7518, section 3.2): try `openssl rand -base64 32`";
+        /// The public key of whoever signs tokens (RS256/384/512, PS256/384/512, ES256, ES384 or `EdDSA`), read when the
+        /// node starts. A token's `kid` is not looked at then.
+        jwt_public_key: Option<PathBuf> = None, "the path of a PEM file (BEGIN PUBLIC KEY)";
+        /// The public keys of whoever signs tokens, as a JWKS: the `jwks_uri` of an identity provider, or a file. It is
+        /// fetched again from time to time, and when a token names a key that is not in it; while it can't be had,
+        /// the keys of before hold. A redirect is not followed.
+        jwks_url: Option<JwksUrl> = None,
+            "a URL such as https://login.example.com/.well-known/jwks.json, or the path of a file";
+        /// The certificates of those who may sign that of the server of `jwks_url`; nobody else is trusted then. When
+        /// it is not set, whom the system trusts.
+        jwks_ca: Option<PathBuf> = None, "the path of a PEM file";
+        /// Seconds between two fetches of `jwks_url`: for so long a key that the issuer took back may still be believed.
+        jwks_refresh_seconds: u64 = 300, 1..=86_400;
         /// The `aud` that every token must name. When it is not set, `aud` is not looked at.
         audience: Option<String> = None, "a text that is not empty";
         /// The `iss` that every token must name. When it is not set, `iss` is not looked at.
@@ -301,6 +316,13 @@ pub enum Ack {
     Replicated,
 }
 
+impl AuthConfig {
+    /// Whether it says by which key tokens are believed.
+    pub fn has_key(&self) -> bool {
+        self.jwt_secret.is_some() || self.jwt_public_key.is_some() || self.jwks_url.is_some()
+    }
+}
+
 impl Config {
     /// Puts the layers together and checks the result.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
@@ -310,7 +332,7 @@ impl Config {
     /// Whether this is development mode: no key and no Redis. The node then makes a key of its own and hands
     /// guest tokens to whoever asks, so it listens on loopback only.
     pub fn development(&self) -> bool {
-        self.auth.jwt_secret.is_none() && self.redis_url.is_none()
+        !self.auth.has_key() && self.redis_url.is_none()
     }
 
     /// The key of a secret that could be guessed, if there is one: only on loopback does a node start with it.

@@ -83,7 +83,7 @@ async fn token(State(state): State<HttpState>, Query(guest): Query<Guest>) -> Re
     claims.name = guest.name.filter(|name| !name.is_empty());
     let token = state.auth.mint(&claims).map_err(|error| bad(error.to_string()))?;
     // What can't be used should be refused here, where somebody reads the reason.
-    state.auth.verify(&token).map_err(|error| bad(error.to_string()))?;
+    state.auth.verify(&token).await.map_err(|error| bad(error.to_string()))?;
     Ok(Json(GuestToken { token, user, expires_in_ms: GUEST_SECONDS * 1000 }).into_response())
 }
 

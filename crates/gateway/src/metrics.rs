@@ -56,6 +56,8 @@ pub struct Metrics {
     errors: [Counter; ErrorCode::ALL.len()],
     closes: [Counter; Close::ALL.len()],
     lost: Counter,
+    /// Fetches of the keys of tokens that brought them, and that did not.
+    jwks_refreshes: [Counter; 2],
 }
 
 /// Makes this process' metrics. The second value renders them; [`upkeep`] must run beside it.
@@ -115,6 +117,8 @@ impl Metrics {
                 counter!("chorus_closes_total", "code" => code, "reason" => close.reason())
             }),
             lost: counter!("chorus_closes_total", "code" => "1006", "reason" => "lost"),
+            jwks_refreshes: ["ok", "failed"]
+                .map(|result| counter!("chorus_jwks_refreshes_total", "result" => result)),
         }
     }
 
@@ -136,6 +140,11 @@ impl Metrics {
     /// Counts a connection that ended without a close frame.
     pub fn lost(&self) {
         self.lost.increment(1);
+    }
+
+    /// Counts a fetch of the keys of tokens.
+    pub fn jwks_refreshed(&self, ok: bool) {
+        self.jwks_refreshes[usize::from(!ok)].increment(1);
     }
 }
 
@@ -198,6 +207,11 @@ fn describe() {
         ("chorus_refusals_total", Unit::Count, "Connections that were not taken, by reason"),
         ("chorus_errors_total", Unit::Count, "Requests that failed, by error code"),
         ("chorus_closes_total", Unit::Count, "Connections that ended, by close code and reason"),
+        (
+            "chorus_jwks_refreshes_total",
+            Unit::Count,
+            "Fetches of the keys of tokens (auth.jwks_url), by result: while they fail, the keys of before hold",
+        ),
         (
             "chorus_bus_holes_filled_total",
             Unit::Count,

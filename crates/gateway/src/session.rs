@@ -304,11 +304,12 @@ impl Session {
         let request = Request::decode(text, bounds);
         let Some(identity) = self.identity() else {
             return match request {
-                Ok(Request { frame: ClientFrame::Auth(auth), .. }) => match self.app.auth.verify(&auth.token)
-                {
-                    Ok(identity) => self.welcome(identity).await,
-                    Err(error) => self.connection.end(End::Close(error.close(), None)),
-                },
+                Ok(Request { frame: ClientFrame::Auth(auth), .. }) => {
+                    match self.app.auth.verify(&auth.token).await {
+                        Ok(identity) => self.welcome(identity).await,
+                        Err(error) => self.connection.end(End::Close(error.close(), None)),
+                    }
+                }
                 _ => self.connection.end(End::Close(Close::AuthRequired, None)),
             };
         };

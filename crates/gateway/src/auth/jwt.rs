@@ -2,21 +2,26 @@
 
 use std::collections::HashSet;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation};
 use proto::{UserId, depth};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{AuthError, Identity, rights::Grants};
+use super::{
+    AuthError, Identity,
+    keys::{FetchResult, Keys, Pinned},
+    rights::Grants,
+};
 use crate::{
     clock::unix_ms,
     config::{Config, ConfigError},
 };
 
-/// Checks tokens, and makes them where this node has the key: see `chorus token` and development mode.
+/// Checks tokens, and makes them where this node has the secret: see `chorus token` and development mode.
 pub struct Authenticator {
-    decoding: DecodingKey,
-    encoding: EncodingKey,
+    keys: Keys,
+    encoding: Option<EncodingKey>,
+    /// What holds whichever the key is; the algorithms are the key's.
     validation: Validation,
 }
 
@@ -84,26 +89,27 @@ impl Authenticator {
     /// its tokens are used at once. `exp` has no such leeway, for a connection ends at that moment anyway.
     pub const NBF_LEEWAY_MS: u64 = 5_000;
 
-    /// Takes the configured key, or makes one in development mode, which ends with this process.
+    /// Takes the configured keys, or makes one in development mode, which ends with this process.
+    ///
+    /// Keys of a server are not fetched yet: see [`Authenticator::refresh_keys`].
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         match &config.auth.jwt_secret {
-            Some(secret) => Ok(Self::with_key(secret.expose().as_bytes(), config)),
+            Some(secret) => Self::with_secret(Some(secret.expose().as_bytes()), config),
+            None if config.auth.has_key() => Self::with_secret(None, config),
             None if config.development() => {
                 let mut key = [0; 32];
                 getrandom::fill(&mut key).map_err(|error| {
                     ConfigError::new(format!("the system gives no random bytes: {error}"))
                 })?;
-                Ok(Self::with_key(&key, config))
+                Self::with_secret(Some(&key), config)
             }
             None => Err(ConfigError::new("auth.jwt_secret is not set: no client could ever be believed")),
         }
     }
 
-    fn with_key(key: &[u8], config: &Config) -> Self {
+    fn with_secret(secret: Option<&[u8]>, config: &Config) -> Result<Self, ConfigError> {
         let auth = &config.auth;
         let mut validation = Validation::new(Algorithm::HS256);
-        // The families are apart, so that no public key can ever be taken for a secret.
-        validation.algorithms = vec![Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
         // Times are judged last and by ourselves, so that `Expired` means that nothing else is wrong.
         validation.validate_exp = false;
         validation.validate_nbf = false;
@@ -115,20 +121,40 @@ impl Authenticator {
         let required = [("aud", auth.audience.is_some()), ("iss", auth.issuer.is_some())];
         validation.required_spec_claims =
             required.iter().filter(|(_, set)| *set).map(|(claim, _)| (*claim).to_owned()).collect();
-        Self { decoding: DecodingKey::from_secret(key), encoding: EncodingKey::from_secret(key), validation }
+        let encoding = secret.map(EncodingKey::from_secret);
+        Ok(Self { keys: Keys::new(auth, secret)?, encoding, validation })
     }
 
-    /// Makes an identity of a token.
-    pub fn verify(&self, token: &str) -> Result<Identity, AuthError> {
-        self.verify_at(token, unix_ms())
+    /// Makes an identity of a token. Where its key is not known and could be a new one, that waits for one fetch of the
+    /// keys, but never long.
+    pub async fn verify(&self, token: &str) -> Result<Identity, AuthError> {
+        self.verify_at(token, unix_ms()).await
     }
 
-    fn verify_at(&self, token: &str, now_ms: u64) -> Result<Identity, AuthError> {
+    async fn verify_at(&self, token: &str, now_ms: u64) -> Result<Identity, AuthError> {
         if token.len() > Self::MAX_TOKEN_BYTES {
             return Err(AuthError::Failed("the token is longer than 8 KiB"));
         }
-        let data = jsonwebtoken::decode::<Payload>(token, &self.decoding, &self.validation)
-            .map_err(|error| AuthError::Failed(what_is_wrong(&error)))?;
+        let header = jsonwebtoken::decode_header(token).map_err(|error| failed(&error))?;
+        let key = self.keys.find(&header).await?;
+        self.judge(token, key, now_ms)
+    }
+
+    /// Whether there are keys to check tokens with, or were at some time.
+    pub fn has_keys(&self) -> bool {
+        self.keys.are_there()
+    }
+
+    /// Fetches the keys anew for as long as the node lives, and tells each time how it went; at once done where all keys
+    /// stand in the configuration.
+    pub async fn refresh_keys(&self, told: impl FnMut(FetchResult)) {
+        self.keys.refresh(told).await;
+    }
+
+    fn judge(&self, token: &str, key: Pinned, now_ms: u64) -> Result<Identity, AuthError> {
+        let validation = Validation { algorithms: key.algorithms, ..self.validation.clone() };
+        let data =
+            jsonwebtoken::decode::<Payload>(token, &key.key, &validation).map_err(|error| failed(&error))?;
         if data.header.crit.is_some() {
             return Err(AuthError::Failed("the token has critical headers that we do not know"));
         }
@@ -158,7 +184,8 @@ impl Authenticator {
 
     /// Signs claims with HS256.
     pub fn mint(&self, claims: &Claims) -> Result<String, AuthError> {
-        jsonwebtoken::encode(&Header::default(), claims, &self.encoding)
+        let encoding = self.encoding.as_ref().ok_or(AuthError::Failed("there is no secret to sign with"))?;
+        jsonwebtoken::encode(&Header::default(), claims, encoding)
             .map_err(|_| AuthError::Failed("the token can't be signed"))
     }
 }
@@ -175,13 +202,13 @@ fn is_info(info: &RawValue) -> bool {
 }
 
 /// The library's errors may quote the token, so only their kind goes on.
-fn what_is_wrong(error: &jsonwebtoken::errors::Error) -> &'static str {
+fn failed(error: &jsonwebtoken::errors::Error) -> AuthError {
     use jsonwebtoken::errors::ErrorKind;
 
-    match error.kind() {
+    AuthError::Failed(match error.kind() {
         ErrorKind::InvalidSignature => "the signature is not ours",
         ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => {
-            "the algorithm is not one of HS256, HS384, HS512"
+            "the algorithm is not one of HS*, RS*, PS*, ES256, ES384, EdDSA, or not the key's"
         }
         ErrorKind::MissingRequiredClaim(claim) if claim == "aud" => "the token names no audience",
         ErrorKind::MissingRequiredClaim(_) => "the token names no issuer",
@@ -189,7 +216,7 @@ fn what_is_wrong(error: &jsonwebtoken::errors::Error) -> &'static str {
         ErrorKind::InvalidIssuer => "the token is from another issuer",
         ErrorKind::Json(_) => "the token's header or claims are not what they must be",
         _ => "the token is malformed",
-    }
+    })
 }
 
 #[cfg(test)]

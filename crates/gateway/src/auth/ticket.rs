@@ -35,7 +35,7 @@ pub async fn issue(bus: &dyn Bus, identity: &Identity) -> Result<String, BusErro
 /// Takes a ticket back; it is good only once.
 pub async fn redeem(bus: &dyn Bus, ticket: &str) -> Result<Identity, AuthError> {
     check_form(ticket)?;
-    let value = bus.take_ticket(ticket).await.map_err(|_| AuthError::Unavailable)?;
+    let value = bus.take_ticket(ticket).await.map_err(|_| AWAY)?;
     alive(read(&value.ok_or(UNKNOWN)?)?)
 }
 
@@ -55,17 +55,15 @@ pub async fn redeem_for_stream(
     rooms: &[RoomName],
 ) -> Result<Identity, AuthError> {
     check_form(ticket)?;
-    if let Some(value) = bus.take_ticket(ticket).await.map_err(|_| AuthError::Unavailable)? {
+    if let Some(value) = bus.take_ticket(ticket).await.map_err(|_| AWAY)? {
         let identity = alive(read(&value)?)?;
         let bound = Bound { rooms: rooms.to_vec(), identity };
-        let value = serde_json::to_vec(&bound).map_err(|_| AuthError::Unavailable)?;
-        bus.put_ticket(&bound_name(ticket), value.into(), STREAM_TTL_MS)
-            .await
-            .map_err(|_| AuthError::Unavailable)?;
+        let value = serde_json::to_vec(&bound).map_err(|_| AWAY)?;
+        bus.put_ticket(&bound_name(ticket), value.into(), STREAM_TTL_MS).await.map_err(|_| AWAY)?;
         return Ok(bound.identity);
     }
     let value = bus.read_ticket(&bound_name(ticket), STREAM_TTL_MS).await;
-    let value = value.map_err(|_| AuthError::Unavailable)?;
+    let value = value.map_err(|_| AWAY)?;
     let bound: Bound = read(&value.ok_or(UNKNOWN)?)?;
     if bound.rooms != rooms {
         return Err(AuthError::Failed("the ticket belongs to a stream of other rooms"));
@@ -78,6 +76,8 @@ pub async fn renew(bus: &dyn Bus, ticket: &str) {
     // If it can't be kept now, there is time to try again; and past that, the client gets another.
     let _ = bus.read_ticket(&bound_name(ticket), STREAM_TTL_MS).await;
 }
+
+const AWAY: AuthError = AuthError::Unavailable("tickets can't be looked up now: try again");
 
 const UNKNOWN: AuthError = AuthError::Failed("the ticket is unknown, used or too old");
 

@@ -114,12 +114,13 @@ mod tests {
         Config { auth, ..Config::default() }
     }
 
-    #[test]
-    fn the_gateway_believes_what_it_prints() {
+    #[tokio::test]
+    async fn the_gateway_believes_what_it_prints() {
         let config = keyed();
         let token = parse(&["--sub", "alice", "--name", "Alice", "--room", "lobby=rw", "--room", "team:*=r"])
             .unwrap();
-        let identity = Authenticator::new(&config).unwrap().verify(&mint(&token, &config).unwrap()).unwrap();
+        let identity =
+            Authenticator::new(&config).unwrap().verify(&mint(&token, &config).unwrap()).await.unwrap();
         assert_eq!((identity.user.as_str(), identity.name.as_deref()), ("alice", Some("Alice")));
         let rights = |room| identity.rights(&RoomName::parse(room).unwrap(), Rights::NONE).to_string();
         assert_eq!([rights("lobby"), rights("team:1"), rights("other")], ["rw", "r", ""]);

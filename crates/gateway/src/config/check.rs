@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Ack, Config, NamespaceConfig, RedisUrl, Secret};
+use super::{Ack, Config, JwksUrl, NamespaceConfig, RedisUrl, Secret};
 use crate::auth::origin;
 
 /// A setting that is wrong.
@@ -44,7 +44,8 @@ fn each(config: &Config) -> Result<(), Complaint> {
 fn together(config: &Config) -> Result<(), Complaint> {
     let loopback = config.listen.ip().to_canonical().is_loopback();
     let weak = if loopback { None } else { weak_secret(config) };
-    let redis = &config.redis;
+    let (auth, redis) = (&config.auth, &config.redis);
+    let fetches = matches!(&auth.jwks_url, Some(JwksUrl::Http(_)));
     let secure = config.redis_url.as_ref().is_some_and(RedisUrl::is_secure);
     let wrong = [
         (secure || redis.tls_ca.is_none(), "redis.tls_ca", SECURE_URL),
@@ -61,15 +62,25 @@ fn together(config: &Config) -> Result<(), Complaint> {
             "redis.tls_cert (CHORUS_REDIS_TLS_CERT) beside it",
         ),
         (
-            config.redis_url.is_none() || config.auth.jwt_secret.is_some(),
+            config.redis_url.is_none() || auth.has_key(),
             "redis_url",
-            "auth.jwt_secret (CHORUS_JWT_SECRET) beside it: all nodes of a cluster check tokens with one key",
+            "auth.jwt_secret (CHORUS_JWT_SECRET) or another key beside it: all nodes of a cluster check tokens with one",
+        ),
+        (
+            auth.jwt_public_key.is_none() || auth.jwks_url.is_none(),
+            "auth.jwt_public_key",
+            "none beside auth.jwks_url: put both keys into one JWKS, which has names for them",
+        ),
+        (
+            auth.jwks_ca.is_none() || (fetches && !auth.jwks_url.as_ref().is_some_and(JwksUrl::is_open)),
+            "auth.jwks_ca",
+            "none, or an auth.jwks_url (CHORUS_JWKS_URL) that begins with https: without it there is no TLS",
         ),
         (
             !config.development() || loopback,
             "listen",
-            "a loopback address such as 127.0.0.1:8080 while no auth.jwt_secret (CHORUS_JWT_SECRET) is set, \
-             for then guests get tokens",
+            "a loopback address such as 127.0.0.1:8080 while no auth.jwt_secret (CHORUS_JWT_SECRET) or other key is \
+             set, for then guests get tokens",
         ),
         (
             config.metrics_listen.is_none_or(|address| address != config.listen || address.port() == 0),

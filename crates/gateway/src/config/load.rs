@@ -13,10 +13,6 @@ use super::{
     setting::{Expected, Setting},
 };
 
-/// Names that the protocol reserves for what a later version serves: to ignore a key would be to accept no
-/// one.
-const LATER: [&str; 2] = ["CHORUS_JWT_PUBLIC_KEY", "CHORUS_JWKS_URL"];
-
 /// The section that has a table for each namespace.
 const NAMESPACES: &str = "namespaces";
 
@@ -116,9 +112,6 @@ impl Layers {
             if let Some(setting) = known.get(name) {
                 let given = Given { value: setting.read(text), origin: format!("from {name}") };
                 self.given.insert(setting.key.clone(), given);
-            } else if LATER.contains(&&**name) {
-                let line = format!("{name} is not served by this version: set CHORUS_JWT_SECRET instead");
-                return Err(ConfigError::new(line));
             } else if let Some(near) = known.keys().find(|known| strsim::osa_distance(known, name) <= 2) {
                 // Others may have variables of this prefix too (Kubernetes sets some), but hardly such.
                 return Err(ConfigError::new(format!("{name} is not a setting: did you mean {near}?")));

@@ -32,11 +32,12 @@ pub(super) enum Expected {
 impl Setting {
     /// The environment variable of the same meaning: `CHORUS_` and the key.
     pub(super) fn variable(&self) -> String {
-        // The one whose name leaves its section out: everybody who deploys a cluster writes it.
-        if self.key == "auth.jwt_secret" {
-            return "CHORUS_JWT_SECRET".to_owned();
-        }
-        format!("CHORUS_{}", self.key.replace('.', "_").to_uppercase())
+        // Those whose names leave their section out: everybody who deploys a cluster writes one of them.
+        let key = match &*self.key {
+            "auth.jwt_secret" | "auth.jwt_public_key" | "auth.jwks_url" => &self.key["auth.".len()..],
+            key => key,
+        };
+        format!("CHORUS_{}", key.replace('.', "_").to_uppercase())
     }
 
     /// Reads what stands in an environment variable or a flag. What does not fit stays a text, which is then

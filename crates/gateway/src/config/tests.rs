@@ -201,10 +201,6 @@ fn an_error_says_where_the_value_came_from() {
         error_of(&[("CHORUS_LISTN", "127.0.0.1:1")]),
         "CHORUS_LISTN is not a setting: did you mean CHORUS_LISTEN?"
     );
-    assert_eq!(
-        error_of(&[("CHORUS_JWKS_URL", "https://a")]),
-        "CHORUS_JWKS_URL is not served by this version: set CHORUS_JWT_SECRET instead"
-    );
 }
 
 #[test]
@@ -260,7 +256,7 @@ fn a_secret_that_could_be_guessed_is_good_for_loopback_only() {
 fn development_stays_on_this_machine() {
     assert_eq!(
         error_of(&[("CHORUS_LISTEN", "0.0.0.0:8080")]),
-        r#"listen = "0.0.0.0:8080" (from CHORUS_LISTEN): expected a loopback address such as 127.0.0.1:8080 while no auth.jwt_secret (CHORUS_JWT_SECRET) is set, for then guests get tokens"#
+        r#"listen = "0.0.0.0:8080" (from CHORUS_LISTEN): expected a loopback address such as 127.0.0.1:8080 while no auth.jwt_secret (CHORUS_JWT_SECRET) or other key is set, for then guests get tokens"#
     );
     for listen in ["127.0.0.1:0", "127.9.9.9:1", "[::1]:8080", "[::ffff:127.0.0.1]:1"] {
         assert!(Config::load(&environment(&[("CHORUS_LISTEN", listen)])).unwrap().development(), "{listen}");
@@ -269,8 +265,33 @@ fn development_stays_on_this_machine() {
         Config::load(&environment(&[("CHORUS_LISTEN", "0.0.0.0:1"), ("CHORUS_JWT_SECRET", KEY)])).is_ok()
     );
     assert!(error_of(&[("CHORUS_REDIS_URL", "redis://127.0.0.1")]).starts_with(
-        "redis_url = (hidden) (from CHORUS_REDIS_URL): expected auth.jwt_secret (CHORUS_JWT_SECRET) beside it"
+        "redis_url = (hidden) (from CHORUS_REDIS_URL): expected auth.jwt_secret (CHORUS_JWT_SECRET) or another key beside it"
     ));
+}
+
+#[test]
+fn public_keys_are_keys_too() {
+    let redis = ("CHORUS_REDIS_URL", "redis://db");
+    for key in [("CHORUS_JWT_PUBLIC_KEY", "/key.pem"), ("CHORUS_JWKS_URL", "https://login.example/jwks")] {
+        assert!(!Config::load(&environment(&[key, redis])).unwrap().development(), "{key:?}");
+    }
+    for (given, words) in [
+        (
+            &[("CHORUS_JWT_PUBLIC_KEY", "/key.pem"), ("CHORUS_JWKS_URL", "/jwks.json")][..],
+            r#"auth.jwt_public_key = "/key.pem" (from CHORUS_JWT_PUBLIC_KEY): expected none beside auth.jwks_url"#,
+        ),
+        (
+            &[("CHORUS_JWKS_URL", "http://a/"), ("CHORUS_AUTH_JWKS_CA", "/ca.pem")][..],
+            r#"auth.jwks_ca = "/ca.pem" (from CHORUS_AUTH_JWKS_CA): expected none, or an auth.jwks_url"#,
+        ),
+        (
+            &[("CHORUS_JWKS_URL", "ftp://a/")][..],
+            r#"auth.jwks_url = "ftp://a/" (from CHORUS_JWKS_URL): expected a URL such as https://login.example.com"#,
+        ),
+    ] {
+        let error = error_of(given);
+        assert!(error.starts_with(words), "{error}");
+    }
 }
 
 #[test]

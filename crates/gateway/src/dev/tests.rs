@@ -54,7 +54,7 @@ async fn a_guest_gets_a_token() {
     assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"), "{}", answer.text);
     let json = answer.json();
     assert_eq!((&json["user"], &json["expires_in_ms"]), (&"anna-x1".into(), &3_600_000.into()));
-    let identity = state.auth.verify(json["token"].as_str().unwrap()).unwrap();
+    let identity = state.auth.verify(json["token"].as_str().unwrap()).await.unwrap();
     assert_eq!((identity.user.as_str(), identity.name.as_deref()), ("anna-x1", Some("Anna B")));
 }
 

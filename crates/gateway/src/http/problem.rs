@@ -92,7 +92,7 @@ impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         let detail = error.to_string();
         match error {
-            AuthError::Unavailable => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+            AuthError::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
             AuthError::Failed(_) => Self::new(StatusCode::UNAUTHORIZED, detail),
             AuthError::Expired => {
                 Self { code: "token_expired", ..Self::new(StatusCode::UNAUTHORIZED, detail) }

@@ -29,6 +29,8 @@ fn everything_is_there_from_the_start_and_counts() {
         "chorus_errors_total{code=\"unavailable\"} 0",
         "chorus_closes_total{code=\"1012\",reason=\"restart\"} 0",
         "chorus_closes_total{code=\"1006\",reason=\"lost\"} 0",
+        "chorus_jwks_refreshes_total{result=\"ok\"} 0",
+        "chorus_jwks_refreshes_total{result=\"failed\"} 0",
         "chorus_append_seconds_count 0",
         "chorus_delivery_seconds_bucket{le=\"0.0005\"} 0",
         "chorus_bus_up 0",
@@ -61,13 +63,17 @@ fn everything_is_there_from_the_start_and_counts() {
         metrics.closed(close);
     }
     metrics.lost();
+    metrics.jwks_refreshed(true);
+    metrics.jwks_refreshed(false);
     metrics.closed(Close::Kicked);
     let mut connection = metrics.connection(Transport::WebSocket);
     connection.set(ConnectionState::Open);
     let mut stream = metrics.connection(Transport::Stream);
     stream.set(ConnectionState::Closing);
     let during = handle.render();
-    for family in ["chorus_refusals_total", "chorus_errors_total", "chorus_closes_total"] {
+    for family in
+        ["chorus_refusals_total", "chorus_errors_total", "chorus_closes_total", "chorus_jwks_refreshes_total"]
+    {
         let counted = during.lines().filter(|line| line.starts_with(family) && !line.ends_with(" 0")).count();
         let known = before.lines().filter(|line| line.starts_with(family)).count();
         assert_eq!(counted, known, "{family}");

@@ -28,6 +28,7 @@ mod fixture;
 mod floods;
 mod forks;
 mod frames;
+mod keys;
 mod limits;
 mod moderation;
 mod namespaces;
