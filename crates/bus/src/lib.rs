@@ -318,11 +318,13 @@ pub trait Bus: Send + Sync + 'static {
     /// The state of a room beside its log; members and markers only if there are at most `most` members.
     async fn room_state(&self, room: &RoomName, most: u64, now_ms: u64) -> Result<RoomState, BusError>;
 
-    /// Moves read markers; the answers are in the order of the markers.
+    /// Moves read markers; the answers are in the order of the markers. With `tell` the room's followers are told of those
+    /// that have moved, by a `read` frame like those that are [published](Bus::publish), in the same step.
     async fn mark_read(
         &self,
         room: &RoomName,
         markers: &[(UserId, Position)],
+        tell: bool,
     ) -> Result<Vec<Marked>, BusError>;
 
     /// Takes a user's voice in a room, or gives it back. Nodes are to be told by a [signal](Bus::signal).

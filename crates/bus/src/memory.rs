@@ -224,9 +224,10 @@ impl Bus for MemoryBus {
         &self,
         room: &RoomName,
         markers: &[(UserId, Position)],
+        tell: bool,
     ) -> Result<Vec<Marked>, BusError> {
         Ok(match self.hub.known_room(room) {
-            Some(room) => room.mark_read(markers),
+            Some(known) => known.mark_read(room, markers, tell),
             None => vec![Marked::Gone; markers.len()],
         })
     }

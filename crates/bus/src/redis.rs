@@ -376,8 +376,9 @@ impl Bus for RedisBus {
         &self,
         room: &RoomName,
         markers: &[(UserId, Position)],
+        tell: bool,
     ) -> Result<Vec<Marked>, BusError> {
-        self.0.mark_read(room, markers).await
+        self.0.mark_read(room, markers, tell).await
     }
 
     async fn set_mute(&self, room: &RoomName, user: &UserId, mute: Option<&Mute>) -> Result<(), BusError> {

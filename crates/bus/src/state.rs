@@ -35,6 +35,9 @@ pub struct RoomState {
     pub markers: Vec<(UserId, Position)>,
     /// Who may not speak.
     pub mutes: Vec<(UserId, Mute)>,
+    /// Nodes that are gone and that are still on record. Whoever is there only by way of them is counted nowhere above; but a
+    /// [`PresenceUpdate`] has yet to say that they are gone.
+    pub gone: Vec<String>,
 }
 
 /// That somebody may not speak in a room for a while.

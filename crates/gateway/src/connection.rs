@@ -213,7 +213,12 @@ impl Connection {
 
     /// What the connection's own task has to read from the log, if a membership is behind its room's tail.
     pub fn read_on(&self) -> Option<ReadOn> {
-        self.with_writer(Writer::read_on)
+        let read = self.with_writer(Writer::read_on);
+        if read.is_none() {
+            // The tail may have been made to reach back meanwhile, and nobody else writes what it has.
+            self.flush(None);
+        }
+        read
     }
 
     /// Whether anything but rooms' events still waits to be written.

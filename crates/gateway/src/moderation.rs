@@ -4,7 +4,16 @@
 //! signal reads it, when a user connects and when the bus is back after an outage. While it is away, what a node knows
 //! already holds. Each act is a line in the log, of the target `audit`.
 
-use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bus::{Bus, BusError, Mute, Notice, Sanction};
 use parking_lot::Mutex;
@@ -16,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     sync::broadcast::error::RecvError,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
@@ -35,6 +44,9 @@ const KNOWN: usize = 100_000;
 /// How long a newcomer waits for the bus to say whether it is banned.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often those are asked after of whom the bus did not say anything.
+const AGAIN: Duration = Duration::from_millis(300);
+
 /// How many users are asked after at the same time, when the bus is back.
 const AT_ONCE: usize = 16;
 
@@ -44,6 +56,10 @@ pub struct Moderation {
     rooms: Arc<Rooms>,
     users: Users,
     known: Mutex<HashMap<UserId, Known>>,
+    /// Users of whom the bus did not say anything when it was asked: they are asked after again until it does.
+    unasked: Mutex<HashSet<UserId>>,
+    /// How many signals were heeded: what was asked for before one is older than that.
+    heeded: AtomicU64,
     /// Sessions that a user may have in the whole cluster; 0 for as many as it likes.
     sessions_per_user: u64,
 }
@@ -101,6 +117,8 @@ impl Moderation {
             rooms: Arc::clone(rooms),
             users: Users::default(),
             known: Mutex::default(),
+            unasked: Mutex::default(),
+            heeded: AtomicU64::new(0),
             sessions_per_user: sessions_per_user.into(),
         })
     }
@@ -141,7 +159,9 @@ impl Moderation {
     /// # Errors
     /// When it is banned, or the token was revoked.
     pub async fn check(&self, identity: &Identity) -> Result<(), Expulsion> {
-        self.ask(&identity.user).await;
+        if !self.ask(&identity.user).await {
+            self.doubt([identity.user.clone()]);
+        }
         let known = self.known.lock().get(&identity.user).cloned().unwrap_or_default();
         if let Some(ban) = known.ban.filter(|ban| ban.until_ms > unix_ms()) {
             return Err(ban.expulsion());
@@ -154,23 +174,40 @@ impl Moderation {
         Ok(())
     }
 
-    /// Brings to mind what the bus knows of a user, unless it is away.
-    async fn ask(&self, user: &UserId) {
-        if !self.bus.health().up {
-            return;
+    /// Brings to mind what the bus knows of a user; false when it does not say.
+    async fn ask(&self, user: &UserId) -> bool {
+        loop {
+            if !self.bus.health().up {
+                return false;
+            }
+            let heeded = self.heeded.load(Ordering::SeqCst);
+            let Ok(Ok(sanctions)) = timeout(PATIENCE, self.bus.sanctions(user, unix_ms())).await else {
+                return false;
+            };
+            let known = Known {
+                ban: sanctions.ban.and_then(|ban| serde_json::from_slice(&ban).ok()),
+                since_ms: sanctions.revocation.and_then(|since| str::from_utf8(&since).ok()?.parse().ok()),
+            };
+            let mut all = self.known.lock();
+            if self.heeded.load(Ordering::SeqCst) == heeded {
+                Self::put(&mut all, user, known);
+                return true;
+            }
+            // A signal came meanwhile, and it may have been newer.
         }
-        let Ok(Ok(sanctions)) = timeout(PATIENCE, self.bus.sanctions(user, unix_ms())).await else { return };
-        let known = Known {
-            ban: sanctions.ban.and_then(|ban| serde_json::from_slice(&ban).ok()),
-            since_ms: sanctions.revocation.and_then(|since| str::from_utf8(&since).ok()?.parse().ok()),
-        };
-        self.remember(user, |it| *it = known);
     }
 
     fn remember(&self, user: &UserId, change: impl FnOnce(&mut Known)) {
         let mut all = self.known.lock();
         let mut known = all.remove(user).unwrap_or_default();
         change(&mut known);
+        // Under the lock: whoever has asked before puts nothing older in its place.
+        self.heeded.fetch_add(1, Ordering::SeqCst);
+        Self::put(&mut all, user, known);
+    }
+
+    fn put(all: &mut HashMap<UserId, Known>, user: &UserId, known: Known) {
+        all.remove(user);
         if (known.ban.is_some() || known.since_ms.is_some()) && all.len() < KNOWN {
             all.insert(user.clone(), known);
         }
@@ -263,15 +300,18 @@ impl Moderation {
     /// Does what the nodes tell each other, for as long as this one runs.
     pub async fn watch(self: Arc<Self>) {
         let (mut signals, mut notices) = (self.bus.signals(), self.bus.notices());
+        let mut again = interval(AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                _ = again.tick() => self.ask_unasked().await,
                 signal = signals.recv() => match signal {
                     Ok(signal) => self.heed(&signal),
-                    Err(RecvError::Lagged(_)) => self.ask_all().await,
+                    Err(RecvError::Lagged(_)) => self.doubt_all(),
                     Err(RecvError::Closed) => return,
                 },
                 notice = notices.recv() => match notice {
-                    Ok(Notice::Anew) | Err(RecvError::Lagged(_)) => self.ask_all().await,
+                    Ok(Notice::Anew) | Err(RecvError::Lagged(_)) => self.doubt_all(),
                     Ok(Notice::Gone(_)) => {}
                     Err(RecvError::Closed) => return,
                 },
@@ -325,15 +365,34 @@ impl Moderation {
         }
     }
 
-    /// Looks again at everybody who is here: signals may have been lost.
-    async fn ask_all(self: &Arc<Self>) {
-        // One outage is told of by each connection that it cut.
-        sleep(Duration::from_millis(300)).await;
-        let (mut users, mut asking) = (self.users.all(), JoinSet::new());
+    /// Signals may have been lost: everybody who is here is to be asked after.
+    fn doubt_all(&self) {
+        self.doubt(self.users.all());
+    }
+
+    /// These are to be asked after.
+    fn doubt(&self, users: impl IntoIterator<Item = UserId>) {
+        let mut unasked = self.unasked.lock();
+        for user in users {
+            // Those who are here are fewer than that; who has gone is dropped when it is asked after.
+            if unasked.len() < KNOWN {
+                unasked.insert(user);
+            }
+        }
+    }
+
+    /// Asks after those of whom nothing is known, as soon as the bus can say: right after an outage it can't, and one whose
+    /// path is only slow has no end that anybody would tell of.
+    async fn ask_unasked(self: &Arc<Self>) {
+        if !self.bus.health().up {
+            return;
+        }
+        let (mut users, mut asking) = (std::mem::take(&mut *self.unasked.lock()), JoinSet::new());
         loop {
             while asking.len() < AT_ONCE
-                && let Some(user) = users.pop()
+                && let Some(user) = users.iter().next().cloned()
             {
+                users.remove(&user);
                 asking.spawn(Arc::clone(self).ask_again(user));
             }
             if asking.join_next().await.is_none() {
@@ -343,7 +402,12 @@ impl Moderation {
     }
 
     async fn ask_again(self: Arc<Self>, user: UserId) {
-        self.ask(&user).await;
+        if self.users.connections(&user).is_empty() {
+            return;
+        }
+        if !self.ask(&user).await {
+            self.doubt([user.clone()]);
+        }
         let known = self.known.lock().get(&user).cloned().unwrap_or_default();
         if let Some(ban) = known.ban.filter(|ban| ban.until_ms > unix_ms()) {
             self.expel(&user, &ban.expulsion());

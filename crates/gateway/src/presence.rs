@@ -6,7 +6,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use bus::{BusError, Notice};
+use bus::{BusError, Notice, PresenceUpdate};
 use bytes::Bytes;
 use proto::{RoomName, server};
 use tokio::{
@@ -73,7 +73,7 @@ pub fn member(identity: &Identity) -> Bytes {
 }
 
 /// Reads what is known of a room beside its log, unless it is known already.
-pub(crate) async fn load(rooms: &Rooms, room: &Arc<Room>) -> Result<(), BusError> {
+pub(crate) async fn load(rooms: &Arc<Rooms>, room: &Arc<Room>) -> Result<(), BusError> {
     if room.roster.is_loaded() {
         return Ok(());
     }
@@ -81,11 +81,28 @@ pub(crate) async fn load(rooms: &Rooms, room: &Arc<Room>) -> Result<(), BusError
     if room.roster.is_loaded() { Ok(()) } else { read(rooms, room).await }
 }
 
-async fn read(rooms: &Rooms, room: &Arc<Room>) -> Result<(), BusError> {
+async fn read(rooms: &Arc<Rooms>, room: &Arc<Room>) -> Result<(), BusError> {
     let rule = Rule::of(rooms.config(), &room.name);
-    let state = rooms.bus().room_state(&room.name, rule.most, unix_ms()).await?;
+    room.roster.begin_reading();
+    let mut state = rooms.bus().room_state(&room.name, rule.most, unix_ms()).await?;
+    if !state.gone.is_empty() {
+        // Nobody followed the room when they went. Whoever is there by way of them only is to go before it comes back, or
+        // the others would not hear that it came.
+        let gone = std::mem::take(&mut state.gone);
+        let update = PresenceUpdate { gone, most: rule.most, ..PresenceUpdate::default() };
+        rooms.bus().tell_presence(&room.name, &update).await?;
+        state = rooms.bus().room_state(&room.name, rule.most, unix_ms()).await?;
+    }
     room.roster.load(&room.name, state, |frame| room.push(ephemeral_frame(&frame)));
+    tell_if_contradicted(rooms, room);
     Ok(())
+}
+
+/// Has it told again who is here, if others take them for gone: it was told too early, or in vain.
+pub(crate) fn tell_if_contradicted(rooms: &Arc<Rooms>, room: &Arc<Room>) {
+    if room.roster.is_contradicted() {
+        rooms.tellings().add(rooms.share(room));
+    }
 }
 
 /// Reads it again until it is as new as what was heard of.

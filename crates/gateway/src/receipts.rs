@@ -4,10 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use bus::{BusError, Marked};
 use parking_lot::Mutex;
-use proto::{
-    Position, UserId,
-    server::{self, Marker, ReadMarkers},
-};
+use proto::{Position, UserId};
 use tokio::{sync::oneshot, time::sleep};
 
 use crate::{presence::Rule, rooms::Claim};
@@ -77,20 +74,12 @@ async fn run(claim: Claim) {
         if places.is_empty() {
             return;
         }
-        let marked = rooms.bus().mark_read(&room.name, &places).await;
-        let mut markers = Vec::new();
-        for (index, ((user, place), answers)) in places.into_iter().zip(answers).enumerate() {
+        let tell = room.roster.shows_markers(most);
+        let marked = rooms.bus().mark_read(&room.name, &places, tell).await;
+        for (index, answers) in answers.into_iter().enumerate() {
             let outcome = marked.as_ref().map_err(Clone::clone).map(|marked| marked[index]);
             // Whoever is gone does not want to know any more.
             answers.into_iter().for_each(|answer| drop(answer.send(outcome.clone())));
-            if matches!(outcome, Ok(Marked::Moved)) {
-                markers.push(Marker { user, epoch: place.epoch, seq: place.seq });
-            }
-        }
-        if !markers.is_empty() && room.roster.shows_markers(most) {
-            let frame = server::encode(&ReadMarkers { room: room.name.clone(), markers });
-            // A frame that is lost is made good when the bus is back: then all markers are read again.
-            let _ = rooms.bus().publish(&room.name, frame.into()).await;
         }
         sleep(PAUSE).await;
     }

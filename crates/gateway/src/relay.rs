@@ -71,10 +71,11 @@ impl Follower for Relay {
     fn presence(&self, version: u64, text: Bytes) {
         self.with_room(|room| {
             let heard = room.roster.hear(version, &text, || room.push(ephemeral_frame(&text)));
-            if heard == Heard::Astray
-                && let Some(rooms) = self.rooms.upgrade()
-            {
-                tokio::spawn(presence::find_way(rooms, Arc::clone(room)));
+            let Some(rooms) = self.rooms.upgrade() else { return };
+            match heard {
+                Heard::Next => presence::tell_if_contradicted(&rooms, room),
+                Heard::Astray => drop(tokio::spawn(presence::find_way(rooms, Arc::clone(room)))),
+                Heard::Known => {}
             }
         });
     }

@@ -42,6 +42,8 @@ pub struct Claim {
     rooms: Arc<Rooms>,
     /// Whose membership it is, if the room keeps note of who is there.
     member: Option<UserId>,
+    /// What is not logged and came to the room's tail before this index is old news: see [`Claim::attend`].
+    since: u64,
 }
 
 impl Claim {
@@ -62,11 +64,18 @@ impl Claim {
 
     fn of(room: &Arc<Room>, rooms: &Arc<Rooms>) -> Self {
         room.claims.fetch_add(1, Ordering::SeqCst);
-        Self { room: Arc::clone(room), rooms: Arc::clone(rooms), member: None }
+        Self { room: Arc::clone(room), rooms: Arc::clone(rooms), member: None, since: 0 }
     }
 
-    /// Makes it a session's of this user, who is there as long as it lasts.
+    /// The index in the room's tail from which on its session hears of what is not logged.
+    pub(crate) fn since(&self) -> u64 {
+        self.since
+    }
+
+    /// Makes it a session's of this user, who is there as long as it lasts. What it is told of the others from now on is
+    /// newer than who came and went before, which it is not to hear of any more.
     pub fn attend(&mut self, identity: &Identity) {
+        self.since = self.room.end();
         if Rule::of(self.rooms.config(), &self.room.name).kept && self.member.is_none() {
             self.member = Some(identity.user.clone());
             if self.room.roster.enter(&identity.user, || presence::member(identity)) {
@@ -110,6 +119,11 @@ impl Rooms {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.map.len()
+    }
+
+    /// A share in a room that somebody has a share in.
+    pub(crate) fn share(self: &Arc<Self>, room: &Arc<Room>) -> Claim {
+        Claim::of(room, self)
     }
 
     /// A share in each of them.

@@ -28,6 +28,12 @@ impl Epoch {
         if (1..=Self::MAX_BYTES).contains(&text.len()) { Ok(Self(text.into())) } else { Err(BadEpoch) }
     }
 
+    /// Whether both are of the same log, whatever server goes on with it: `<base>.<what names the server>`.
+    pub fn continues(&self, other: &Self) -> bool {
+        let base = |epoch: &Self| epoch.0.rsplit_once('.').map_or(epoch.0.len(), |(base, _)| base.len());
+        self.0[..base(self)] == other.0[..base(other)]
+    }
+
     /// An epoch that no log ever has: for what has no place yet.
     pub fn none() -> Self {
         Self("-".into())

@@ -9,24 +9,32 @@
 //! | `proof` | whether a fault really happened |
 //! | `crowd` | the clients |
 //! | `herd` | ten thousand more of them, who only come back |
+//! | `visitors`, `outcasts` | clients who do not come back, and those who are thrown out |
 //! | `watch` | asks the nodes how they are |
 //! | `history` | what is recorded |
-//! | `checker`, `health` | what is wrong with it; pure |
+//! | `audit` | what the nodes and Redis tell when all is over |
+//! | `checker`, `health`, `company`, `amended`, `banished` | what is wrong with it; pure |
 //! | `report` | the table |
 //! | `random` | the seed |
 
+pub mod amended;
 pub mod arena;
+pub mod audit;
+pub mod banished;
 pub mod checker;
+pub mod company;
 pub mod crowd;
 pub mod fault;
 pub mod health;
 pub mod herd;
 pub mod history;
 pub mod nemesis;
+pub mod outcasts;
 pub mod proof;
 pub mod random;
 pub mod report;
 pub mod run;
+pub mod visitors;
 pub mod watch;
 
 pub use arena::{Oks, Shape};

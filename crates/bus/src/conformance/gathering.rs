@@ -102,7 +102,7 @@ async fn markers_never_go_back(nodes: &Nodes<'_>) {
     let head = append_many(&*nodes.one, &room, "m", 5).await;
     let at = |seq| Position { epoch: head.epoch.clone(), seq };
     let mark = async |bus: &dyn Bus, name: &str, place: Position| {
-        bus.mark_read(&room, &[(user(name), place)]).await.expect("a marker")[0]
+        bus.mark_read(&room, &[(user(name), place)], true).await.expect("a marker")[0]
     };
     assert_eq!(mark(&*nodes.one, "alice", at(3)).await, Marked::Moved);
     assert_eq!(mark(&*nodes.other, "alice", at(2)).await, Marked::Behind);
@@ -111,12 +111,12 @@ async fn markers_never_go_back(nodes: &Nodes<'_>) {
     let strange = Position { epoch: Epoch::parse("never.0").expect("an epoch"), seq: 4 };
     assert_eq!(mark(&*nodes.other, "alice", strange).await, Marked::Gone);
     let both = [(user("alice"), at(5)), (user("bob"), at(1))];
-    assert_eq!(nodes.one.mark_read(&room, &both).await.expect("markers"), [Marked::Moved; 2]);
+    assert_eq!(nodes.one.mark_read(&room, &both, false).await.expect("markers"), [Marked::Moved; 2]);
     let mut markers = state(&*nodes.other, &room).await.markers;
     markers.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(markers, both);
     let unused = super::room("unread");
-    assert_eq!(nodes.one.mark_read(&unused, &both[..1]).await.expect("an answer"), [Marked::Gone]);
+    assert_eq!(nodes.one.mark_read(&unused, &both[..1], true).await.expect("an answer"), [Marked::Gone]);
 }
 
 async fn mutes_and_sanctions_end(nodes: &Nodes<'_>) {

@@ -95,6 +95,7 @@ impl Here {
             members: told.then(|| members().collect()),
             markers: markers.collect(),
             mutes: mutes.map(|(user, mute)| (user.clone(), mute.clone())).collect(),
+            gone: Vec::new(),
         }
     }
 

@@ -4,7 +4,11 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use proto::{Epoch, Position, RoomName, UserId, event::redact};
+use proto::{
+    Epoch, Position, RoomName, UserId,
+    event::redact,
+    server::{self, Marker, ReadMarkers},
+};
 use tokio::time::{Duration, Instant};
 
 use super::{here::Here, ids::Ids, marks::AllMarks};
@@ -183,10 +187,29 @@ impl Room {
         self.state.lock().here.state(most, now_ms)
     }
 
-    pub(super) fn mark_read(&self, markers: &[(UserId, Position)]) -> Vec<Marked> {
+    pub(super) fn mark_read(
+        &self,
+        name: &RoomName,
+        markers: &[(UserId, Position)],
+        tell: bool,
+    ) -> Vec<Marked> {
         let mut state = self.state.lock();
         let head = self.at(state.seq);
-        markers.iter().map(|(user, place)| state.here.mark(user, place, &head)).collect()
+        let marked: Vec<_> =
+            markers.iter().map(|(user, place)| state.here.mark(user, place, &head)).collect();
+        let moved = markers.iter().zip(&marked).filter(|(_, marked)| **marked == Marked::Moved);
+        let moved: Vec<_> = moved
+            .map(|((user, Position { epoch, seq }), _)| Marker {
+                user: user.clone(),
+                epoch: epoch.clone(),
+                seq: *seq,
+            })
+            .collect();
+        if tell && !moved.is_empty() {
+            let frame = Bytes::from(server::encode(&ReadMarkers { room: name.clone(), markers: moved }));
+            state.followers.iter().for_each(|(_, follower)| follower.ephemeral(frame.clone()));
+        }
+        marked
     }
 
     pub(super) fn mute(&self, user: &UserId, mute: Option<&Mute>) {

@@ -101,6 +101,8 @@ impl Core {
         for stranger in lists.next()? {
             self.roll.lock().suspect(answer::text(&stranger)?, tokio::time::Instant::now());
         }
+        let gone =
+            lists.next()?.iter().filter_map(|node| Some(answer::text(node).ok()?.to_owned())).collect();
         let members: Vec<(UserId, Bytes)> = members
             .into_iter()
             .filter_map(|(user, member)| Some((user_of(&user)?, bytes_of(&member))))
@@ -117,15 +119,21 @@ impl Core {
         });
         let mutes = mutes.collect();
         let members = (count <= most).then_some(members);
-        Ok(RoomState { version, count, members, markers, mutes })
+        Ok(RoomState { version, count, members, markers, mutes, gone })
     }
 
     pub(super) async fn mark_read(
         &self,
         room: &RoomName,
         markers: &[(UserId, Position)],
+        tell: bool,
     ) -> Result<Vec<Marked>, BusError> {
-        let mut args = vec![number(HEAD_LIFE_MS)?];
+        let mut args: Vec<Value> = vec![
+            if tell { self.link.publish_command() } else { "" }.into(),
+            keys::channel(room).into(),
+            room.as_str().into(),
+            number(HEAD_LIFE_MS)?,
+        ];
         for (user, position) in markers {
             args.extend([user.as_str().into(), position.epoch.as_str().into(), number(position.seq)?]);
         }

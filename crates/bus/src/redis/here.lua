@@ -57,6 +57,17 @@ local function keep(user, nodes, member, stays)
   end
 end
 
+-- Who comes by this node comes first: it was there all the time if it was by way of a node that is gone.
+for _, join in ipairs(joins) do
+  local user, member = join[1], join[2]
+  local nodes = read(user)
+  if not nodes then
+    redis.call('HSET', here, user, node .. '\n' .. member)
+    joined[#joined + 1] = member
+  elseif not string.find(' ' .. nodes .. ' ', ' ' .. node .. ' ', 1, true) then
+    redis.call('HSET', here, user, nodes .. ' ' .. node .. '\n' .. member)
+  end
+end
 if sweep then
   local all = redis.call('HGETALL', here)
   for i = 1, #all, 2 do
@@ -67,16 +78,6 @@ if sweep then
         return not gone[name] and not (whole and name == node and not joining[user])
       end)
     end
-  end
-end
-for _, join in ipairs(joins) do
-  local user, member = join[1], join[2]
-  local nodes = read(user)
-  if not nodes then
-    redis.call('HSET', here, user, node .. '\n' .. member)
-    joined[#joined + 1] = member
-  elseif not string.find(' ' .. nodes .. ' ', ' ' .. node .. ' ', 1, true) then
-    redis.call('HSET', here, user, nodes .. ' ' .. node .. '\n' .. member)
   end
 end
 for _, user in ipairs(leaves) do

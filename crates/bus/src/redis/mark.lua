@@ -1,7 +1,7 @@
--- Moves read markers.
+-- Moves read markers, and tells the room which have moved: in one step, or some node could miss it for good.
 --
 -- KEYS: the head, the markers: a hash, of each user "<epoch> <seq>".
--- ARGV: the life of the key (ms), and then for each marker its user, epoch and seq.
+-- ARGV: PUBLISH or SPUBLISH, or nothing where nobody is told; the channel, the room, the life of the key (ms), and then for each marker its user, epoch and seq.
 -- Returns for each marker 1 when it moved, 0 when it was there or beyond already, -1 when the place is not in this log.
 local MOST = 10000
 local known = redis.call('HMGET', KEYS[1], 'v', 's', 'b')
@@ -10,8 +10,8 @@ local function in_log(epoch)
   return string.sub(epoch, 1, #base) == base
 end
 
-local reply = {}
-for i = 2, #ARGV, 3 do
+local reply, moved = {}, {}
+for i = 5, #ARGV, 3 do
   local user, epoch, seq = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
   local marked = 0
   if not known[1] or not in_log(epoch) or seq > newest then
@@ -23,9 +23,15 @@ for i = 2, #ARGV, 3 do
     if not behind and (old_epoch or redis.call('HLEN', KEYS[2]) < MOST) then
       redis.call('HSET', KEYS[2], user, epoch .. ' ' .. ARGV[i + 2])
       marked = 1
+      moved[#moved + 1] = '{"user":' .. cjson.encode(user) .. ',"epoch":' .. cjson.encode(epoch) .. ',"seq":'
+        .. ARGV[i + 2] .. '}'
     end
   end
   reply[#reply + 1] = marked
 end
-redis.call('PEXPIRE', KEYS[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+if ARGV[1] ~= '' and #moved > 0 then
+  local frame = '{"type":"read","room":"' .. ARGV[3] .. '","markers":[' .. table.concat(moved, ',') .. ']}'
+  redis.call(ARGV[1], ARGV[2], '\1t' .. frame)
+end
 return reply

@@ -4,7 +4,7 @@
 -- ARGV: above how many members only their number is told, the time (ms), how many nodes are known to live, these, and
 -- those that are known to be gone.
 -- Returns the version, the number of members, how many of them are told or -1, and then lists, each behind its length:
--- members as user and JSON, nodes that nobody knows, markers as user and place, mutes as user and value.
+-- members as user and JSON, nodes that nobody knows, nodes on record that are gone, markers as user and place, mutes as user and value.
 local most, now = tonumber(ARGV[1]), tonumber(ARGV[2])
 -- No more markers than these, those that are furthest: a join's answer has to fit in a frame.
 local MARKERS = 300
@@ -14,7 +14,7 @@ for i = 4, #ARGV do
   gone[ARGV[i]] = i > 3 + tonumber(ARGV[3])
 end
 
-local version, count, members, strangers, seen = 0, 0, {}, {}, {}
+local version, count, members, strangers, ghosts, seen = 0, 0, {}, {}, {}, {}
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
   local user, value = all[i], all[i + 1]
@@ -25,9 +25,13 @@ for i = 1, #all, 2 do
     local there = false
     for node in string.gmatch(nodes, '%S+') do
       there = there or not gone[node]
-      if not known[node] and not seen[node] then
+      if not seen[node] then
         seen[node] = true
-        strangers[#strangers + 1] = node
+        if gone[node] then
+          ghosts[#ghosts + 1] = node
+        elseif not known[node] then
+          strangers[#strangers + 1] = node
+        end
       end
     end
     if there then
@@ -49,6 +53,7 @@ local function add(list)
 end
 add(count <= most and members or {})
 add(strangers)
+add(ghosts)
 
 local markers = {}
 all = count <= most and redis.call('HGETALL', KEYS[2]) or {}

@@ -11,6 +11,7 @@ use super::{
     writer::{PIECES, Piece, Sent, Source},
 };
 use crate::{
+    relay::ephemeral_frame,
     room::{Batch, Frame, Mark, Room, Segment},
     rooms::Claim,
 };
@@ -23,6 +24,10 @@ pub struct Membership {
     position: Position,
     /// The index of the next frame in the room's tail, for whoever is not replaying.
     index: u64,
+    /// What is not logged and has an index below this is old news to the client: it was told what came of it.
+    since: u64,
+    /// The tail has passed the cursor, and what is not logged with it.
+    missed: bool,
     /// Set while the tail does not reach back to the position: what was read from the log and waits to be
     /// written. Empty: the next page has to be read.
     #[expect(clippy::box_collection, reason = "there is one for each membership and it is hardly ever set")]
@@ -56,9 +61,10 @@ pub struct ReadOn {
 impl Membership {
     /// A membership of whoever stands at `position`.
     pub fn new(claim: Claim, seat: Arc<Segment>, position: Position) -> Self {
-        let replay = Some(Box::default());
+        let (replay, since) = (Some(Box::default()), claim.since());
+        let instead = Vec::new();
         let mut membership =
-            Self { claim, seat, position, index: 0, replay, deletions: 0, instead: Vec::new() };
+            Self { claim, seat, position, index: 0, since, missed: false, replay, deletions: 0, instead };
         membership.attach();
         membership
     }
@@ -96,7 +102,8 @@ impl Membership {
     /// What to read from the log, if nothing is left to write and the tail has no place for the position.
     pub fn read_on(&mut self) -> Option<ReadOn> {
         let starving = self.replay.as_ref().is_some_and(|frames| frames.is_empty());
-        (starving && !self.attach()).then(|| ReadOn {
+        // One that the tail knows meanwhile is written on to by whoever brought it there.
+        (starving && self.room().find(&self.position).is_none()).then(|| ReadOn {
             room: Arc::clone(self.room()),
             from: self.position.clone(),
             deletions: self.room().deletions(),
@@ -119,9 +126,20 @@ impl Membership {
         self.deletions = read.deletions;
     }
 
-    /// Finds the position's place in the tail; false if the log must be read.
+    /// Finds the position's place in the tail; false if the log must be read. Whoever has missed what is not logged is
+    /// told first how it stands now.
     fn attach(&mut self) -> bool {
         let Some(index) = self.room().find(&self.position) else { return false };
+        if std::mem::take(&mut self.missed) {
+            self.deletions = self.room().deletions();
+            // Before it is asked: what comes behind that is told in its place.
+            self.since = self.room().end();
+            let news = self.room().roster.news(&self.room().name);
+            if !news.is_empty() {
+                self.replay = Some(Box::new(news.iter().map(|text| ephemeral_frame(text)).collect()));
+                return true;
+            }
+        }
         self.index = index;
         self.replay = None;
         true
@@ -134,45 +152,52 @@ impl Membership {
 
     /// Whether the whole batch can go out as it is.
     pub(super) fn takes(&self, batch: &Batch) -> bool {
-        self.replay.is_none() && self.instead.is_empty() && batch.fits(self.index, self.position.seq)
+        let plain = self.replay.is_none() && self.instead.is_empty() && self.since <= batch.from;
+        plain && batch.fits(self.index, self.position.seq)
     }
 
     /// Adds what waits from the replay or the tail, frame by frame; says whether the log must be read first.
     pub(super) fn gather(&mut self, number: usize, pieces: &mut Vec<Piece>) -> bool {
-        if self.replay.as_ref().is_some_and(|_| self.deletions != self.room().deletions()) {
+        if self.deletions != self.room().deletions()
+            && let Some(frames) = &mut self.replay
+        {
             // It may hold what is gone from the log since.
-            self.replay = Some(Box::default());
+            self.missed |= frames.iter().any(|frame| frame.mark == Mark::Ephemeral);
+            frames.clear();
         }
         if self.replay.as_ref().is_some_and(|frames| frames.is_empty()) {
             self.attach();
         }
         if let Some(frames) = &self.replay {
-            self.add_pieces(number, frames.iter(), pieces);
+            self.add_pieces(number, None, frames.iter(), pieces);
             return frames.is_empty();
         }
         if self.index == self.room().end() {
             return false;
         }
         let covered = self.room().with_tail(|tail| {
-            tail.since(self.index).map(|frames| self.add_pieces(number, frames, pieces)).is_some()
+            let frames = tail.since(self.index);
+            frames.map(|frames| self.add_pieces(number, Some(self.index), frames, pieces)).is_some()
         });
         if !covered {
             // The run's front has passed this cursor: the log goes on from the position.
             self.replay = Some(Box::default());
+            self.missed = true;
         }
         !covered
     }
 
     /// Adds the pieces that frames make for this reader: itself, what goes in its place, or nothing when the
-    /// reader, having read ahead in the log, has seen it.
+    /// reader, having read ahead in the log, has seen it, or when it is old news. Frames of the tail have an index.
     fn add_pieces<'a>(
         &self,
         number: usize,
+        first: Option<u64>,
         frames: impl Iterator<Item = &'a Frame>,
         pieces: &mut Vec<Piece>,
     ) {
         let mut seen = self.position.seq;
-        for frame in frames.take(PIECES - pieces.len()) {
+        for (offset, frame) in (0..).zip(frames.take(PIECES - pieces.len())) {
             let bytes = match &frame.mark {
                 Mark::Event(position) if position.seq <= seen => Bytes::new(),
                 Mark::Event(position) => {
@@ -184,6 +209,7 @@ impl Membership {
                     seen = position.seq;
                     frame.bytes.clone()
                 }
+                Mark::Ephemeral if first.is_some_and(|first| first + offset < self.since) => Bytes::new(),
                 Mark::Ephemeral => frame.bytes.clone(),
             };
             pieces.push(Piece { bytes, source: Source::Frame(number, frame.mark.clone()) });
@@ -192,6 +218,7 @@ impl Membership {
 
     /// Moves past one frame. Gives what that delivered, and what can no longer go out in an event's place.
     pub(super) fn pass(&mut self, mark: &Mark) -> (Sent, Vec<Bytes>) {
+        let old_news = self.replay.is_none() && self.index < self.since;
         match &mut self.replay {
             Some(frames) => drop(frames.pop_front()),
             None => self.index += 1,
@@ -209,7 +236,7 @@ impl Membership {
                 let late = std::mem::take(&mut self.instead).into_iter().map(|(_, instead)| instead.alone);
                 (Sent { frames: 1, events: 0 }, late.filter(|frame| !frame.is_empty()).collect())
             }
-            Mark::Ephemeral => (Sent { frames: 1, events: 0 }, Vec::new()),
+            Mark::Ephemeral => (Sent { frames: u64::from(!old_news), events: 0 }, Vec::new()),
         }
     }
 

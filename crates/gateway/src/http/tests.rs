@@ -224,7 +224,12 @@ impl Bus for Away {
     async fn room_state(&self, _: &RoomName, _: u64, _: u64) -> Result<RoomState, BusError> {
         Self::error()
     }
-    async fn mark_read(&self, _: &RoomName, _: &[(UserId, Position)]) -> Result<Vec<Marked>, BusError> {
+    async fn mark_read(
+        &self,
+        _: &RoomName,
+        _: &[(UserId, Position)],
+        _: bool,
+    ) -> Result<Vec<Marked>, BusError> {
         Self::error()
     }
     async fn set_mute(&self, _: &RoomName, _: &UserId, _: Option<&Mute>) -> Result<(), BusError> {

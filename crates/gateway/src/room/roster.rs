@@ -5,8 +5,10 @@
 //! follows the versions of the bus' own: each frame of it leads from one version to the next, and whoever misses one has
 //! the whole read again. A room of thousands that all come back reads it once.
 
+mod all;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,11 +16,10 @@ use std::{
 use bus::{Mute, PresenceUpdate, RoomState};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use proto::{
-    Position, RoomName, ServerFrame, UserId,
-    server::{self, Marker, ReadMarkers},
-};
-use serde_json::value::{RawValue, to_raw_value};
+use proto::{Position, RoomName, UserId, server::ReadMarkers};
+use serde_json::value::RawValue;
+
+use all::{All, list};
 
 /// The most changes that are told at once.
 const CHANGES: usize = 1_000;
@@ -49,6 +50,17 @@ struct State {
     heard: u64,
     /// Somebody reads it again.
     astray: bool,
+    /// How many presence frames were heard since it was begun to read.
+    frames: u64,
+    /// What else was heard while it is read: it may be newer than what is read.
+    meanwhile: Option<Box<Meanwhile>>,
+}
+
+/// What was heard while all was read.
+#[derive(Default)]
+struct Meanwhile {
+    markers: HashMap<UserId, Position>,
+    mutes: HashMap<UserId, Option<Mute>>,
 }
 
 /// A user by way of this node.
@@ -70,19 +82,6 @@ pub enum Changes {
     Later,
     /// This.
     Now(PresenceUpdate),
-}
-
-/// Of all nodes.
-struct All {
-    version: u64,
-    count: u64,
-    /// In order; none when there are more than are told. Most rooms have one or two, in a list that is no larger.
-    members: Option<Vec<(UserId, Bytes)>>,
-    markers: BTreeMap<UserId, Position>,
-    mutes: BTreeMap<UserId, Mute>,
-    /// The lists as they are given out, once they were asked for.
-    members_text: Option<Arc<RawValue>>,
-    markers_text: Option<Arc<RawValue>>,
 }
 
 /// What is to be done about a presence frame.
@@ -230,19 +229,33 @@ impl Roster {
         self.state.lock().all.as_ref().is_some_and(|all| all.members.is_none())
     }
 
+    /// It is about to be read. What is heard from now on is newer than what is read, or in it.
+    pub fn begin_reading(&self) {
+        let mut state = self.state.lock();
+        (state.frames, state.meanwhile) = (0, Some(Box::default()));
+    }
+
     /// Takes in a presence frame that leads to a version; `tell` hands it on if it is the next.
     pub fn hear(&self, version: u64, frame: &[u8], tell: impl FnOnce()) -> Heard {
         let mut state = self.state.lock();
         state.heard = version;
+        state.frames += 1;
         let next = state.all.as_mut().filter(|all| all.version + 1 == version);
-        match next.is_some_and(|all| all.follow(frame)) {
-            true => {
+        match next.and_then(|all| all.follow(frame)) {
+            Some(left) => {
                 tell();
+                left.iter().for_each(|user| state.contradict(user));
                 Heard::Next
             }
-            false if std::mem::replace(&mut state.astray, true) => Heard::Known,
-            false => Heard::Astray,
+            None if std::mem::replace(&mut state.astray, true) => Heard::Known,
+            None => Heard::Astray,
         }
+    }
+
+    /// Whether somebody is to be sent to tell, because others take those for gone who are there by way of this node.
+    pub fn is_contradicted(&self) -> bool {
+        let mut state = self.state.lock();
+        !state.changed.is_empty() && state.begin_telling()
     }
 
     /// Something may have been missed. True when somebody is to be sent to read the whole again.
@@ -251,29 +264,29 @@ impl Roster {
     }
 
     /// Whether what was read is what was heard of last; nobody is at it any more then.
+    ///
+    /// When nothing was heard while it was read, it is the last: versions begin again where Redis has forgotten them.
     pub fn has_found_way(&self) -> bool {
         let mut state = self.state.lock();
-        let found = state.all.as_ref().is_some_and(|all| all.version >= state.heard);
+        let last = state.heard;
+        let found = state.all.as_ref().is_some_and(|all| all.version >= last) || state.frames == 0;
         state.astray = !found;
         found
     }
 
-    /// Takes in markers that have moved, and leaves out those that have not: two nodes' frames may come in another order
-    /// than their markers moved. `tell` hands on the rest.
+    /// Takes in markers that have moved, and leaves out those that have not: what was read may be ahead of what is heard.
+    /// `tell` hands on the rest.
     pub fn hear_markers(&self, mut moved: ReadMarkers, tell: impl FnOnce(&ReadMarkers)) {
         let mut state = self.state.lock();
-        let Some(all) = &mut state.all else { return };
-        moved.markers.retain(|marker| {
-            let place = Position { epoch: marker.epoch.clone(), seq: marker.seq };
-            let before = all.markers.get(&marker.user);
-            let ahead = before.is_none_or(|before| before.epoch != place.epoch || before.seq < place.seq);
-            if ahead {
-                all.markers.insert(marker.user.clone(), place);
-            }
-            ahead
-        });
+        let State { all, meanwhile, .. } = &mut *state;
+        let place = |epoch: &proto::Epoch, seq| Position { epoch: epoch.clone(), seq };
+        if let Some(meanwhile) = meanwhile {
+            let heard = moved.markers.iter().map(|it| (it.user.clone(), place(&it.epoch, it.seq)));
+            meanwhile.markers.extend(heard);
+        }
+        let Some(all) = all else { return };
+        moved.markers.retain(|it| all.mark(&it.user, &place(&it.epoch, it.seq)));
         if !moved.markers.is_empty() {
-            all.markers_text = None;
             tell(&moved);
         }
     }
@@ -281,22 +294,35 @@ impl Roster {
     /// Takes in all that there is, and hands on the frames that tell the members what they may have missed.
     pub fn load(&self, room: &RoomName, read: RoomState, tell: impl FnMut(Bytes)) {
         let mut state = self.state.lock();
-        let all = All {
-            version: read.version,
-            count: read.count,
-            members: read.members.map(|mut members| {
-                members.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-                members
-            }),
-            markers: read.markers.into_iter().collect(),
-            mutes: read.mutes.into_iter().collect(),
-            members_text: None,
-            markers_text: None,
-        };
-        let frames = state.all.as_ref().map(|before| before.difference(&all, room)).unwrap_or_default();
-        state.all = Some(all);
+        let State { here, all, meanwhile, heard, frames, .. } = &mut *state;
+        let mut before = all.take();
+        let mut now = All::of(read, before.as_mut());
+        if let Some(meanwhile) = meanwhile.take() {
+            for (user, place) in &meanwhile.markers {
+                now.mark(user, place);
+            }
+            meanwhile.mutes.into_iter().for_each(|(user, mute)| now.set_mute(&user, mute));
+        }
+        let mut news = Vec::new();
+        if let Some(before) = before {
+            let has_followed = *frames > 0 && before.version == *heard;
+            news = before.difference(&mut now, room, has_followed);
+            if has_followed {
+                // It has followed what came after it was read.
+                now.keep_members(before);
+            }
+        }
+        let missing = |user: &&UserId| now.members.is_some() && !now.has(user);
+        let missing: Vec<UserId> = here.keys().filter(missing).cloned().collect();
+        *all = Some(now);
+        missing.iter().for_each(|user| state.contradict(user));
         // Under the lock: a frame that follows on this must not come before it.
-        frames.into_iter().for_each(tell);
+        news.into_iter().for_each(tell);
+    }
+
+    /// What tells somebody who has missed frames how it stands now.
+    pub fn news(&self, room: &RoomName) -> Vec<Bytes> {
+        self.state.lock().all.as_mut().map(|all| all.news(room)).unwrap_or_default()
     }
 
     /// Who is there, and `own`, who asks and of whom the bus may not have heard yet. No names when there are more than
@@ -307,17 +333,12 @@ impl Roster {
         let mut state = self.state.lock();
         let State { here, all, .. } = &mut *state;
         let Some(all) = all else { return Company::default() };
+        let text = all.members_text();
+        let own = own.filter(|user| !all.has(user)).and_then(|user| here.get(user));
         let Some(members) = &all.members else { return Company { count: all.count, members: None } };
-        let own = own.filter(|user| place(members, user).is_err()).and_then(|user| here.get(user));
         let count = members.len() as u64 + u64::from(own.is_some());
-        let members = (count <= most).then(|| match own {
-            Some(own) => list(members.iter().map(|(_, member)| member).chain([&own.member])),
-            None => {
-                let text = || list(members.iter().map(|(_, member)| member));
-                Arc::clone(all.members_text.get_or_insert_with(text))
-            }
-        });
-        Company { count, members }
+        let with_own = own.map(|own| list(members.iter().map(|(_, member)| member).chain([&own.member])));
+        Company { count, members: with_own.or(text).filter(|_| count <= most) }
     }
 
     /// Whether a user may be one of at most `most` members.
@@ -326,9 +347,7 @@ impl Roster {
         let here = state.here.values().filter(|here| here.sessions > 0).count() as u64;
         let is_there = state.here.contains_key(user);
         let all = state.all.as_ref();
-        let is_known =
-            || all.and_then(|all| all.members.as_ref()).is_some_and(|all| place(all, user).is_ok());
-        is_there || is_known() || all.map_or(0, |all| all.count).max(here) < most
+        is_there || all.is_some_and(|all| all.has(user)) || all.map_or(0, |all| all.count).max(here) < most
     }
 
     /// Whether it is told how far everybody has read: not when more than `most` are there, or have read.
@@ -338,14 +357,7 @@ impl Roster {
 
     /// How far everybody has read, as text; none when there are too many people.
     pub fn markers(&self, most: u64) -> Option<Arc<RawValue>> {
-        let mut state = self.state.lock();
-        let all = state.all.as_mut().filter(|all| all.shows_markers(most))?;
-        let markers = &all.markers;
-        let text = all.markers_text.get_or_insert_with(|| {
-            let markers: Vec<_> = markers.iter().map(|(user, place)| marker(user, place)).collect();
-            to_raw_value(&markers).map_or_else(|_| nothing(), Arc::from)
-        });
-        Some(Arc::clone(text))
+        self.state.lock().all.as_mut()?.markers_text(most)
     }
 
     /// The user's mute, if it still holds at `now_ms`.
@@ -356,11 +368,12 @@ impl Roster {
 
     /// Mutes a user, or takes that back.
     pub fn set_mute(&self, user: &UserId, mute: Option<Mute>) {
-        if let Some(all) = &mut self.state.lock().all {
-            match mute {
-                Some(mute) => all.mutes.insert(user.clone(), mute),
-                None => all.mutes.remove(user),
-            };
+        let mut state = self.state.lock();
+        if let Some(meanwhile) = &mut state.meanwhile {
+            meanwhile.mutes.insert(user.clone(), mute.clone());
+        }
+        if let Some(all) = &mut state.all {
+            all.set_mute(user, mute);
         }
     }
 }
@@ -375,106 +388,15 @@ impl State {
     fn begin_telling(&mut self) -> bool {
         !std::mem::replace(&mut self.telling, true)
     }
-}
 
-impl All {
-    fn shows_markers(&self, most: u64) -> bool {
-        // Where nobody keeps note of who is there, those who read are all that is known.
-        let no_presence = self.version == 0;
-        self.members.is_some() && !(no_presence && self.markers.len() as u64 > most)
-    }
-
-    /// Follows a frame to the next version; false when it is none, or what was known is not enough to follow it.
-    fn follow(&mut self, frame: &[u8]) -> bool {
-        let Some(ServerFrame::Presence(change)) =
-            std::str::from_utf8(frame).ok().and_then(|text| ServerFrame::decode(text).ok())
-        else {
-            return false;
-        };
-        match (&mut self.members, change.joined, change.left) {
-            (Some(members), Some(joined), Some(left)) => {
-                for member in joined {
-                    let entry = (member.user.clone(), server::encode(&member).into());
-                    match place(members, &member.user) {
-                        Ok(index) => members[index] = entry,
-                        Err(index) => {
-                            members.reserve_exact(1);
-                            members.insert(index, entry);
-                        }
-                    }
-                }
-                for member in left {
-                    if let Ok(index) = place(members, &member.user) {
-                        members.remove(index);
-                    }
-                }
-            }
-            // There are few enough again, and who they are has to be read.
-            (None, Some(_), Some(_)) => return false,
-            _ => self.members = None,
+    /// Others take somebody for gone who is there by way of this node: it is told again.
+    fn contradict(&mut self, user: &UserId) {
+        if let Some(here) = self.here.get_mut(user).filter(|here| here.sessions > 0 && here.told) {
+            here.told = false;
+            self.changed.push(user.clone());
         }
-        self.members_text = None;
-        self.version += 1;
-        self.count = change.count;
-        true
-    }
-
-    /// What the members are told when `now` takes the place of this: to them it is as if it had come in frames.
-    fn difference(&self, now: &Self, room: &RoomName) -> Vec<Bytes> {
-        let mut frames = Vec::new();
-        if let Some(members) = &now.members {
-            let before = self.members.as_deref().unwrap_or_default();
-            let only_in = |one: &[(UserId, Bytes)], other: &[(UserId, Bytes)]| {
-                one.iter()
-                    .filter(|(user, _)| place(other, user).is_err())
-                    .map(|(_, it)| it.clone())
-                    .collect::<Vec<_>>()
-            };
-            let (joined, left) = (only_in(members, before), only_in(before, members));
-            if !joined.is_empty() || !left.is_empty() {
-                let (joined, left) = (list(joined.iter()), list(left.iter()));
-                let lists = format!(r#","joined":{joined},"left":{left}"#);
-                frames.push(presence_frame(room, &lists, now.count));
-            }
-        } else if self.members.is_some() || self.count != now.count {
-            frames.push(presence_frame(room, "", now.count));
-        }
-        let moved = now.markers.iter().filter(|(user, place)| self.markers.get(*user) != Some(*place));
-        let markers: Vec<_> = moved.map(|(user, place)| marker(user, place)).collect();
-        if !markers.is_empty() {
-            frames.push(server::encode(&ReadMarkers { room: room.clone(), markers }).into());
-        }
-        frames
     }
 }
 
-/// Where a user stands in a list that is in order, or should.
-fn place(members: &[(UserId, Bytes)], user: &UserId) -> Result<usize, usize> {
-    members.binary_search_by(|(other, _)| other.cmp(user))
-}
-
-fn presence_frame(room: &RoomName, lists: &str, count: u64) -> Bytes {
-    format!(r#"{{"type":"presence","room":"{room}"{lists},"count":{count}}}"#).into()
-}
-
-fn marker(user: &UserId, place: &Position) -> Marker {
-    Marker { user: user.clone(), epoch: place.epoch.clone(), seq: place.seq }
-}
-
-fn nothing() -> Arc<RawValue> {
-    Arc::from(RawValue::NULL.to_owned())
-}
-
-/// A list of what is JSON already. One that is not, which only a stranger can have put there, makes it no list.
-fn list<'a>(members: impl Iterator<Item = &'a Bytes>) -> Arc<RawValue> {
-    let mut text = vec![b'['];
-    for (index, member) in members.enumerate() {
-        if index > 0 {
-            text.push(b',');
-        }
-        text.extend_from_slice(member);
-    }
-    text.push(b']');
-    let text = String::from_utf8(text).ok().and_then(|text| RawValue::from_string(text).ok());
-    text.map_or_else(nothing, Arc::from)
-}
+#[cfg(test)]
+mod tests;

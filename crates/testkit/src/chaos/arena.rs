@@ -5,6 +5,7 @@ mod network;
 mod shape;
 mod store;
 
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +22,9 @@ use crate::{Gateway, GatewayOptions, PATIENCE, Request, free_port};
 pub use network::{Network, Ways};
 pub use shape::{Oks, Shape};
 pub use store::Store;
+
+/// With it the moderator calls.
+pub const API_KEY: &str = "a key that only the run knows";
 
 /// A gateway that takes longer to say how it is hangs.
 const SOON: Duration = Duration::from_secs(2);
@@ -132,6 +136,7 @@ impl Arena {
         let seat = &mut self.seats[index];
         let options = GatewayOptions::new(&self.binary)
             .config(&variant.config(self.shape))
+            .env("CHORUS_API_KEYS", API_KEY)
             .env("CHORUS_REDIS_URL", self.store.url(&seat.network.host()))
             .listen(&seat.addr.to_string())
             .node(&seat.name);
@@ -190,6 +195,18 @@ impl Arena {
     pub fn room_logs(&self) -> Vec<Log> {
         // The time is taken before: what is acknowledged meanwhile need not be in it.
         logs::read(&self.store, self.clock.now())
+    }
+
+    /// Every text of a message that is anywhere in Redis: see [`texts`](super::amended::texts).
+    pub fn texts(&self) -> HashSet<Arc<str>> {
+        logs::texts(&self.store)
+    }
+
+    /// How far everybody has read in a room, as Redis holds it: of each user `<epoch> <seq>`.
+    pub fn markers(&self, room: &str) -> BTreeMap<String, String> {
+        let redis = &self.store.nodes()[self.store.primary_of(room)];
+        let markers = redis.command(&["HGETALL", &format!("{{chat:{room}}}:read")]);
+        redis::from_redis_value(markers).expect("markers are a hash")
     }
 
     /// Gives every gateway a way to every server that there is now.

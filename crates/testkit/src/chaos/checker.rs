@@ -61,6 +61,18 @@ pub enum Kind {
     WrongSince,
     /// After a fault, live delivery was not seen again in time.
     NotRecovered,
+    /// Somebody who was in a room all the time was said to have left it.
+    FalseLeave,
+    /// Somebody was named twice where everybody is named once.
+    NamedTwice,
+    /// Somebody had read less than was told before.
+    WentBack,
+    /// The nodes, or one of them and Redis, tell different things of what was said and how far it was read.
+    Divided,
+    /// What was deleted can still be read.
+    NotDeleted,
+    /// Who was banned is there, or who was muted was heard.
+    LetIn,
     /// A fault that did no harm: what came of it shows nothing.
     NoFault,
 }

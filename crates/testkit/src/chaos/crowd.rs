@@ -3,9 +3,10 @@
 mod member;
 mod rooms;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -22,6 +23,11 @@ const ROOMS_EACH: usize = 2;
 /// The name of a room.
 pub fn room(number: usize) -> Arc<str> {
     format!("room-{number}").into()
+}
+
+/// The name of a member.
+fn user(number: usize) -> Arc<str> {
+    format!("user-{number}").into()
 }
 
 /// The run's clock: milliseconds since it began.
@@ -96,6 +102,8 @@ struct Orders {
 struct Live {
     /// Messages that are not acknowledged yet.
     pending: AtomicUsize,
+    /// The port of the gateway that it is connected to; 0 while it is to none.
+    port: AtomicU16,
     rooms: [LiveRoom; ROOMS_EACH],
 }
 
@@ -107,6 +115,14 @@ struct LiveRoom {
     seq: AtomicU64,
     /// When the newest event that came was sent.
     fresh: AtomicU64,
+    /// Who is there, as far as it was told.
+    present: Mutex<BTreeSet<Arc<str>>>,
+}
+
+impl LiveRoom {
+    fn present(&self) -> BTreeSet<Arc<str>> {
+        self.present.lock().expect("nobody panics with a list").clone()
+    }
 }
 
 /// The members, each a task.
@@ -176,6 +192,39 @@ impl Crowd {
                 let (seq, joined) = (at.seq.load(Ordering::Relaxed), at.joined.load(Ordering::Relaxed));
                 (seq < head || !joined)
                     .then(|| format!("user-{number} is at {seq} of {head} in {name}, joined: {joined}"))
+            })
+        })
+    }
+
+    /// Whether anybody is connected to the gateway on that port.
+    pub fn is_at(&self, port: u16) -> bool {
+        self.members.iter().any(|(live, _)| live.port.load(Ordering::Relaxed) == port)
+    }
+
+    /// Who of them is in a room.
+    pub fn in_room(&self, number: usize) -> BTreeSet<Arc<str>> {
+        let there = |live: &Live| {
+            let mut rooms = live.rooms.iter();
+            rooms.any(|it| it.number.load(Ordering::Relaxed) == number && it.joined.load(Ordering::Relaxed))
+        };
+        let members = self.members.iter().enumerate().filter(|(_, (live, _))| there(live));
+        members.map(|(number, _)| user(number)).collect()
+    }
+
+    /// The first member that takes somebody for there who is not, or does not know of somebody who is; `others` are
+    /// there besides, in every room.
+    pub fn misinformed(&self, others: &BTreeSet<Arc<str>>) -> Option<String> {
+        let truth: Vec<BTreeSet<_>> = (0..ROOMS).map(|number| &self.in_room(number) | others).collect();
+        self.members.iter().enumerate().find_map(|(number, (live, _))| {
+            live.rooms.iter().find_map(|at| {
+                let room = at.number.load(Ordering::Relaxed);
+                let (told, truth) = (at.present(), &truth[room]);
+                let (ghosts, missing) = (&told - truth, truth - &told);
+                (told != *truth).then(|| {
+                    format!(
+                        "user-{number} in room-{room} sees {ghosts:?} who are not, not {missing:?} who are"
+                    )
+                })
             })
         })
     }

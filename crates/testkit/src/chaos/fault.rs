@@ -137,6 +137,14 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Whether a gateway may not hear, or not say, for a while what all are told.
+    pub fn keeps_news_away(self) -> bool {
+        let stops_one = matches!(self, Self::GatewayFrozen | Self::HerdReconnects | Self::TwoAtOnce);
+        stops_one || self.reaches_servers()
+    }
+}
+
 /// Some that differ much, for a run of less than a minute.
 pub const SHORT: &[Fault] = &[
     Fault::GatewayKilled,

@@ -112,6 +112,40 @@ pub enum What {
         /// `forked`, `trimmed` or `new`.
         reason: String,
     },
+    /// It was told who is in a room.
+    Listed {
+        /// The room.
+        room: Arc<str>,
+        /// Everybody, as often as they were named.
+        users: Vec<Arc<str>>,
+    },
+    /// It was told who came and who went.
+    Moved {
+        /// The room.
+        room: Arc<str>,
+        /// Who came.
+        joined: Vec<Arc<str>>,
+        /// Who went.
+        left: Vec<Arc<str>>,
+    },
+    /// It was told how far somebody has read.
+    Marked {
+        /// The room.
+        room: Arc<str>,
+        /// Who.
+        user: Arc<str>,
+        /// How far.
+        place: Place,
+    },
+    /// A message of its was deleted, it was told.
+    Deleted {
+        /// In this room.
+        room: Arc<str>,
+        /// The id of the message.
+        id: Arc<str>,
+        /// Where the deletion stands.
+        place: Place,
+    },
     /// From here on it reads at its own leisure, or at once again: nobody may be blamed for its silence meanwhile.
     Pace {
         /// Whether it reads at once.
@@ -161,12 +195,28 @@ impl Entry {
             What::Reset { room, place, reason } => {
                 json!({ "what": "reset", "room": **room, "place": place.to_string(), "reason": reason })
             }
+            What::Listed { room, users } => {
+                json!({ "what": "listed", "room": **room, "users": texts(users) })
+            }
+            What::Moved { room, joined, left } => json!({
+                "what": "moved", "room": **room, "joined": texts(joined), "left": texts(left),
+            }),
+            What::Marked { room, user, place } => json!({
+                "what": "marked", "room": **room, "whose": **user, "place": place.to_string(),
+            }),
+            What::Deleted { room, id, place } => {
+                json!({ "what": "deleted", "room": **room, "id": **id, "place": place.to_string() })
+            }
             What::Pace { prompt } => json!({ "what": "pace", "prompt": prompt }),
         };
         line["at"] = json!(self.at);
         line["user"] = json!(user);
         line
     }
+}
+
+fn texts(texts: &[Arc<str>]) -> Vec<&str> {
+    texts.iter().map(|text| &**text).collect()
 }
 
 /// A room's log as Redis held it at one instant.

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fs;
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,20 +11,24 @@ use futures_util::FutureExt;
 use tokio::time::{sleep, timeout};
 
 use super::arena::{Arena, Shape};
+use super::audit::Audit;
 use super::checker::{self, Evidence, Kind, Violation};
+use super::company::{self, ALIVE_MS, TOLD_MS};
 use super::crowd::{Clock, Crowd};
 use super::fault::Fault;
 use super::health::{self, LIMIT_MS};
-use super::history::History;
+use super::history::{History, Loss};
 use super::nemesis::Nemesis;
+use super::outcasts::Outcasts;
 use super::proof::{self, Measure};
 use super::random::Random;
 use super::report::{Done, Table};
+use super::visitors::Visitors;
 
 /// How long a cluster may take to deliver again after a fault is over.
-const RECOVERY: Duration = Duration::from_secs(30);
+pub(super) const RECOVERY: Duration = Duration::from_secs(30);
 /// Between two looks at whether it does.
-const LOOK: Duration = Duration::from_millis(10);
+pub(super) const LOOK: Duration = Duration::from_millis(10);
 /// Quiet time between a recovery and the next fault.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -71,16 +76,23 @@ pub async fn run(options: &Options) -> Outcome {
 
     violations.extend(recovered(&crowd, clock, "the start").await.err());
     let mut whole = true;
+    let mut outcasts = Outcasts::start(arena.doors(), clock);
     let (mut primaries, mut seen_at) = (arena.store.primaries(), clock.now());
-    for &fault in &options.faults {
+    for (round, &fault) in options.faults.iter().enumerate() {
         if !violations.is_empty() {
             // What follows would only say the same again.
             break;
         }
         sleep(PAUSE).await;
         let before = Measure::take(&arena);
-        let from = clock.now();
+        let doors: Vec<_> = arena.seats.iter().map(|seat| seat.addr).collect();
+        let visitors = caught(clock, "visitors", Visitors::come(&doors, round)).await;
+        let (from, losses) = (clock.now(), nemesis.losses.len());
+        if round == options.faults.len() / 2 {
+            outcasts.banish();
+        }
         let injected = caught(clock, fault.name(), nemesis.inject(fault, &mut arena, &crowd)).await;
+        violations.extend(visitors.err());
         let until = clock.now();
         violations.append(&mut nemesis.found);
         let expected = match injected {
@@ -119,37 +131,62 @@ pub async fn run(options: &Options) -> Outcome {
             until - from,
             recovered - until
         );
+        let lost = nemesis.losses.len() > losses;
+        let held = outcasts.hold(from, lost, fault.keeps_news_away());
+        violations.extend(caught(clock, "banishing", held).await.err());
         violations.extend(health::during(&expected, from, until, &arena.watch.seen()));
         done.push(Done { fault, from, until, recovered });
     }
 
     crowd.talk(false);
+    let mut audit = Audit::default();
     if whole {
         violations.extend(settled(&crowd, &arena, clock).await.err());
-        match caught(clock, "the last logs", async { arena.room_logs() }).await {
-            Ok(logs) => nemesis.logs.extend(logs),
+        let audited = caught(clock, "the audit", async {
+            let logs = arena.room_logs();
+            nemesis.logs.extend(logs.iter().cloned());
+            Audit::make(&arena, &crowd, logs, clock).await
+        });
+        match audited.await {
+            Ok(made) => audit = made,
             Err(violation) => violations.push(violation),
         }
     }
     let histories = crowd.end().await;
-    let evidence = Evidence { histories: &histories, logs: &nemesis.logs, losses: &nemesis.losses };
-    violations.extend(checker::check(&evidence));
-    let watched = arena.watch.seen();
-    let mut always = health::always(&histories, &watched, &nemesis.losses, arena.shape.primaries());
-    // Slots move: the primary that is missed may have none of the crowd's rooms, which all go on.
-    always.retain(|it| {
-        let missed = |done: &Done| {
-            done.fault.reaches_servers() && (done.from..done.recovered + LIMIT_MS).contains(&it.at)
-        };
-        it.kind != Kind::FalseAlarm || arena.shape.primaries() == 1 || !done.iter().any(missed)
-    });
-    violations.extend(always);
+    violations.extend(outcasts.judge());
+    violations.extend(audit.judge(&histories));
+    violations.extend(judge(&histories, &arena, &nemesis, &done));
     violations.extend(proof::missing(&done, &histories, options.gateways));
     violations.sort_by_key(|violation| violation.at);
     if !violations.is_empty() {
         write(options, &arena, &histories, &done, &violations);
     }
-    Outcome { table: Table::of(&done, &histories, &watched, &violations), violations }
+    Outcome { table: Table::of(&done, &histories, &arena.watch.seen(), &violations), violations }
+}
+
+/// What is wrong with what everybody wrote down.
+fn judge(histories: &[History], arena: &Arena, nemesis: &Nemesis, done: &[Done]) -> Vec<Violation> {
+    let losses = &nemesis.losses;
+    let mut violations = checker::check(&Evidence { histories, logs: &nemesis.logs, losses });
+    violations.extend(company::check(histories, losses, &taken_for_dead(done, losses)));
+    let primaries = arena.shape.primaries();
+    let mut always = health::always(histories, &arena.watch.seen(), losses, primaries);
+    // Slots move: the primary that is missed may have none of the crowd's rooms, which all go on.
+    always.retain(|it| {
+        let missed = |done: &Done| {
+            done.fault.reaches_servers() && (done.from..done.recovered + LIMIT_MS).contains(&it.at)
+        };
+        it.kind != Kind::FalseAlarm || primaries == 1 || !done.iter().any(missed)
+    });
+    violations.extend(always);
+    violations
+}
+
+/// When nodes that live may have been taken for dead, or what they had told was lost with Redis' data.
+fn taken_for_dead(done: &[Done], losses: &[Loss]) -> Vec<Range<u64>> {
+    let long = done.iter().filter(|it| it.fault.keeps_news_away() && it.recovered - it.from > ALIVE_MS / 2);
+    let long = long.map(|it| it.from..it.recovered + TOLD_MS);
+    long.chain(losses.iter().map(|loss| loss.from..loss.until + TOLD_MS)).collect()
 }
 
 /// Waits until everyone has got, in every room, something that was sent from now on.

@@ -1,8 +1,9 @@
 //! One client of the crowd.
 
+mod amend;
 mod dial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::rooms::{Seat, stray};
 use super::{Clock, Doors, Live, Orders, Pace, ROOMS, ROOMS_EACH};
 use crate::chaos::history::{Entry, History, What};
 use crate::chaos::random::Random;
+use amend::{Deed, Said};
 use dial::{DIALING, Socket};
 
 /// Between two messages.
@@ -36,13 +38,16 @@ const WANDERERS: usize = 6;
 /// Every so many members, one asks for no echo. None of them wanders: an `ok` that comes when its room was left and
 /// joined again could be of either stay.
 const QUIET: usize = 3;
+/// Every so many looks at what is due it tells how far it has read.
+const READING: usize = 60;
 /// Messages that every second member asks for when it comes into a room of which it knows nothing.
 const RECENT: u64 = 10;
 
-/// A message that is not known to be appended.
+/// A message, or what is done to one, that is not known to be appended.
 struct Pending {
     room: Arc<str>,
     id: Arc<str>,
+    what: Deed,
     sent: u64,
     /// Attempts until now, to tell whose answer comes.
     attempts: u64,
@@ -70,6 +75,8 @@ pub(super) struct Member {
     /// When a join is to be sent, by the seat's index.
     joins: BTreeMap<usize, Instant>,
     pending: BTreeMap<u64, Pending>,
+    /// The last that it said and may still change.
+    said: VecDeque<Said>,
     next: u64,
     door: usize,
     failures: u32,
@@ -93,11 +100,11 @@ impl Member {
         for (seat, live) in seats.iter().zip(&live.rooms) {
             live.number.store(seat.number, Ordering::Relaxed);
         }
-        let user = format!("user-{number}");
+        let user = super::user(number);
         Self {
             number,
             token: crate::token(&user),
-            user: user.into(),
+            user,
             doors,
             orders,
             live,
@@ -106,6 +113,7 @@ impl Member {
             seats,
             joins: BTreeMap::new(),
             pending: BTreeMap::new(),
+            said: VecDeque::new(),
             next: 0,
             // Not in step with the rooms: every room has members on every node.
             door: number / ROOMS + number,
@@ -154,7 +162,10 @@ impl Member {
             // Whether they arrived is not known: the same id again is safe.
             pending.due = now;
         }
+        let port = socket.get_ref().peer_addr().map_or(0, |addr| addr.port());
+        self.live.port.store(port, Ordering::Relaxed);
         let left = self.talk(&mut socket).await;
+        self.live.port.store(0, Ordering::Relaxed);
         for (seat, live) in self.seats.iter_mut().zip(&self.live.rooms) {
             seat.joined = false;
             live.joined.store(false, Ordering::Relaxed);
@@ -208,7 +219,7 @@ impl Member {
                     self.speak();
                     Ok(())
                 }
-                _ = looking.tick() => self.send_what_is_due(socket, orders.padding).await,
+                _ = looking.tick() => self.send_what_is_due(socket, orders).await,
                 _ = pinging.tick() => {
                     if self.prompt && heard.elapsed() > PATIENCE {
                         Err((1006, "nothing was heard".to_owned()))
@@ -254,17 +265,22 @@ impl Member {
     fn speak(&mut self) {
         let index = self.random.below(self.seats.len());
         if self.pending.len() < WAITING && self.seats[index].joined {
-            self.next += 1;
-            let (room, id) = (Arc::clone(&self.seats[index].room), format!("{}-{}", self.number, self.next));
-            let pending =
-                Pending { room, id: id.into(), sent: self.clock.now(), attempts: 0, due: Instant::now() };
-            self.pending.insert(self.next, pending);
-            self.live.pending.store(self.pending.len(), Ordering::Relaxed);
+            self.submit(Arc::clone(&self.seats[index].room), Deed::Say);
+            self.amend();
         }
     }
 
-    async fn send_what_is_due(&mut self, socket: &mut Socket, padding: usize) -> Result<(), (u16, String)> {
+    fn submit(&mut self, room: Arc<str>, what: Deed) {
+        self.next += 1;
+        let id = format!("{}-{}", self.number, self.next).into();
+        let pending = Pending { room, id, what, sent: self.clock.now(), attempts: 0, due: Instant::now() };
+        self.pending.insert(self.next, pending);
+        self.live.pending.store(self.pending.len(), Ordering::Relaxed);
+    }
+
+    async fn send_what_is_due(&mut self, socket: &mut Socket, orders: Orders) -> Result<(), (u16, String)> {
         let (now, echo) = (Instant::now(), !self.quiet());
+        let Orders { padding, talk: wanders, .. } = orders;
         for (index, due) in &mut self.joins {
             if *due <= now {
                 *due = now + ANSWER;
@@ -280,15 +296,27 @@ impl Member {
             pending.due = now + ANSWER;
             let what = What::Sent { room: Arc::clone(&pending.room), id: Arc::clone(&pending.id) };
             self.entries.push(Entry { at: self.clock.now(), what });
-            let frame = json!({
-                "type": "message", "room": *pending.room, "id": *pending.id,
-                "ref": format!("say {number} {}", pending.attempts),
-                "echo": echo,
-                "data": { "id": *pending.id, "sent": pending.sent, "padding": "x".repeat(padding) },
-            });
+            let mut frame = pending.frame(padding);
+            frame["ref"] = json!(format!("say {number} {}", pending.attempts));
+            if !echo {
+                frame["echo"] = json!(false);
+            }
             send(socket, &frame).await?;
         }
-        if self.number.is_multiple_of(WANDERERS) && self.joins.is_empty() && self.random.below(100) == 0 {
+        if self.random.below(READING) == 0 {
+            // Where it stands, or a little before: markers never go back.
+            let seat = &self.seats[self.random.below(self.seats.len())];
+            if let Some(stand) = seat.stand.as_ref().filter(|_| seat.joined) {
+                let seq = stand.seq.saturating_sub(self.random.within(0..=3)).max(1);
+                let target = json!({ "epoch": *stand.epoch, "seq": seq });
+                send(socket, &json!({ "type": "read", "room": *seat.room, "target": target })).await?;
+            }
+        }
+        if wanders
+            && self.number.is_multiple_of(WANDERERS)
+            && self.joins.is_empty()
+            && self.random.below(100) == 0
+        {
             let room = &self.seats[self.random.below(self.seats.len())].room;
             send(socket, &json!({ "type": "leave", "room": **room, "ref": format!("leave {room}") })).await?;
         }
@@ -308,6 +336,9 @@ impl Member {
                 self.joins.remove(&index);
                 let what = self.seats[index].joined(frame);
                 self.record(what);
+                for what in self.seats[index].listed(frame) {
+                    self.record(what);
+                }
                 self.show(index, 0);
             }
             ("ok", Some(index)) if reference.starts_with("leave ") => {
@@ -325,12 +356,22 @@ impl Member {
                 let index = self.seats.iter().position(|seat| reference.ends_with(&*seat.room));
                 self.joins.extend(index.map(|index| (index, again)));
             }
-            ("message", Some(index)) => {
+            ("presence", Some(index)) => {
+                let what = self.seats[index].moved(frame);
+                self.record(what);
+                self.show(index, 0);
+            }
+            ("read", Some(index)) => {
+                for what in self.seats[index].marked(frame) {
+                    self.record(what);
+                }
+            }
+            ("message" | "edit" | "delete", Some(index)) => {
                 let (what, sent) = self.seats[index].event(frame);
                 self.record(what);
                 self.show(index, sent);
             }
-            ("message", None) => self.record(stray(frame)),
+            ("message" | "edit" | "delete", None) => self.record(stray(frame)),
             ("reset", Some(index)) => {
                 let what = self.seats[index].reset(frame);
                 self.record(what);
@@ -349,12 +390,15 @@ impl Member {
         }
         let Some(pending) = self.pending.get_mut(&number) else { return };
         let (room, id) = (Arc::clone(&pending.room), Arc::clone(&pending.id));
-        if attempt == pending.attempts {
+        let code = frame["code"].as_str().unwrap_or_default().to_owned();
+        if pending.is_pointless(&code) {
+            self.pending.remove(&number);
+            self.live.pending.store(self.pending.len(), Ordering::Relaxed);
+        } else if attempt == pending.attempts {
             // As long as it was told to, and a little more, so that not all come at once.
             let wait = retry_after.unwrap_or(Duration::from_millis(500));
             pending.due = Instant::now() + wait + Duration::from_millis(self.random.within(0..=100));
         }
-        let code = frame["code"].as_str().unwrap_or_default().to_owned();
         self.record(What::Refused { room, id, code });
     }
 
@@ -364,8 +408,13 @@ impl Member {
             return;
         };
         let sent = self.pending.remove(&number).map(|pending| {
-            let (room, id) = (pending.room, pending.id);
-            self.record(What::Acked { room, id, place: self.seats[index].place(ok) });
+            let place = self.seats[index].place(ok);
+            self.record(What::Acked {
+                room: Arc::clone(&pending.room),
+                id: Arc::clone(&pending.id),
+                place: place.clone(),
+            });
+            self.noted(&pending, place);
             pending.sent
         });
         self.live.pending.store(self.pending.len(), Ordering::Relaxed);
@@ -383,6 +432,7 @@ impl Member {
         live.seq.store(seat.stand.as_ref().map_or(0, |stand| stand.seq), Ordering::Relaxed);
         live.joined.store(seat.joined, Ordering::Relaxed);
         live.fresh.fetch_max(sent, Ordering::Relaxed);
+        live.present.lock().expect("nobody panics with a list").clone_from(&seat.present);
     }
 }
 

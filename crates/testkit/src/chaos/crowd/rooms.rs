@@ -1,5 +1,6 @@
 //! A member's rooms and the frames that speak of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -18,11 +19,21 @@ pub(super) struct Seat {
     recent: u64,
     /// What the join that is under way asked to go on from.
     since: Option<Place>,
+    /// Who is there, as far as it was told.
+    pub(super) present: BTreeSet<Arc<str>>,
 }
 
 impl Seat {
     pub(super) fn new(number: usize, recent: u64) -> Self {
-        Self { room: room(number), number, stand: None, joined: false, recent, since: None }
+        Self {
+            room: room(number),
+            number,
+            stand: None,
+            joined: false,
+            recent,
+            since: None,
+            present: BTreeSet::new(),
+        }
     }
 
     /// The request to join it, from where the member stands.
@@ -52,7 +63,8 @@ impl Seat {
         self.stand = Some(place.clone());
         let text = |name: &str| frame[name].as_str().unwrap_or_default().into();
         let (mut id, data): (Arc<str>, &Value) = (text("id"), &frame["data"]);
-        if data["id"].as_str() != Some(&*id) {
+        // What was deleted has none, nor has a deletion.
+        if !data.is_null() && data["id"].as_str() != Some(&*id) {
             // Nobody sent that.
             id = format!("{id}, with the data of {}", data["id"]).into();
         }
@@ -76,6 +88,35 @@ impl Seat {
         What::Reset { room: Arc::clone(&self.room), place, reason }
     }
 
+    /// A list of who is there, and how far they have read, as an `ok` has them.
+    pub(super) fn listed(&mut self, ok: &Value) -> Vec<What> {
+        let users = users(&ok["members"]);
+        self.present = users.iter().cloned().collect();
+        let mut told = vec![What::Listed { room: Arc::clone(&self.room), users }];
+        told.extend(self.marked(ok));
+        told
+    }
+
+    /// A presence frame.
+    pub(super) fn moved(&mut self, frame: &Value) -> What {
+        let (joined, left) = (users(&frame["joined"]), users(&frame["left"]));
+        self.present.extend(joined.iter().cloned());
+        left.iter().for_each(|user| {
+            self.present.remove(user);
+        });
+        What::Moved { room: Arc::clone(&self.room), joined, left }
+    }
+
+    /// How far people have read.
+    pub(super) fn marked(&self, frame: &Value) -> Vec<What> {
+        let marker = |marker: &Value| What::Marked {
+            room: Arc::clone(&self.room),
+            user: marker["user"].as_str().unwrap_or_default().into(),
+            place: self.place(marker),
+        };
+        frame["markers"].as_array().into_iter().flatten().map(marker).collect()
+    }
+
     /// The position in a frame of this room. Epochs hardly ever change, so the one it has is used again.
     pub(super) fn place(&self, frame: &Value) -> Place {
         let epoch = frame["epoch"].as_str().unwrap_or_default();
@@ -83,6 +124,11 @@ impl Seat {
         let epoch = known.map_or_else(|| epoch.into(), |stand| Arc::clone(&stand.epoch));
         Place { epoch, seq: frame["seq"].as_u64().unwrap_or(0) }
     }
+}
+
+fn users(members: &Value) -> Vec<Arc<str>> {
+    let members = members.as_array().into_iter().flatten();
+    members.filter_map(|member| member["user"].as_str().map(Into::into)).collect()
 }
 
 /// An event of a room that the member is not in, for the checker to complain of.

@@ -7,11 +7,10 @@ use crate::chaos::arena::{Arena, Variant};
 use crate::chaos::crowd::{Crowd, Whom};
 use crate::chaos::fault::Fault;
 use crate::chaos::health::Expectation;
-use crate::{Metrics, Request};
 
 impl Nemesis {
     pub(super) async fn gateways(&mut self, fault: Fault, arena: &mut Arena, crowd: &Crowd) -> Expectation {
-        let index = self.occupied(arena).await;
+        let index = self.occupied(arena, crowd);
         let others = nodes(arena, |other| other != index || fault == Fault::GatewayJoins);
         match fault {
             Fault::GatewayKilled => {
@@ -39,7 +38,7 @@ impl Nemesis {
                 for turn in 0..24 {
                     crowd.cut(Whom::Quarter(turn % 4));
                     self.last(300, 900).await;
-                    if turn >= 3 && has_clients(arena, joined).await {
+                    if turn >= 3 && has_clients(arena, crowd, joined) {
                         break;
                     }
                 }
@@ -55,19 +54,14 @@ impl Nemesis {
     }
 
     /// A gateway with clients: those of one that was gone are elsewhere until they are cut.
-    pub(super) async fn occupied(&mut self, arena: &Arena) -> usize {
+    pub(super) fn occupied(&mut self, arena: &Arena, crowd: &Crowd) -> usize {
         let (first, count) = (self.random.below(arena.seats.len()), arena.seats.len());
-        for index in (first..first + count).map(|index| index % count) {
-            if has_clients(arena, index).await {
-                return index;
-            }
-        }
-        first
+        let mut indices = (first..first + count).map(|index| index % count);
+        indices.find(|index| has_clients(arena, crowd, *index)).unwrap_or(first)
     }
 }
 
-/// Whether anybody is connected to a gateway.
-async fn has_clients(arena: &Arena, index: usize) -> bool {
-    let metrics = Request::get("/metrics").send(arena.seats[index].addr).await;
-    Metrics::parse(&metrics.body).sum("chorus_connections") > 0.0
+/// Whether anybody of the crowd is connected to a gateway.
+fn has_clients(arena: &Arena, crowd: &Crowd, index: usize) -> bool {
+    crowd.is_at(arena.seats[index].addr.port())
 }

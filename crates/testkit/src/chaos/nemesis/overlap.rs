@@ -55,7 +55,7 @@ impl Nemesis {
     }
 
     async fn behind_a_gateway(&mut self, arena: &mut Arena, crowd: &Crowd) -> (Fault, Fault) {
-        let (index, killed) = (self.occupied(arena).await, self.random.below(2) == 0);
+        let (index, killed) = (self.occupied(arena, crowd), self.random.below(2) == 0);
         let fault = BEHIND[self.random.below(BEHIND.len())];
         if killed {
             arena.close(index, Signal::KILL).await;

@@ -1,0 +1,133 @@
+//! What is read and what is heard come in any order.
+
+use proto::Epoch;
+
+use super::*;
+
+fn user(name: &str) -> UserId {
+    UserId::parse(name).unwrap()
+}
+
+fn lobby() -> RoomName {
+    RoomName::parse("lobby").unwrap()
+}
+
+fn member(name: &str) -> Bytes {
+    format!(r#"{{"user":"{name}"}}"#).into()
+}
+
+fn read(version: u64, users: &[&str]) -> RoomState {
+    let members: Vec<_> = users.iter().map(|name| (user(name), member(name))).collect();
+    RoomState { version, count: members.len() as u64, members: Some(members), ..RoomState::default() }
+}
+
+fn frame(joined: &[&str], left: &[&str], count: u64) -> String {
+    let list = |names: &[&str]| {
+        names.iter().map(|name| format!(r#"{{"user":"{name}"}}"#)).collect::<Vec<_>>().join(",")
+    };
+    let (joined, left) = (list(joined), list(left));
+    format!(r#"{{"type":"presence","room":"lobby","joined":[{joined}],"left":[{left}],"count":{count}}}"#)
+}
+
+fn moved(epoch: &str, seq: u64) -> ReadMarkers {
+    let epoch = Epoch::parse(epoch).unwrap();
+    let marker = proto::server::Marker { user: user("alice"), epoch, seq };
+    ReadMarkers { room: lobby(), markers: vec![marker] }
+}
+
+/// Who is there, to whoever asks.
+fn there(roster: &Roster) -> String {
+    roster.company(100, None).members.unwrap().get().to_owned()
+}
+
+#[test]
+fn what_was_heard_while_it_was_read_is_not_forgotten() {
+    let roster = Roster::default();
+    roster.begin_reading();
+    roster.load(&lobby(), read(3, &["alice"]), drop);
+    roster.begin_reading();
+    let mute = Mute { until_ms: 10, reason: String::new() };
+    roster.set_mute(&user("alice"), Some(mute.clone()));
+    roster.hear_markers(moved("a.0-x", 7), |_| {});
+    // What was read is from before.
+    let mut old = read(3, &["alice"]);
+    old.markers = vec![(user("alice"), Position { epoch: Epoch::parse("a.0-x").unwrap(), seq: 5 })];
+    roster.load(&lobby(), old, drop);
+    assert_eq!(roster.mute(&user("alice"), 0), Some(mute));
+    assert!(roster.markers(100).unwrap().get().contains(r#""seq":7"#), "{:?}", roster.markers(100));
+}
+
+#[test]
+fn nobody_goes_back_to_what_was_read_before_it_was_heard() {
+    let roster = Roster::default();
+    roster.begin_reading();
+    roster.load(&lobby(), read(3, &["alice"]), drop);
+    assert!(roster.lose_way());
+    roster.begin_reading();
+    assert_eq!(roster.hear(4, frame(&["bob"], &[], 2).as_bytes(), || {}), Heard::Next);
+    let mut told = Vec::new();
+    roster.load(&lobby(), read(3, &["alice"]), |frame| told.push(frame));
+    assert!(told.is_empty(), "bob never left: {told:?}");
+    assert!(there(&roster).contains("bob"));
+    assert!(roster.has_found_way());
+}
+
+#[test]
+fn versions_that_begin_again_are_no_reason_to_read_for_ever() {
+    let roster = Roster::default();
+    roster.load(&lobby(), read(50, &["alice"]), drop);
+    roster.hear(51, frame(&["bob"], &[], 2).as_bytes(), || {});
+    assert!(roster.lose_way());
+    roster.begin_reading();
+    // Redis has come back with what it held some time ago, and nobody has anything to add.
+    roster.load(&lobby(), read(30, &["alice", "bob"]), drop);
+    assert!(roster.has_found_way());
+}
+
+#[test]
+fn who_is_taken_for_gone_is_told_of_again() {
+    let roster = Roster::default();
+    roster.load(&lobby(), read(0, &[]), drop);
+    assert!(roster.enter(&user("alice"), || member("alice")));
+    let Changes::Now(update) = roster.take_changes(100, Duration::ZERO) else { panic!("alice came") };
+    roster.told(update, true);
+    assert!(matches!(roster.take_changes(100, Duration::ZERO), Changes::None));
+    roster.hear(1, frame(&["alice"], &[], 1).as_bytes(), || {});
+    assert!(!roster.is_contradicted());
+    // Another node took this one for dead, and said so after this one was back.
+    roster.hear(2, frame(&[], &["alice"], 0).as_bytes(), || {});
+    assert!(roster.is_contradicted(), "somebody is to be sent");
+    let Changes::Now(update) = roster.take_changes(100, Duration::ZERO) else { panic!("alice is here") };
+    assert_eq!(update.joined, [(user("alice"), member("alice"))]);
+    roster.told(update, true);
+    assert!(matches!(roster.take_changes(100, Duration::ZERO), Changes::None));
+    // The same by what was read.
+    roster.begin_reading();
+    roster.load(&lobby(), read(9, &["bob"]), drop);
+    assert!(roster.is_contradicted());
+}
+
+#[test]
+fn whoever_stayed_behind_is_told_who_is_there_and_who_went() {
+    let roster = Roster::default();
+    roster.load(&lobby(), read(1, &["alice", "bob", "carol"]), drop);
+    roster.hear(2, frame(&[], &["bob", "carol"], 1).as_bytes(), || {});
+    roster.hear(3, frame(&["carol"], &[], 2).as_bytes(), || {});
+    roster.hear_markers(moved("a.0-x", 7), |_| {});
+    let news: Vec<_> =
+        roster.news(&lobby()).iter().map(|text| String::from_utf8(text.to_vec()).unwrap()).collect();
+    assert_eq!(news[0], frame(&["alice", "carol"], &["bob"], 2));
+    assert!(news[1].contains(r#""seq":7"#), "{news:?}");
+}
+
+#[test]
+fn a_marker_is_one_in_a_log_whatever_server_goes_on_with_it() {
+    let roster = Roster::default();
+    roster.load(&lobby(), read(1, &["alice"]), drop);
+    let mut told = 0;
+    roster.hear_markers(moved("a.1-y", 7), |_| told += 1);
+    roster.hear_markers(moved("a.0-x", 6), |_| told += 1);
+    assert_eq!(told, 1, "it would go back");
+    roster.hear_markers(moved("b.0-z", 1), |_| told += 1);
+    assert_eq!(told, 2, "another log");
+}
