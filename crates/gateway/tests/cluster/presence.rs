@@ -99,6 +99,56 @@ async fn whoever_was_on_a_node_that_dies_is_gone_and_nobody_else() {
     }
 }
 
+/// Nobody followed the room when the node died: who was there only by way of it was still on record, and so nobody was told
+/// when it came back.
+#[tokio::test]
+async fn whoever_comes_back_to_a_room_that_nobody_saw_it_leave_is_seen() {
+    let mut cluster = cluster(3).await;
+    let mut watch = Client::connect(cluster.addr(0), "watch").await;
+    watch.join("lobby").await;
+    let mut alice = Client::connect(cluster.addr(2), "alice").await;
+    alice.join("lobby").await;
+    alice.join("attic").await;
+    alice.until_present("attic", &["alice"]).await;
+    watch.until_present("lobby", &["alice", "watch"]).await;
+    cluster.nodes.remove(2).kill().await;
+    watch.until_present("lobby", &["watch"]).await;
+    let joined = watch.join("attic").await;
+    assert!(is_list_of(&joined["members"], &["watch"]), "{joined}");
+    let mut alice = Client::connect(cluster.addr(1), "alice").await;
+    alice.join("attic").await;
+    watch.until_present("attic", &["alice", "watch"]).await;
+}
+
+/// Who resumes is told who is there; what the tail still has of how they came and went is not for it.
+#[tokio::test]
+async fn whoever_resumes_hears_no_old_news() {
+    let cluster = cluster(1).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    alice.join("lobby").await;
+    alice.say("lobby", "first").await;
+    alice.until_events("lobby", 1).await;
+    let mut bob = Client::connect(cluster.addr(0), "bob").await;
+    bob.join("lobby").await;
+    alice.until_present("lobby", &["alice", "bob"]).await;
+    let place = |ok: &Value| json!({ "epoch": ok["epoch"], "seq": ok["seq"] });
+    for number in 0..3 {
+        let said = alice.say("lobby", number).await;
+        alice.ok(json!({ "type": "read", "room": "lobby", "target": place(&said) })).await;
+        alice.expect("read").await;
+    }
+    bob.hang_up().await;
+    alice.until_present("lobby", &["alice"]).await;
+    // Between two connections, so to say.
+    let mut again = Client::connect(cluster.addr(0), "alice").await;
+    again.resume(alice.cut()).await;
+    again.say("lobby", "last").await;
+    again.until_events("lobby", 5).await;
+    for kind in ["presence", "read"] {
+        assert!(!again.has(kind), "old news: {}", again.expect(kind).await);
+    }
+}
+
 #[tokio::test]
 async fn whoever_comes_back_by_another_node_in_a_drain_was_never_away() {
     let mut cluster = cluster(2).await;
