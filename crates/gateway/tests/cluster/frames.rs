@@ -45,7 +45,7 @@ async fn malformed_frames_get_an_error_and_the_connection_stays() {
         (r#"{"type":"join","room":"lobby","since":{"epoch":"a","seq":-1}}"#, "bad_request"),
         (r#"{"type":"join","room":"lobby","since":{"epoch":"a","seq":1.5}}"#, "bad_request"),
         (r#"{"type":"dance"}"#, "unknown_type"),
-        (r#"{"type":"edit","room":"lobby","target":{"epoch":"a","seq":1},"data":1}"#, "unknown_type"),
+        (r#"{"type":"edit","room":"lobby","target":{"epoch":"a","seq":1},"data":1}"#, "not_found"),
     ];
     for (text, code) in cases {
         alice.send_text(text.to_owned()).await;
