@@ -35,3 +35,20 @@ impl From<Retention> for Retentions {
         Self { default, by_namespace: HashMap::new() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_is_of_the_namespace_before_its_first_colon() {
+        let kept = |length| Retention { length, age_ms: 1 };
+        let by_namespace = [("team".into(), kept(2)), ("@".into(), kept(3))].into();
+        let all = Retentions { default: kept(1), by_namespace };
+        for (room, length) in
+            [("team", 1), ("team:1", 2), ("team:1:2", 2), ("teams:1", 1), (":team", 1), ("@team:1", 3)]
+        {
+            assert_eq!(all.of(&RoomName::parse(room).unwrap()).length, length, "{room}");
+        }
+    }
+}

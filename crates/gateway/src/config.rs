@@ -3,7 +3,7 @@
 //! Four layers, each above the one before: the defaults below, a TOML file, `CHORUS_*` environment variables,
 //! flags. `docs/CONFIGURATION.md` is made from the declarations below, and a test keeps it so.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ mod tests;
 
 pub use jwks::JwksUrl;
 pub use load::{ConfigError, Sources};
-pub use namespace::Namespace;
+pub use namespace::{Namespace, Namespaces};
 pub use secret::{RedisUrl, Secret};
 use setting::{Expected, Setting, list};
 
@@ -82,7 +82,8 @@ settings! {
         presence: PresenceConfig = PresenceConfig::default(), PresenceConfig::settings();
         /// What holds in the rooms of a namespace, the part of a room's name before the first `:` (`@` for users' own
         /// rooms), in the place of what holds in all: a table for each, `[namespaces.team]`.
-        namespaces: BTreeMap<String, NamespaceConfig> = BTreeMap::new(), NamespaceConfig::settings();
+        #[serde(skip_serializing_if = "Namespaces::is_empty")]
+        namespaces: Namespaces = Namespaces::default(), NamespaceConfig::settings();
         /// What is there to look into a node, and for nothing else.
         diagnostics: DiagnosticsConfig = DiagnosticsConfig::default(), DiagnosticsConfig::settings();
     }

@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     presence::{self, Rule, Tellings},
     relay::Relay,
-    room::{Following, Room, Shared},
+    room::{Entry, Following, Room, Shared},
 };
 
 /// How often tails are looked at for what is too old.
@@ -42,7 +42,7 @@ pub struct Claim {
     rooms: Arc<Rooms>,
     /// Whose membership it is, if the room keeps note of who is there.
     member: Option<UserId>,
-    /// What is not logged and came to the room's tail before this index is old news: see [`Claim::attend`].
+    /// What is not logged and came to the room's tail before this index is old news: see [`Claim::listen`].
     since: u64,
 }
 
@@ -72,16 +72,28 @@ impl Claim {
         self.since
     }
 
-    /// Makes it a session's of this user, who is there as long as it lasts. What it is told of the others from now on is
-    /// newer than who came and went before, which it is not to hear of any more.
-    pub fn attend(&mut self, identity: &Identity) {
+    /// From now on its session is told of who comes and goes: what it knows of the others is newer than what was said
+    /// before, which it is not to hear of any more.
+    pub fn listen(&mut self) {
         self.since = self.room.end();
-        if Rule::of(self.rooms.config(), &self.room.name).kept && self.member.is_none() {
-            self.member = Some(identity.user.clone());
-            if self.room.roster.enter(&identity.user, || presence::member(identity)) {
-                self.rooms.tellings.add(self.share());
-            }
+    }
+
+    /// Makes it a session's of this user, who is there as long as it lasts. False when the room is full.
+    pub fn attend(&mut self, identity: &Identity) -> bool {
+        let config = self.rooms.config();
+        if !Rule::of(config, &self.room.name).kept || self.member.is_some() {
+            return true;
         }
+        let most = config.namespace(&self.room.name).members;
+        let entry = self.room.roster.enter(&identity.user, most, || presence::member(identity));
+        if entry == Entry::Full {
+            return false;
+        }
+        self.member = Some(identity.user.clone());
+        if entry == Entry::ToBeTold {
+            self.rooms.tellings.add(self.share());
+        }
+        true
     }
 }
 

@@ -247,10 +247,7 @@ async fn find_seats(app: &App, identity: &Identity, wish: Wish) -> Result<Vec<co
     for room in rooms {
         let since =
             wish.places.iter().find(|(other, _)| *other == room).map(|(_, position)| position.clone());
-        let seat = command::find_seat(app, &room, since, wish.recent).await.map_err(refused)?;
-        // A stream has begun once it has its seats; until then a refusal has a status.
-        seat.admits(app, identity).map_err(refused)?;
-        seats.push(seat);
+        seats.push(command::find_seat(app, identity, &room, since, wish.recent).await.map_err(refused)?);
     }
     Ok(seats)
 }

@@ -19,7 +19,7 @@ use crate::{
     socket::frame,
 };
 
-/// A place that was found for a client, in a room that is followed for as long as this is kept.
+/// A place that was found for a client, in a room that is followed, and that it is in, for as long as this is kept.
 pub struct Seat {
     claim: Claim,
     place: Place,
@@ -34,16 +34,6 @@ impl Seat {
     /// Just before the next event that the client will get.
     pub fn position(&self) -> &Position {
         &self.place.position
-    }
-
-    /// Whether one more user may be in the room, or this one is already.
-    ///
-    /// # Errors
-    /// When the room is full.
-    pub fn admits(&self, app: &App, identity: &Identity) -> Result<(), Refusal> {
-        let room = self.claim.room();
-        let most = app.config.namespace(&room.name).members;
-        if most == 0 || room.roster.has_room(&identity.user, most) { Ok(()) } else { Err(Refusal::FULL) }
     }
 }
 
@@ -86,7 +76,7 @@ async fn enter(session: &Session, identity: &Identity, reference: Option<Ref>, j
         let message = "this connection is in as many rooms as it may be: leave one first";
         return session.error(reference, ErrorCode::TooLarge, message);
     }
-    match find_seat(&session.app, &name, since, recent).await {
+    match find_seat(&session.app, identity, &name, since, recent).await {
         Ok(seat) => take_seat(session, identity, seat, reference, wants_ok),
         Err(refusal) => session.refuse(reference, refusal),
     }
@@ -98,9 +88,10 @@ pub fn readable_room(app: &App, identity: &Identity, room: RoomName) -> Result<R
     if rights(app, identity, &name).read { Ok(name) } else { Err(Refusal::MAY_NOT_READ) }
 }
 
-/// Has the room followed, and finds where in it a client will stand.
+/// Has the room followed, and finds where in it a client will stand, if there is a place for it.
 pub async fn find_seat(
     app: &App,
+    identity: &Identity,
     name: &RoomName,
     since: Option<Position>,
     recent: Option<u32>,
@@ -109,19 +100,16 @@ pub async fn find_seat(
     if !app.bus.health().up {
         return Err(Refusal::UNAVAILABLE);
     }
-    let claim = app.rooms.enter(name).await.map_err(|_| Refusal::UNAVAILABLE)?;
+    let mut claim = app.rooms.enter(name).await.map_err(|_| Refusal::UNAVAILABLE)?;
     let place = find_place(&*app.bus, claim.room(), since, recent).await.map_err(|_| Refusal::UNAVAILABLE)?;
-    Ok(Seat { claim, place })
+    // From here on it is there: were it only when it takes the seat, others could come in between.
+    if claim.attend(identity) { Ok(Seat { claim, place }) } else { Err(Refusal::FULL) }
 }
 
 /// Makes the client a member; its `ok`, if it wants one, comes before anything of the room.
 pub fn take_seat(session: &Session, identity: &Identity, seat: Seat, reference: Option<Ref>, wants_ok: bool) {
-    // Here, too, where nothing comes between the look and the membership.
-    if let Err(refusal) = seat.admits(&session.app, identity) {
-        return session.refuse(reference, refusal);
-    }
     let Seat { mut claim, place } = seat;
-    claim.attend(identity);
+    claim.listen();
     let ok = wants_ok.then(|| {
         let (roster, rule) = (&claim.room().roster, Rule::of(&session.app.config, &claim.room().name));
         let members = rule.kept.then(|| roster.company(rule.most, Some(&identity.user)).members).flatten();

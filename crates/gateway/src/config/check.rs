@@ -19,7 +19,7 @@ pub(super) struct Complaint {
 pub(super) fn check(config: &Config) -> Result<(), Complaint> {
     each(config)?;
     together(config)?;
-    config.namespaces.iter().try_for_each(|(name, own)| namespace(config, name, own))
+    config.namespaces.given().try_for_each(|(name, own)| namespace(config, name, own))
 }
 
 /// Settings by themselves.

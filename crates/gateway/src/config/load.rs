@@ -7,9 +7,8 @@ use std::{
 };
 
 use super::{
-    Config,
+    Config, Namespaces,
     check::{Complaint, check},
-    namespace,
     setting::{Expected, Setting},
 };
 
@@ -129,7 +128,7 @@ impl Layers {
 
     fn build(self) -> Result<Config, ConfigError> {
         for (key, given) in &self.given {
-            let setting = self.setting(key).ok_or_else(|| self.unknown(key, &given.origin))?;
+            let setting = self.setting(key).ok_or_else(|| self.unknown(key, given))?;
             if !setting.admits(&given.value) {
                 return Err(self.wrong(key, None));
             }
@@ -149,7 +148,7 @@ impl Layers {
         let any = key.strip_prefix(NAMESPACES).and_then(|rest| rest.strip_prefix('.')).and_then(|rest| {
             // A namespace's name may have a dot in it, a setting's has none.
             let (name, setting) = rest.rsplit_once('.')?;
-            namespace::is_name(name).then(|| format!("{NAMESPACES}.*.{setting}"))
+            Namespaces::is_name(name).then(|| format!("{NAMESPACES}.*.{setting}"))
         });
         let key = any.as_deref().unwrap_or(key);
         self.settings.iter().find(|setting| setting.key == *key)
@@ -167,14 +166,15 @@ impl Layers {
     }
 
     /// The line about a key that is none.
-    fn unknown(&self, key: &str, origin: &str) -> ConfigError {
+    fn unknown(&self, key: &str, Given { value, origin }: &Given) -> ConfigError {
         if let Some(name) = key.strip_suffix('.').or((key == NAMESPACES).then_some(key)) {
             return ConfigError::new(format!(
                 "{name} ({origin}) is not a table: write [namespaces.<name>], and its settings below"
             ));
         }
-        if let Some((name, _)) = key.strip_prefix("namespaces.").and_then(|rest| rest.rsplit_once('.'))
-            && !namespace::is_name(name)
+        let namespace = key.strip_prefix("namespaces.").and_then(|rest| rest.rsplit_once('.'));
+        if let Some((name, _)) = namespace
+            && !Namespaces::is_name(name)
         {
             return ConfigError::new(format!(
                 "namespaces.{name} ({origin}) is no namespace: expected the part of room names before the first colon, \
@@ -186,19 +186,28 @@ impl Layers {
                 "{key} ({origin}) is a table: write [{key}], and its settings below"
             ));
         }
+        if let Some((name, last)) = namespace.filter(|_| value.is_table()) {
+            return ConfigError::new(format!(
+                "{key} ({origin}) is not a setting: a name with a dot stands in quotes, [namespaces.\"{name}.{last}\"]"
+            ));
+        }
         let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
         let likeness = |setting: &Setting| {
-            strsim::jaro_winkler(&setting.key, key).max(strsim::jaro_winkler(&last(&setting.key), &last(key)))
+            // A namespace's name is like nothing else.
+            let whole = if namespace.is_some() { 0.0 } else { strsim::jaro_winkler(&setting.key, key) };
+            whole.max(strsim::jaro_winkler(&last(&setting.key), &last(key)))
         };
         let in_namespaces =
             |setting: &&Setting| setting.key.starts_with(NAMESPACES) == key.starts_with(NAMESPACES);
         let nearest =
             self.settings.iter().filter(in_namespaces).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let advice = nearest
-            .filter(|setting| likeness(setting) > 0.85)
-            .map_or("docs/CONFIGURATION.md lists them all".to_owned(), |near| {
-                format!("did you mean {}?", near.key)
-            });
+        let advice = nearest.filter(|setting| likeness(setting) > 0.85).map_or(
+            "docs/CONFIGURATION.md lists them all".to_owned(),
+            |near| {
+                let name = namespace.map_or("*", |(name, _)| name);
+                format!("did you mean {}?", near.key.replace('*', name))
+            },
+        );
         ConfigError::new(format!("{key} ({origin}) is not a setting: {advice}"))
     }
 }

@@ -359,8 +359,9 @@ fn a_namespace_stands_in_a_file() {
     let text =
         "[namespaces.team]\nhistory_length = 5\ndefault_rights = 'r'\n\n[namespaces.'a.b']\nmembers = 2\n";
     let config = load_file(&file(text)).unwrap();
-    assert_eq!(config.namespaces["team"].default_rights, Some(Rights::READ));
-    assert_eq!(config.namespaces["a.b"].members, Some(2), "a dot is part of the name");
+    let of = |room: &str| *config.namespace(&proto::RoomName::parse(room).unwrap());
+    assert_eq!(of("team:1").default_rights, Rights::READ);
+    assert_eq!(of("a.b:1").members, 2, "a dot is part of the name");
     let printed = config.to_toml();
     let again = load_file(&file(&printed)).unwrap();
     assert_eq!(again.to_toml(), printed, "what is printed can be read again");
@@ -408,7 +409,15 @@ fn an_error_in_a_namespace_names_it() {
         ),
         (
             "[namespaces.team]\nhistory_lenght = 1",
-            "namespaces.team.history_lenght (in FILE) is not a setting: did you mean namespaces.*.history_length?",
+            "namespaces.team.history_lenght (in FILE) is not a setting: did you mean namespaces.team.history_length?",
+        ),
+        (
+            "[namespaces.team]\nzebra = 1",
+            "namespaces.team.zebra (in FILE) is not a setting: docs/CONFIGURATION.md lists them all",
+        ),
+        (
+            "[namespaces.a.b]\nmembers = 1",
+            r#"namespaces.a.b (in FILE) is not a setting: a name with a dot stands in quotes, [namespaces."a.b"]"#,
         ),
         (
             "namespaces = 1",

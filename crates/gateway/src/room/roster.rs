@@ -73,6 +73,17 @@ struct Here {
     left_at: Instant,
 }
 
+/// What came of a session's wish to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// It is.
+    Done,
+    /// It is, and somebody is to be sent to tell of it.
+    ToBeTold,
+    /// It is not: there are as many as may be.
+    Full,
+}
+
 /// What is to be told.
 #[derive(Debug)]
 pub enum Changes {
@@ -113,13 +124,16 @@ impl std::fmt::Debug for Roster {
 impl Roster {
     // ---- by way of this node ----
 
-    /// A session of a user is there. True when somebody is to be sent to tell of it.
-    pub fn enter(&self, user: &UserId, member: impl FnOnce() -> Bytes) -> bool {
+    /// A session of a user is there, unless it is one user more than `most`, where that is not 0.
+    pub fn enter(&self, user: &UserId, most: u64, member: impl FnOnce() -> Bytes) -> Entry {
         let mut state = self.state.lock();
+        if most > 0 && !state.has_place(user, most) {
+            return Entry::Full;
+        }
         let new = || Here { sessions: 0, member: member(), told: false, left_at: Instant::now() };
         let here = state.here.entry(user.clone()).or_insert_with(new);
         here.sessions += 1;
-        here.sessions == 1 && state.note(user)
+        if here.sessions == 1 && state.note(user) { Entry::ToBeTold } else { Entry::Done }
     }
 
     /// A session of a user is there no more. True when somebody is to be sent to tell of it.
@@ -341,15 +355,6 @@ impl Roster {
         Company { count, members: with_own.or(text).filter(|_| count <= most) }
     }
 
-    /// Whether a user may be one of at most `most` members.
-    pub fn has_room(&self, user: &UserId, most: u64) -> bool {
-        let state = self.state.lock();
-        let here = state.here.values().filter(|here| here.sessions > 0).count() as u64;
-        let is_there = state.here.contains_key(user);
-        let all = state.all.as_ref();
-        is_there || all.is_some_and(|all| all.has(user)) || all.map_or(0, |all| all.count).max(here) < most
-    }
-
     /// Whether it is told how far everybody has read: not when more than `most` are there, or have read.
     pub fn shows_markers(&self, most: u64) -> bool {
         self.state.lock().all.as_ref().is_some_and(|all| all.shows_markers(most))
@@ -379,6 +384,28 @@ impl Roster {
 }
 
 impl State {
+    /// Whether a user is there already, or may be where at most `most` may. Those of whom the bus has yet to hear count.
+    ///
+    /// Above the presence size it is known only of this node's users that they are there already.
+    fn has_place(&self, user: &UserId, most: u64) -> bool {
+        let here = |user: &UserId| self.here.get(user).filter(|here| here.sessions > 0);
+        let all = self.all.as_ref();
+        if here(user).is_some() || all.is_some_and(|all| all.has(user)) {
+            return true;
+        }
+        let known = all.map_or(0, |all| all.count);
+        // More than these there can not be; each is looked at only where the room is nearly full.
+        if known + (self.here.len() as u64) < most {
+            return true;
+        }
+        let untold = self.here.iter().filter(|(user, here)| {
+            let listed = all.filter(|all| all.members.is_some());
+            let known = listed.map_or(here.told, |all| all.has(user));
+            here.sessions > 0 && !known
+        });
+        known + (untold.count() as u64) < most
+    }
+
     /// Notes a change; true when nobody is about to tell.
     fn note(&mut self, user: &UserId) -> bool {
         self.changed.push(user.clone());

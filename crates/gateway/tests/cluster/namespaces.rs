@@ -193,6 +193,46 @@ async fn a_namespace_has_its_pace() {
     }
 }
 
+#[tokio::test]
+async fn of_many_who_come_at_once_by_a_node_no_more_stay_than_may() {
+    let cluster = cluster("[namespaces.small]\nmembers = 3\n").await;
+    let mut crowd = Vec::new();
+    for number in 0..12 {
+        crowd.push(Client::connect(cluster.addr(0), &format!("user-{number}")).await);
+    }
+    let mut pending = Vec::new();
+    for client in &mut crowd {
+        pending.push(client.submit(json!({ "type": "join", "room": "small:a" })).await);
+    }
+    let mut inside = Vec::new();
+    for (client, reference) in crowd.iter_mut().zip(pending) {
+        let reply = client.reply(reference).await;
+        if reply["type"] == "ok" {
+            inside.push(client.name().to_owned());
+        } else {
+            assert_eq!(reply["code"], "too_large", "{reply}");
+            assert!(reply["retry_after_ms"].as_u64().is_some_and(|wait| wait > 0), "{reply}");
+        }
+    }
+    assert_eq!(inside.len(), 3, "{inside:?}");
+    // The other node's users count those of this one, and a place that is given back is free on both.
+    let index = crowd.iter().position(|client| client.name() == inside[0]).unwrap();
+    until(PATIENCE, "all nodes to be told", async || {
+        let members =
+            crate::calls::server(&cluster, 1, "GET", "/v1/rooms/small:a/members", json!(null)).await;
+        if members.json()["count"] == 3 { Ok(()) } else { Err(members.json().to_string()) }
+    })
+    .await;
+    let mut late = Client::connect(cluster.addr(1), "late").await;
+    assert_eq!(late.refused(json!({ "type": "join", "room": "small:a" })).await, "too_large");
+    crowd[index].ok(json!({ "type": "leave", "room": "small:a" })).await;
+    until(PATIENCE, "a place", async || {
+        let reply = late.request(json!({ "type": "join", "room": "small:a" })).await;
+        if reply["type"] == "ok" { Ok(()) } else { Err(reply.to_string()) }
+    })
+    .await;
+}
+
 /// The block of the README that names the namespace `news`.
 fn example() -> String {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");

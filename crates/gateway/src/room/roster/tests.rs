@@ -88,7 +88,7 @@ fn versions_that_begin_again_are_no_reason_to_read_for_ever() {
 fn who_is_taken_for_gone_is_told_of_again() {
     let roster = Roster::default();
     roster.load(&lobby(), read(0, &[]), drop);
-    assert!(roster.enter(&user("alice"), || member("alice")));
+    assert_eq!(roster.enter(&user("alice"), 0, || member("alice")), Entry::ToBeTold);
     let Changes::Now(update) = roster.take_changes(100, Duration::ZERO) else { panic!("alice came") };
     roster.told(update, true);
     assert!(matches!(roster.take_changes(100, Duration::ZERO), Changes::None));
@@ -130,4 +130,44 @@ fn a_marker_is_one_in_a_log_whatever_server_goes_on_with_it() {
     assert_eq!(told, 1, "it would go back");
     roster.hear_markers(moved("b.0-z", 1), |_| told += 1);
     assert_eq!(told, 2, "another log");
+}
+
+/// Of a room where the bus knows of alice and bob.
+fn two(told: bool) -> Roster {
+    let roster = Roster::default();
+    let both = read(1, &["alice", "bob"]);
+    let members = both.members.clone().filter(|_| told);
+    roster.load(&lobby(), RoomState { members, ..both }, drop);
+    roster
+}
+
+fn enter(roster: &Roster, name: &str, most: u64) -> Entry {
+    roster.enter(&user(name), most, || member(name))
+}
+
+#[test]
+fn a_place_is_taken_by_those_of_whom_the_bus_has_yet_to_hear() {
+    for told in [true, false] {
+        let roster = two(told);
+        assert_eq!(enter(&roster, "carol", 3), Entry::ToBeTold, "{told}");
+        assert_eq!(enter(&roster, "dave", 3), Entry::Full, "two by other nodes and one by this: {told}");
+        assert_eq!(enter(&roster, "carol", 3), Entry::Done, "who is there may come again: {told}");
+        assert_eq!(enter(&roster, "dave", 0), Entry::Done, "no limit: {told}");
+    }
+}
+
+#[test]
+fn who_is_there_by_another_node_may_come_by_this_one_too() {
+    assert_eq!(enter(&two(true), "bob", 2), Entry::ToBeTold);
+    // Where it is not told who they are, nobody here knows.
+    assert_eq!(enter(&two(false), "bob", 2), Entry::Full);
+}
+
+#[test]
+fn who_has_left_needs_a_place_again() {
+    let roster = two(true);
+    assert_eq!(enter(&roster, "carol", 3), Entry::ToBeTold);
+    roster.leave(&user("carol"));
+    assert_eq!(enter(&roster, "dave", 3), Entry::Done, "carol's place");
+    assert_eq!(enter(&roster, "carol", 3), Entry::Full);
 }
