@@ -112,13 +112,13 @@ fn show_presence(session: &Session, identity: &Identity, reference: Option<Ref>,
     let Some(room) = session.connection.room(&name) else {
         return session.refuse(reference, Refusal::NOT_JOINED);
     };
-    let rule = Rule::of(&session.app.config, &name);
-    if !rule.kept {
-        return session.refuse(reference, Refusal::NO_PRESENCE);
+    match Rule::of(&session.app.config, &name).company(&room.roster, Some(&identity.user)) {
+        Ok(Company { count, members }) => {
+            let (room, members) = (Some(name), members.as_deref());
+            session.ok(reference, Success { room, members, count: Some(count), ..Success::default() });
+        }
+        Err(refusal) => session.refuse(reference, refusal),
     }
-    let Company { count, members } = room.roster.company(rule.most, Some(&identity.user));
-    let (room, members) = (Some(name), members.as_deref());
-    session.ok(reference, Success { room, members, count: Some(count), ..Success::default() });
 }
 
 /// Tells the room that somebody types. It may be lost, so nobody waits for it and nobody hears if it was.

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use bus::{Bus, BusError, Mute, Notice, Sanction};
+use bus::{Bus, BusError, Mute, Notice, Sanction, Sanctions};
 use parking_lot::Mutex;
 use proto::{
     Close, RoomName, UserId,
@@ -184,10 +184,7 @@ impl Moderation {
             let Ok(Ok(sanctions)) = timeout(PATIENCE, self.bus.sanctions(user, unix_ms())).await else {
                 return false;
             };
-            let known = Known {
-                ban: sanctions.ban.and_then(|ban| serde_json::from_slice(&ban).ok()),
-                since_ms: sanctions.revocation.and_then(|since| str::from_utf8(&since).ok()?.parse().ok()),
-            };
+            let known = Known::of(&sanctions);
             let mut all = self.known.lock();
             if self.heeded.load(Ordering::SeqCst) == heeded {
                 Self::put(&mut all, user, known);
@@ -246,8 +243,7 @@ impl Moderation {
 
     /// A user's ban, if there is one.
     pub async fn ban_of(&self, user: &UserId) -> Result<Option<Ban>, BusError> {
-        let ban = self.bus.sanctions(user, unix_ms()).await?.ban;
-        Ok(ban.and_then(|ban| serde_json::from_slice(&ban).ok()))
+        Ok(Known::of(&self.bus.sanctions(user, unix_ms()).await?).ban)
     }
 
     /// Makes all tokens of a user worthless that were issued before a time; for as long as tokens last at most.
@@ -423,6 +419,16 @@ impl Moderation {
         if self.sessions_per_user > 0 {
             // When that fails it is told again as soon as the bus is back.
             let _ = self.bus.claim_sessions(user, self.users.count(user) as u64, 0).await;
+        }
+    }
+}
+
+impl Known {
+    /// What the bus has, as it was put there.
+    fn of(Sanctions { ban, revocation }: &Sanctions) -> Self {
+        Self {
+            ban: ban.as_ref().and_then(|ban| serde_json::from_slice(ban).ok()),
+            since_ms: revocation.as_ref().and_then(|since| str::from_utf8(since).ok()?.parse().ok()),
         }
     }
 }

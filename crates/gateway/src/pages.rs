@@ -6,7 +6,7 @@ use bus::ReadFrom;
 use proto::{MAX_HISTORY_PAGE, RoomName, event};
 use serde_json::value::RawValue;
 
-use crate::{app::App, clock::unix_ms, presence::Rule, refusal::Refusal, room::Roster};
+use crate::{app::App, presence, refusal::Refusal};
 
 /// A page, ascending.
 #[derive(Debug)]
@@ -56,19 +56,9 @@ pub async fn read(
             (_, Some(last)) => last.position.seq < page.head.seq,
             _ => false,
         };
-    Ok(Page { events, more, markers: markers(app, room).await })
-}
-
-/// Of whoever is in the room it is known, else it is asked for. A page is good without.
-async fn markers(app: &App, room: &RoomName) -> Option<Arc<RawValue>> {
-    let most = Rule::of(&app.config, room).most;
-    if let Some(room) = app.rooms.get(room).filter(|room| room.roster.is_loaded()) {
-        return room.roster.markers(most);
-    }
-    let state = app.bus.room_state(room, most, unix_ms()).await.ok()?;
-    let roster = Roster::default();
-    roster.load(room, state, drop);
-    roster.markers(most)
+    // A page is good without.
+    let markers = presence::look(app, room, |roster, rule| roster.markers(rule.most)).await.ok().flatten();
+    Ok(Page { events, more, markers })
 }
 
 /// The frames that fit a page, and whether some did not. The first always does.

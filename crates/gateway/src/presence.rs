@@ -8,18 +8,20 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bus::{BusError, Notice, PresenceUpdate};
 use bytes::Bytes;
-use proto::{RoomName, server};
+use proto::{RoomName, UserId, server};
 use tokio::{
     sync::broadcast::error::{RecvError, TryRecvError},
     time::sleep,
 };
 
 use crate::{
+    app::App,
     auth::Identity,
     clock::unix_ms,
     config::Config,
+    refusal::Refusal,
     relay::ephemeral_frame,
-    room::Room,
+    room::{Company, Room, Roster},
     rooms::{Claim, Rooms},
 };
 
@@ -60,6 +62,35 @@ impl Rule {
             gather: Duration::from_millis(config.presence.gather_ms),
         }
     }
+}
+
+impl Rule {
+    /// Who is in a room of which this is known, and `own`, who asks.
+    ///
+    /// # Errors
+    /// When that is not kept.
+    pub fn company(self, roster: &Roster, own: Option<&UserId>) -> Result<Company, Refusal> {
+        if self.kept { Ok(roster.company(self.most, own)) } else { Err(Refusal::NO_PRESENCE) }
+    }
+}
+
+/// Looks at what is known of a room beside its log: it is here for whoever is in it, else it is asked for.
+///
+/// # Errors
+/// When the bus is away.
+pub async fn look<R>(
+    app: &App,
+    room: &RoomName,
+    look: impl FnOnce(&Roster, Rule) -> R,
+) -> Result<R, BusError> {
+    let rule = Rule::of(&app.config, room);
+    if let Some(room) = app.rooms.get(room).filter(|room| room.roster.is_loaded()) {
+        return Ok(look(&room.roster, rule));
+    }
+    let state = app.bus.room_state(room, rule.most, unix_ms()).await?;
+    let roster = Roster::default();
+    roster.load(room, state, drop);
+    Ok(look(&roster, rule))
 }
 
 /// An entry of a member list, as text.

@@ -4,10 +4,13 @@ use std::{collections::HashMap, time::Duration};
 
 use bus::{BusError, Marked};
 use parking_lot::Mutex;
-use proto::{Position, UserId};
-use tokio::{sync::oneshot, time::sleep};
+use proto::{ErrorCode, Position, UserId};
+use tokio::{
+    sync::oneshot::{self, error::RecvError},
+    time::sleep,
+};
 
-use crate::{presence::Rule, rooms::Claim};
+use crate::{presence::Rule, refusal::Refusal, rooms::Claim};
 
 /// How many markers are moved, and told of, at once.
 const AT_ONCE: usize = 500;
@@ -17,6 +20,20 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What came of a marker.
 pub type Outcome = Result<Marked, BusError>;
+
+/// Whether a marker is where it should be, by what [`mark`] gives.
+///
+/// # Errors
+/// When it is not, or nobody knows.
+pub fn judge(outcome: &Result<Outcome, RecvError>) -> Result<(), Refusal> {
+    match outcome {
+        Ok(Ok(Marked::Moved | Marked::Behind)) => Ok(()),
+        Ok(Ok(Marked::Gone)) => Err(Refusal::NOT_FOUND),
+        Ok(Err(_)) | Err(_) => {
+            Err(Refusal::new(ErrorCode::Unavailable, "not known to be noted: send it again").after(1000))
+        }
+    }
+}
 
 /// A room's markers that are about to be moved.
 #[derive(Debug, Default)]

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use bus::Marked;
 use proto::{
-    ErrorCode, Ref,
+    Ref,
     client::Read,
     server::{self, Success},
 };
@@ -17,9 +16,6 @@ use crate::{
     session::Session,
     socket::frame,
 };
-
-const UNAVAILABLE: Refusal =
-    Refusal::new(ErrorCode::Unavailable, "not known to be noted: send it again").after(1000);
 
 /// Moves the user's marker. The answer comes when the bus' does.
 pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>, read: Read) {
@@ -35,12 +31,7 @@ pub(super) fn run(session: &Session, identity: &Identity, reference: Option<Ref>
     let (connection, metrics) = (Arc::clone(&session.connection), Arc::clone(&session.app.metrics));
     connection.begin_request();
     session.app.tasks.spawn(async move {
-        let refusal = match marking.await {
-            Ok(Ok(Marked::Moved | Marked::Behind)) => None,
-            Ok(Ok(Marked::Gone)) => Some(Refusal::NOT_FOUND),
-            Ok(Err(_)) | Err(_) => Some(UNAVAILABLE),
-        };
-        if let Some(refusal) = refusal {
+        if let Err(refusal) = receipts::judge(&marking.await) {
             metrics.failed(refusal.code);
             connection.send(frame::text(&server::encode(&refusal.frame(reference))));
         } else if reference.is_some() {

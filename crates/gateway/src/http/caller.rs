@@ -10,7 +10,7 @@ use proto::UserId;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
-use super::problem::Problem;
+use super::{problem::Problem, request};
 use crate::{
     app::App,
     auth::{Credential, Identity, Origin, credential, identify, origin},
@@ -37,8 +37,7 @@ impl Caller {
         }
         self.must_be_server()?;
         if let Some(user) = user {
-            let user = UserId::parse(user).map_err(|error| Problem::bad_request(error.to_string()))?;
-            self.identity = Identity::server(user, None);
+            self.identity = Identity::server(request::user(user)?, None);
         }
         if let Some(name) = name {
             if !Identity::is_name(name) {

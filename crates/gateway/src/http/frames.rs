@@ -4,7 +4,6 @@
 use std::{sync::Arc, time::Instant};
 
 use axum::{extract::State, response::Response};
-use bus::Marked;
 use bytes::Bytes;
 use proto::{
     ClientFrame, DecodeError, DecodeLimits, ErrorCode, Request, RoomName,
@@ -112,7 +111,7 @@ pub(super) async fn take(
     let identity = caller.identity();
     let success = match frame {
         ClientFrame::Message(message) => {
-            let room = resolve(identity, message.room);
+            let room = writable(&app, identity, message.room).await?;
             posted(&app, identity, room, Draft::message(message.data, message.id)).await?
         }
         ClientFrame::Edit(Edit { room, target, data, id }) => {
@@ -124,7 +123,7 @@ pub(super) async fn take(
             posted(&app, identity, room, Draft::delete(target, id)).await?
         }
         ClientFrame::React(React { room, target, key, on, id }) => {
-            let room = resolve(identity, room);
+            let room = writable(&app, identity, room).await?;
             posted(&app, identity, room, Draft::reaction(&identity.user, target, &key, on, id)).await?
         }
         ClientFrame::Read(read) => mark(&app, identity, read).await?,
@@ -133,10 +132,7 @@ pub(super) async fn take(
             let claim = readable(&app, identity, presence.room).await?;
             let room = claim.room();
             let rule = Rule::of(&app.config, &room.name);
-            if !rule.kept {
-                return Err(Refusal::NO_PRESENCE.into());
-            }
-            let Company { count, members } = room.roster.company(rule.most, None);
+            let Company { count, members } = rule.company(&room.roster, None)?;
             let (room, members) = (Some(room.name.clone()), members.as_deref());
             return Ok(answer::json(&Success {
                 reference,
@@ -180,9 +176,15 @@ async fn posted(
     draft: Draft<'_>,
 ) -> Result<Success<'static>, Problem> {
     let id = draft.id.clone();
-    let moderates = draft.effect.target().is_some() && rights(app, identity, &room).moderate;
-    let appended = append(app, identity, &room, draft, moderates).await?;
+    let appended = append(app, identity, &room, draft).await?;
     Ok(crate::posts::success(room, id, &appended))
+}
+
+/// The room, if the caller may post in it.
+async fn writable(app: &App, identity: &Identity, room: RoomName) -> Result<RoomName, Refusal> {
+    let room = resolve(identity, room);
+    may_post_from_outside(app, identity, &room).await?;
+    Ok(room)
 }
 
 /// The room, if the caller may amend that message in it.
@@ -215,17 +217,12 @@ async fn readable(app: &App, identity: &Identity, room: RoomName) -> Result<Clai
 async fn mark(app: &App, identity: &Identity, read: Read) -> Result<Success<'static>, Refusal> {
     let claim = readable(app, identity, read.room).await?;
     let room = Arc::clone(claim.room());
-    match receipts::mark(&room.receipts, &identity.user, read.target, || claim).await {
-        Ok(Ok(Marked::Moved | Marked::Behind)) => {}
-        Ok(Ok(Marked::Gone)) => return Err(Refusal::NOT_FOUND),
-        Ok(Err(_)) | Err(_) => return Err(Refusal::UNAVAILABLE),
-    }
+    receipts::judge(&receipts::mark(&room.receipts, &identity.user, read.target, || claim).await)?;
     Ok(Success { room: Some(room.name.clone()), ..Success::default() })
 }
 
 async fn show_typing(app: &App, identity: &Identity, typing: Typing) -> Result<Success<'static>, Refusal> {
-    let name = resolve(identity, typing.room);
-    may_post_from_outside(app, identity, &name).await?;
+    let name = writable(app, identity, typing.room).await?;
     let room = app.rooms.get(&name);
     // Where nobody here is in the room, nobody here knows what was said before.
     let news = room.is_none_or(|room| room.typists.say(&identity.user, typing.on, Instant::now()));

@@ -165,9 +165,7 @@ pub(super) async fn post(
     caller.speak_for(message.from, message.name)?;
     let id = message_id(&headers, message.id)?;
     let room = resolve(caller.identity(), room);
-    let draft = Draft::message(message.data, id.clone());
-    let appended = append(&app, caller.identity(), &room, draft, false).await?;
-    Ok(answer::json(&Posted::of(&room, id, &appended)))
+    Ok(answer::json(&post_in(&app, caller.identity(), &room, message.data, id).await?))
 }
 
 /// Posts one message into many rooms, for servers.
@@ -198,11 +196,7 @@ pub(super) async fn broadcast(
         let (app, identity, id, data) = (&app, caller.identity(), id.clone(), message.data);
         async move {
             let outcome = match RoomName::parse(name) {
-                Ok(room) => {
-                    let appended =
-                        append(app, identity, &room, Draft::message(data, id.clone()), false).await;
-                    appended.map(|appended| Posted::of(&room, id, &appended))
-                }
+                Ok(room) => post_in(app, identity, &room, data, id).await,
                 Err(error) => {
                     let refusal = Refusal::new(ErrorCode::BadRoom, "");
                     Err(Refusal { message: error.to_string().into(), ..refusal })
@@ -266,17 +260,26 @@ pub(super) async fn page(
     Ok(answer::tagged(&headers, &Page { room: name.as_str(), events, more: page.more, markers }))
 }
 
-/// Appends an event for whoever may post; a moderator who amends what stands there need not be one who may.
+/// Posts a message, for whoever may.
+async fn post_in(
+    app: &App,
+    identity: &Identity,
+    room: &RoomName,
+    data: &RawValue,
+    id: Option<MessageId>,
+) -> Result<Posted, Refusal> {
+    may_post_from_outside(app, identity, room).await?;
+    let appended = append(app, identity, room, Draft::message(data, id.clone())).await?;
+    Ok(Posted::of(room, id, &appended))
+}
+
+/// Appends an event, for whoever was asked whether it may.
 pub(super) async fn append(
     app: &App,
     identity: &Identity,
     room: &RoomName,
     draft: Draft<'_>,
-    moderates: bool,
 ) -> Result<Appended, Refusal> {
-    if !moderates {
-        may_post_from_outside(app, identity, room).await?;
-    }
     let append = posts::prepare(app, identity, room, draft).await?;
     let appended = app.bus.append(room, append).await.map_err(|error| posts::refusal(&error))?;
     if !appended.duplicate {

@@ -17,12 +17,11 @@ use super::{
 };
 use crate::{
     app::App,
-    clock::unix_ms,
     nodes::NodeStatus,
     posts::{resolve, rights},
-    presence::Rule,
+    presence::{self, Rule},
     refusal::Refusal,
-    room::{Company, Roster},
+    room::Company,
 };
 
 /// Which page.
@@ -148,19 +147,11 @@ pub(super) async fn members(
     if !rights(&app, caller.identity(), &name).read {
         return Err(Refusal::MAY_NOT_READ.into());
     }
-    let rule = Rule::of(&app.config, &name);
-    if !rule.kept {
+    if !Rule::of(&app.config, &name).kept {
         return Err(Refusal::NO_PRESENCE.into());
     }
-    let Company { count, members } = match app.rooms.get(&name).filter(|room| room.roster.is_loaded()) {
-        Some(room) => room.roster.company(rule.most, None),
-        None => {
-            let state = app.bus.room_state(&name, rule.most, unix_ms()).await;
-            let roster = Roster::default();
-            roster.load(&name, state.map_err(|_| Refusal::UNAVAILABLE)?, drop);
-            roster.company(rule.most, None)
-        }
-    };
+    let company = presence::look(&app, &name, |roster, rule| roster.company(rule.most, None)).await;
+    let Company { count, members } = company.map_err(|_| Refusal::UNAVAILABLE)?;
     Ok(answer::tagged(&headers, &InRoom { room: name.as_str(), count, members: members.as_deref() }))
 }
 

@@ -1,8 +1,6 @@
 //! Frames as they go out. A server's frames are never masked and never cut (RFC 6455, 5.1 and 5.4), so one is a
 //! header of two to ten bytes and the payload.
 
-use std::io::Cursor;
-
 use bytes::Bytes;
 use proto::Close;
 use tungstenite::protocol::frame::{
@@ -58,14 +56,6 @@ pub fn open(frame: &[u8]) -> (OpCode, &[u8]) {
 fn close_with(code: u16, reason: &str) -> Bytes {
     let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
     encode(OpCode::Control(Control::Close), &payload)
-}
-
-/// The payload of a frame that was made here; the whole of anything else.
-pub fn payload(frame: &Bytes) -> Bytes {
-    let mut cursor = Cursor::new(frame);
-    let header = FrameHeader::parse(&mut cursor);
-    let start = if matches!(header, Ok(Some(_))) { cursor.position() as usize } else { 0 };
-    frame.slice(start..)
 }
 
 fn encode(opcode: OpCode, payload: &[u8]) -> Bytes {

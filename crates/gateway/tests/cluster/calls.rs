@@ -298,6 +298,14 @@ async fn the_whole_chat_goes_by_calls() {
     assert_eq!((&page["events"][0]["deleted"], &page["markers"][0]["user"]), (&json!(true), &json!("alice")));
     let gone = frame("alice", of("react", json!({ "key": "x", "on": true }))).await;
     refused(&gone, 404, "not_found");
+    // A moderator who may not post amends what stands there and reacts to nothing, as over a socket.
+    let reader = sign(&json!({ "sub": "mod", "exp": expiring(60), "rooms": { "lobby": "rm" } }));
+    let own = frame("alice", json!({ "type": "message", "room": "lobby", "data": "hm" })).await.json();
+    let about = json!({ "epoch": own["epoch"], "seq": own["seq"] });
+    let react = json!({ "type": "react", "room": "lobby", "target": about, "key": "x", "on": true });
+    refused(&call(&cluster, 0, &reader, "POST", "/v1/frames", react).await, 403, "forbidden");
+    let edit = json!({ "type": "edit", "room": "lobby", "target": about, "data": "[moderated]" });
+    assert_eq!(call(&cluster, 0, &reader, "POST", "/v1/frames", edit).await.status, 200);
     // A server moderates.
     let other = frame("alice", json!({ "type": "message", "room": "lobby", "data": "spam" })).await.json();
     let target = json!({ "epoch": other["epoch"], "seq": other["seq"] });

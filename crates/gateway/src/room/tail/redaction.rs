@@ -1,6 +1,5 @@
 //! What a deletion takes out of a tail.
 
-use bytes::Bytes;
 use proto::{
     EventKind, Position, ServerFrame,
     event::{self, Event},
@@ -21,9 +20,9 @@ impl Tail {
     pub fn redact(&mut self, target: &Position) {
         for (frame, _) in &mut self.frames {
             let Mark::Event(position) = &frame.mark else { continue };
-            let text = frame::payload(&frame.bytes);
-            if (position == target || edits(&text, target))
-                && let Some(left) = event::redact(&text)
+            let (_, text) = frame::open(&frame.bytes);
+            if (position == target || edits(text, target))
+                && let Some(left) = event::redact(text)
             {
                 let redacted = frame::text(&left);
                 self.bytes = self.bytes + redacted.len() - frame.bytes.len();
@@ -34,7 +33,7 @@ impl Tail {
 }
 
 /// Whether a frame is an edit of a message.
-fn edits(text: &Bytes, target: &Position) -> bool {
+fn edits(text: &[u8], target: &Position) -> bool {
     // Most are not, and this is seen without reading what they say.
     let word = br#""type":"edit""#;
     if !text.windows(word.len()).take(128).any(|window| window == word) {
