@@ -27,7 +27,15 @@ pub(crate) fn tools() -> PathBuf {
 pub(crate) fn install() -> Outcome {
     let scripts = root().join("crates/gateway/tests/clients");
     python(&scripts.join("requirements.txt"))?;
-    node(&scripts)
+    node(&scripts)?;
+    node(&root().join("clients"))
+}
+
+/// npm, in the workspace of the clients.
+pub(crate) fn npm() -> Command {
+    let mut npm = Command::new("npm");
+    npm.current_dir(root().join("clients"));
+    npm
 }
 
 fn python(requirements: &Path) -> Outcome {

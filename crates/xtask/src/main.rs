@@ -21,7 +21,7 @@ const HELP: &str = "\
 cargo xtask test [-- ARGS]   install what is missing, lint, build, run every test, count instructions;
                              with ARGS, which go to `cargo test`, nothing is counted
 cargo xtask install          install what the tests need: Debian packages (as root) and client tools (in target/)
-cargo xtask lint             rustfmt and clippy, warnings are errors
+cargo xtask lint             rustfmt, clippy and the types of the clients, warnings are errors
 cargo xtask figures          size, start time, memory per idle connection, what 10,000 resumes cost Redis, lines of code
 cargo xtask chaos [--faults N] [--seed S] [--seeds HOW-MANY] [--only PART-OF-A-NAME]
                   [--shape single|cluster|cluster-local|sentinel|sentinel-local]
@@ -73,8 +73,17 @@ fn test(arguments: &[String]) -> Outcome {
         "test",
         cargo().args(["test", "--workspace"]).args(arguments).env(clients::TOOLS_VARIABLE, clients::tools()),
     )?;
-    // Who asks for one test does not wait for another build.
-    if arguments.is_empty() { instructions::judge(false) } else { Ok(()) }
+    // Who asks for one test does not wait for what is not in it.
+    if !arguments.is_empty() {
+        return Ok(());
+    }
+    run("clients: unit tests", clients::npm().args(["run", "test", "--workspaces", "--if-present"]))?;
+    for suite in ["faults", "e2e"] {
+        let mut npm = clients::npm();
+        npm.args(["run", suite, "--workspace", "tests"]).env("CHORUS_TARGET", target().join("debug"));
+        run(&format!("clients: {suite}"), npm.env(clients::TOOLS_VARIABLE, clients::tools()))?;
+    }
+    instructions::judge(false)
 }
 
 fn install() -> Outcome {
@@ -84,7 +93,8 @@ fn install() -> Outcome {
 
 fn lint() -> Outcome {
     run("rustfmt", cargo().args(["fmt", "--all", "--check"]))?;
-    run("clippy", cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    run("clippy", cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run("clients: types", clients::npm().args(["run", "check"]))
 }
 
 /// The directory of the workspace.

@@ -1,0 +1,110 @@
+/** A real cluster for a test: three gateways, Redis, nginx, and a network before them that can be cut (`crates/testkit/src/bin/stage.rs`). */
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { createInterface } from "node:readline";
+
+interface Description {
+  /** `host:port` of what clients connect to: the network before nginx. */
+  readonly front: string;
+  /** `host:port` of the gateways. */
+  readonly nodes: readonly string[];
+  readonly secret: string;
+  readonly apiKey: string;
+}
+
+interface Claims {
+  readonly sub: string;
+  readonly name?: string;
+  readonly rooms?: Readonly<Record<string, string>>;
+}
+
+const target = process.env.CHORUS_TARGET ?? fileURLToPath(new URL("../../target/debug", import.meta.url));
+
+export class Stage {
+  #process: ChildProcessWithoutNullStreams;
+  #lines: AsyncIterator<string>;
+  #turn: Promise<unknown> = Promise.resolve();
+  readonly about: Description;
+
+  private constructor(process: ChildProcessWithoutNullStreams, lines: AsyncIterator<string>, about: Description) {
+    this.#process = process;
+    this.#lines = lines;
+    this.about = about;
+  }
+
+  /** Built before by `cargo build --bins`; `cargo xtask test` does. */
+  static async start(): Promise<Stage> {
+    const child = spawn(`${target}/stage`, [`${target}/chorus`], { stdio: ["pipe", "pipe", "pipe"] });
+    let complaints = "";
+    child.stderr.on("data", (data: Buffer) => (complaints = (complaints + data.toString()).slice(-20_000)));
+    child.on("exit", (code) => {
+      if (code) console.error(`stage ended with ${code}:\n${complaints}`);
+    });
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const first = await lines.next();
+    if (first.done) throw new Error(`the stage did not start:\n${complaints}`);
+    return new Stage(child, lines, JSON.parse(first.value) as Description);
+  }
+
+  get url(): string {
+    return `ws://${this.about.front}/ws`;
+  }
+
+  get page(): string {
+    return `http://${this.about.front}/`;
+  }
+
+  async token(user: string, options: { seconds?: number; name?: string; rooms?: Claims["rooms"] } = {}): Promise<string> {
+    const { seconds = 3600, ...claims } = options;
+    const { token } = (await this.#do({ do: "token", claims: { sub: user, ...claims }, seconds })) as { token: string };
+    return token;
+  }
+
+  kill = (node: number) => this.#do({ do: "kill", node });
+  start = (node: number) => this.#do({ do: "start", node });
+  /** SIGTERM; resolves when it has ended. */
+  drain = (node: number) => this.#do({ do: "drain", node });
+  stopRedis = () => this.#do({ do: "stop redis" });
+  killRedis = () => this.#do({ do: "kill redis" });
+  startRedis = () => this.#do({ do: "start redis" });
+  /** Cuts every connection of a client. */
+  cut = () => this.#do({ do: "cut" });
+  /** Lets nobody in, and cuts who is. */
+  refuse = (on: boolean) => this.#do({ do: "refuse", on });
+  /** What the server says waits. */
+  stall = (on: boolean) => this.#do({ do: "stall", on });
+
+  /** The log, as the server API gives it: the truth that clients are compared with. */
+  async log(room: string, node = 0): Promise<{ epoch: string; seq: number; type: string; from: string; id?: string; data?: unknown }[]> {
+    const events = [];
+    for (let after = 0, more = true; more; ) {
+      const url = `http://${this.about.nodes[node]}/v1/rooms/${encodeURIComponent(room)}/messages?after=${after}&limit=200`;
+      const answer = await fetch(url, { headers: { authorization: `Bearer ${this.about.apiKey}` } });
+      if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
+      const page = (await answer.json()) as { events: any[]; more: boolean };
+      events.push(...page.events);
+      more = page.more && page.events.length > 0;
+      after = page.events.at(-1)?.seq ?? after;
+    }
+    return events;
+  }
+
+  async close(): Promise<void> {
+    const ended = new Promise((resolve) => this.#process.once("exit", resolve));
+    this.#process.stdin.end();
+    await ended;
+  }
+
+  #do(command: object): Promise<unknown> {
+    const turn = this.#turn.then(async () => {
+      this.#process.stdin.write(`${JSON.stringify(command)}\n`);
+      const { value, done } = await this.#lines.next();
+      if (done) throw new Error(`the stage ended at ${JSON.stringify(command)}`);
+      const answer = JSON.parse(value) as { ok?: unknown; error?: string };
+      if (answer.error) throw new Error(answer.error);
+      return answer.ok;
+    });
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+}
