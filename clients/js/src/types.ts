@@ -1,5 +1,9 @@
 /** What the client is made of, for whoever uses it: names, units and promises. `PROTOCOL.md` says what goes over the wire. */
 
+import type { ChorusError } from "./errors.ts";
+
+export type { ChorusError };
+
 /** A place in a room's log. Order by `seq`, only within one `epoch`. */
 export interface Position {
   readonly epoch: string;
@@ -63,7 +67,7 @@ export interface Chat {
   join(room: string, options?: JoinOptions): Room;
   /** The room, if it is joined. */
   room(name: string): Room | undefined;
-  /** Tries at once, whatever the backoff. */
+  /** Tries at once, whatever the backoff, also before a room is joined; a connection that is there is asked for a sign of life. Does nothing after `closed`. */
   reconnect(): void;
   /** Ends everything; what was not sent rejects with `closed`. */
   close(): void;
@@ -182,13 +186,4 @@ export interface Room extends AsyncIterable<RoomEvent | Reset> {
   /** A page; without `before` and `after` the newest. At most 200. */
   history(options?: { readonly before?: number; readonly after?: number; readonly limit?: number }): Promise<Page>;
   leave(): void;
-}
-
-/** What went wrong. `code` is the protocol's, or one of the client's own: `closed`, `unknown`, `timeout`, `queue_full`, `overflow`, `aborted`, or a close reason (`banned`, `auth_failed`, …). */
-export interface ChorusError extends Error {
-  readonly name: "ChorusError";
-  readonly code: string;
-  readonly retryAfterMs?: number;
-  /** The WebSocket close code, where one was the reason. */
-  readonly closeCode?: number;
 }

@@ -1,0 +1,28 @@
+/** What goes wrong reaches the application as this. */
+
+/** What may come with an error, beside its code and message. */
+export interface ErrorDetails {
+  readonly retryAfterMs?: number | undefined;
+  readonly closeCode?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/**
+ * `code` is for programs: one of the protocol's (`forbidden`, `too_large`, …), a close reason (`banned`, `auth_failed`, …) or one of the
+ * client's own: `closed`, `unknown`, `timeout`, `queue_full`, `overflow`, `aborted`. `message` is for developers.
+ */
+export class ChorusError extends Error {
+  override readonly name = "ChorusError";
+  readonly code: string;
+  /** When the same may work again, in ms; where the server has said so. */
+  readonly retryAfterMs: number | undefined;
+  /** The WebSocket close code, where one was the reason. */
+  readonly closeCode: number | undefined;
+
+  constructor(code: string, message = code, { retryAfterMs, closeCode, cause }: ErrorDetails = {}) {
+    super(message, { cause });
+    this.code = code;
+    this.retryAfterMs = retryAfterMs;
+    this.closeCode = closeCode;
+  }
+}
