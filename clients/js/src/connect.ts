@@ -1,6 +1,6 @@
 /** One connection and the rooms on it. */
 import { connection } from "./connection.ts";
-import { ChorusError } from "./errors.ts";
+import { ChorusError, errorOf } from "./errors.ts";
 import { hub } from "./observable.ts";
 import { membership, type Membership } from "./room.ts";
 import type { Chat, ChatEvents, Options } from "./types.ts";
@@ -10,7 +10,7 @@ const LINGER_MS = 5_000;
 
 /**
  * Gives a client; it connects when the first room is joined. `url` is `ws(s):` or `http(s):`, or relative to the page; without a path it
- * is `/ws`. Throws when it is no URL.
+ * is `/ws`. Throws a `TypeError` when it is no URL, or when none of the transports can be had here.
  */
 export function connect(url: string | URL, options: Options = {}): Chat {
   const address = new URL(url, globalThis.location?.href);
@@ -27,10 +27,10 @@ export function connect(url: string | URL, options: Options = {}): Chat {
     onUp: () => each((room) => room.up()),
     onDown: () => each((room) => room.down()),
     onFrame(frame) {
-      const { room, type, code, message } = frame;
+      const { room, type } = frame;
       const to = rooms.get(room!) ?? (room === `@${wire.user}` ? rooms.get("@me") : undefined);
       if (to) to.take(frame);
-      else if (type === "error") events.emit("error", new ChorusError(String(code), message));
+      else if (type === "error") events.emit("error", errorOf(frame));
     },
   });
   wire.status.subscribe((status) => {
@@ -55,7 +55,7 @@ export function connect(url: string | URL, options: Options = {}): Chat {
       rooms.set(name, mine);
       if (closed) mine.end(new ChorusError("closed", "the client was closed"));
       else if (wire.status.value.state === "idle") wire.hurry();
-      else mine.up();
+      else if (wire.isUp) mine.up();
       return mine.room;
     },
     room: (name) => rooms.get(name)?.room,

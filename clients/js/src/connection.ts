@@ -1,11 +1,10 @@
 /** One connection that comes back. It knows tokens, transports, close codes and heartbeats, and nothing of rooms. */
 import { backoff } from "./backoff.ts";
 import { isFinal } from "./codes.ts";
-import { ChorusError } from "./errors.ts";
+import { ChorusError, errorOf } from "./errors.ts";
 import { cell, type Cell, type Hub } from "./observable.ts";
 import { DEFAULT_LIMITS, pace } from "./pace.ts";
 import { socketLink } from "./socket.ts";
-import { streamLink } from "./stream.ts";
 import { isOffline, watch } from "./surroundings.ts";
 import type { ChatEvents, Options, Status, TokenReason } from "./types.ts";
 import type { Frame, Link, Request, Wire } from "./wire.ts";
@@ -21,6 +20,8 @@ const TRIES = 2;
 
 export interface Connection extends Wire {
   readonly status: Cell<Status>;
+  /** Whether joins are taken. */
+  readonly isUp: boolean;
   /** Tries at once, unless a connection is there or on its way. */
   hurry(): void;
   /** Ends the connection, with the error that ended it, or until `hurry`. */
@@ -39,6 +40,7 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
   const { getToken, transports = ["websocket", "sse"], timeout = HANDSHAKE_MS } = options;
   const Socket = options.WebSocket ?? globalThis.WebSocket;
   const ways = transports.filter((way) => way === "sse" || Socket);
+  if (!ways.length) throw new TypeError("no transport: give options.WebSocket, or allow \"sse\"");
   const status = cell<Status>({ state: "idle" });
   const requests = pace((frame) => write(frame));
   let limits = DEFAULT_LIMITS;
@@ -65,7 +67,7 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
 
   const write = (frame: Request) => {
     // A token is nobody's to draw or to log.
-    events.emit("frame", { out: true, text: JSON.stringify({ ...frame, token: undefined }) });
+    if (events.wants("frame")) events.emit("frame", { out: true, text: JSON.stringify({ ...frame, token: undefined }) });
     link?.send(frame);
   };
 
@@ -91,9 +93,13 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
       onClose: (code: number, reason: string) => mine === turn && lost(code, reason),
     };
     listen(HANDSHAKE_MS, true);
-    link = socket
-      ? socketLink(Socket, address.href.replace(/^http/, "ws"), from)
-      : streamLink(address, token, options.fetch ?? fetch, from);
+    if (socket) {
+      link = socketLink(Socket, address.href.replace(/^http/, "ws"), from);
+      return;
+    }
+    // Few need it: it is loaded when it is. A page that can't load it has no network, and times out.
+    const { streamLink } = await import("./stream.ts");
+    if (mine === turn) link = streamLink(address, token, options.fetch ?? fetch, from);
   };
 
   /** No token was to be had. */
@@ -106,7 +112,7 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
   const take = (frame: Frame) => {
     heard = true;
     opened ||= frame.node !== undefined || frame.type !== "welcome";
-    events.emit("frame", { out: false, text: JSON.stringify(frame) });
+    if (events.wants("frame")) events.emit("frame", { out: false, text: JSON.stringify(frame) });
     if (frame.type === "welcome") welcomed(frame);
     else if (frame.type === "expiring") void renew();
     else if (frame.type === "closing") {
@@ -147,11 +153,11 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
       }
     }
     if (!getToken || mine !== turn) return;
-    requests.ask(() => ({ type: "auth", token: token! }), (answer) => answer?.type === "error" && report(answer));
+    requests.ask(
+      () => ({ type: "auth", token: token! }),
+      (answer) => answer?.type === "error" && events.emit("error", errorOf(answer)),
+    );
   };
-
-  const report = ({ code, message, retry_after_ms: retryAfterMs }: Frame) =>
-    events.emit("error", new ChorusError(String(code), message, { retryAfterMs }));
 
   /** Ends a connection that was silent for so long: a dead one makes no sound, and a page can't see the server's pings. */
   const listen = (ms: number, last?: boolean) => {
@@ -243,7 +249,9 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
     timeout,
     ask: requests.ask,
     hold: requests.hold,
-    emit: (error) => events.emit("error", error),
+    get isUp() {
+      return isUp;
+    },
     get user() {
       return user;
     },

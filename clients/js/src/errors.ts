@@ -1,4 +1,5 @@
 /** What goes wrong reaches the application as this. */
+import type { Frame } from "./wire.ts";
 
 /** What may come with an error, beside its code and message. */
 export interface ErrorDetails {
@@ -15,9 +16,9 @@ export class ChorusError extends Error {
   override readonly name = "ChorusError";
   readonly code: string;
   /** When the same may work again, in ms; where the server has said so. */
-  readonly retryAfterMs: number | undefined;
+  readonly retryAfterMs?: number | undefined;
   /** The WebSocket close code, where one was the reason. */
-  readonly closeCode: number | undefined;
+  readonly closeCode?: number | undefined;
 
   constructor(code: string, message = code, { retryAfterMs, closeCode, cause }: ErrorDetails = {}) {
     super(message, { cause });
@@ -25,4 +26,9 @@ export class ChorusError extends Error {
     this.retryAfterMs = retryAfterMs;
     this.closeCode = closeCode;
   }
+}
+
+/** What the server refused, as an error. */
+export function errorOf({ code, message, retry_after_ms: retryAfterMs }: Frame): ChorusError {
+  return new ChorusError(String(code), message, { retryAfterMs });
 }

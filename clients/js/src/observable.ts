@@ -25,6 +25,8 @@ export function cell<T>(value: T): Cell<T> {
 export interface Hub<Events> {
   on<E extends keyof Events>(event: E, listener: Listener<Events[E]>): () => void;
   emit<E extends keyof Events>(event: E, value: Events[E]): void;
+  /** Whether anybody listens. */
+  wants(event: keyof Events): boolean;
 }
 
 export function hub<Events>(): Hub<Events> {
@@ -36,6 +38,7 @@ export function hub<Events>(): Hub<Events> {
   return {
     on: (event, listener) => of(event).add(listener as Listener<never>),
     emit: (event, value) => of(event).tell(value as never),
+    wants: (event) => of(event).any(),
   };
 }
 
@@ -48,6 +51,7 @@ function listenersOf<T>() {
       listeners.add(entry);
       return () => void listeners.delete(entry);
     },
+    any: () => listeners.size > 0,
     tell: (value: T) => {
       for (const { tell } of [...listeners]) {
         try {

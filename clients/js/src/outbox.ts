@@ -4,7 +4,7 @@
  */
 import { backoff } from "./backoff.ts";
 import { passes } from "./codes.ts";
-import { ChorusError } from "./errors.ts";
+import { ChorusError, errorOf } from "./errors.ts";
 import type { Frame, Request, Wire } from "./wire.ts";
 import type { RoomEvent, SendOptions, Sent } from "./types.ts";
 
@@ -72,13 +72,13 @@ export function outbox(wire: Wire, quota: Quota, isReady: () => boolean, rejoin:
     );
   };
 
-  const answered = (item: Item, { type, code, message, retry_after_ms: after, ...ok }: Frame) => {
-    if (type === "ok") return give(item, { epoch: ok.epoch!, seq: ok.seq!, id: item.id, duplicate: ok.duplicate === true });
-    const why = String(code);
-    if (why === "not_joined") return rejoin();
-    if (!passes(why)) return give(item, new ChorusError(why, message, { retryAfterMs: after }));
-    const wait = Math.max(after ?? 0, backoff(failures++));
-    if (why === "rate_limited") wire.hold(wait);
+  const answered = (item: Item, answer: Frame) => {
+    const { type, code, epoch, seq, duplicate = false } = answer;
+    if (type === "ok") return give(item, { epoch: epoch!, seq: seq!, id: item.id, duplicate });
+    if (code === "not_joined") return rejoin();
+    if (!passes(answer)) return give(item, errorOf(answer));
+    const wait = Math.max(answer.retry_after_ms ?? 0, backoff(failures++));
+    if (code === "rate_limited") wire.hold(wait);
     pause = setTimeout(() => {
       pause = undefined;
       flush();

@@ -1,9 +1,8 @@
 /** Read markers: how far everybody has read, and the own one on its way. */
-import { backoff } from "./backoff.ts";
-import { passes } from "./codes.ts";
+import { insist } from "./insist.ts";
 import { cell, type Cell } from "./observable.ts";
 import type { Marker, Position } from "./types.ts";
-import type { Frame, Request, Wire } from "./wire.ts";
+import type { Request, Wire } from "./wire.ts";
 
 /** What is read within this time becomes one frame. */
 const GATHER_MS = 250;
@@ -24,27 +23,14 @@ export function receipts(wire: Wire, isReady: () => boolean, request: (target: P
   let furthest: Position | undefined;
   let due: Position | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let failures = 0;
-
-  const later = (ms: number) => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      flush();
-    }, ms);
-  };
 
   const flush = () => {
     const target = due;
-    if (!target || timer || !isReady()) return;
-    wire.ask(
-      () => request(target),
-      (answer) => {
-        if (answer && passes(codeOf(answer))) later(Math.max(answer.retry_after_ms ?? 0, backoff(failures++)));
-        else if (answer && due === target) {
-          due = undefined;
-          failures = 0;
-        }
-      },
+    if (!target || timer) return;
+    insist(
+      wire,
+      () => (due === target && isReady() ? request(target) : undefined),
+      () => (due = undefined),
     );
   };
 
@@ -59,15 +45,14 @@ export function receipts(wire: Wire, isReady: () => boolean, request: (target: P
     read(target) {
       if (furthest && furthest.epoch === target.epoch && target.seq <= furthest.seq) return;
       due = furthest = { epoch: target.epoch, seq: target.seq };
-      later(GATHER_MS);
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        flush();
+      }, GATHER_MS);
     },
     end: () => {
       clearTimeout(timer);
       due = undefined;
     },
   };
-}
-
-function codeOf({ type, code }: Frame): string | undefined {
-  return type === "error" ? String(code) : undefined;
 }

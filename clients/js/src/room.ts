@@ -1,8 +1,7 @@
 /** A membership: where it stands in the log, and what it makes of what comes. */
-import { backoff } from "./backoff.ts";
-import { passes } from "./codes.ts";
 import { company } from "./company.ts";
-import { ChorusError } from "./errors.ts";
+import { ChorusError, errorOf } from "./errors.ts";
+import { insist } from "./insist.ts";
 import { cell, hub } from "./observable.ts";
 import { outbox, type Quota } from "./outbox.ts";
 import { readers } from "./reader.ts";
@@ -35,39 +34,31 @@ export function membership(name: string, options: JoinOptions, wire: Wire, quota
   let upTo = 0;
   let caughtUp = { caughtUp: 0, recovered: false };
   let turn = 0;
-  let failures = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
   let over = false;
 
   const isReady = () => isIn && status.value.state === "joined";
   const away = () => {
     isIn = false;
     turn++;
-    clearTimeout(timer);
     if (!over && status.value.state === "joined") status.set({ state: "recovering" });
   };
 
   const join = () => {
     away();
-    const mine = turn;
-    wire.ask(
-      () => (mine === turn && !over ? { type: "join", room: name, ...(position && { since: position }), ...(recent && { recent }) } : undefined),
-      (answer) => {
-        if (!answer || mine !== turn || over) return;
-        if (answer.type === "ok") return entered(answer);
-        const { code, retry_after_ms: after } = answer;
-        if (after === undefined && !passes(String(code))) return end(errorOf(answer));
-        const wait = Math.max(after ?? 0, backoff(failures++));
-        if (code === "rate_limited") wire.hold(wait);
-        timer = setTimeout(join, wait);
-      },
+    insist(wire, forThisTurn({ type: "join", room: name, ...(position && { since: position }), ...(recent && { recent }) }), (answer) =>
+      answer.type === "ok" ? entered(answer) : end(errorOf(answer)),
     );
+  };
+
+  /** What is not wanted any more when the connection was lost since, or the room was joined again. */
+  const forThisTurn = (request: Request) => {
+    const mine = turn;
+    return () => (mine === turn && !over ? request : undefined);
   };
 
   const entered = ({ epoch, seq, head, count, recovered, members, markers }: Frame) => {
     const before = position;
     isIn = true;
-    failures = 0;
     position = { epoch: epoch!, seq: seq! };
     upTo = head!;
     caughtUp = { caughtUp: count ?? 0, recovered: recovered === true };
@@ -116,53 +107,38 @@ export function membership(name: string, options: JoinOptions, wire: Wire, quota
     onEnd();
     status.set(error ? { state: "left", error } : { state: "left" });
     iterators.end(error);
-    posts.end(error ?? new ChorusError("closed", "the room was left"));
+    posts.end(error ?? left());
     if (error) events.emit("error", error);
   };
 
-  const who = company(() => {
-    const mine = turn;
-    wire.ask(
-      () => (mine === turn && !over ? { type: "presence", room: name } : undefined),
-      (answer) => mine === turn && answer?.type === "ok" && who.told(answer.members, answer.count),
-    );
-  });
+  const who = company(() =>
+    insist(wire, forThisTurn({ type: "presence", room: name }), ({ members, count }) => count === undefined || who.told(members, count)),
+  );
   const marks = receipts(wire, isReady, (target) => ({ type: "read", room: name, target }));
-  const keys = typing((on) => isReady() && wire.ask(() => ({ type: "typing", room: name, on })));
+  const keys = typing((on) => isReady() && wire.ask(() => ({ type: "typing", room: name, on }), ignore));
   const posts = outbox(wire, quota, isReady, join);
 
-  const history = (asked: Parameters<Room["history"]>[0]): Promise<Page> => {
-    const { timeout } = wire;
-    const request = { type: "history", room: name, ...asked };
-    return new Promise((resolve, reject) => {
-      let done = false;
-      let failed = 0;
-      const late = setTimeout(() => finish(new ChorusError("timeout", `no answer within ${timeout} ms`)), timeout);
-      const finish = (end: Page | ChorusError) => {
-        done = true;
+  const history: Room["history"] = (asked) =>
+    new Promise((resolve, reject) => {
+      let wanted = !over;
+      const finish = (act: () => void) => {
+        wanted = false;
         clearTimeout(late);
-        if (end instanceof ChorusError) reject(end);
-        else resolve(end);
+        act();
       };
-      const ask = () => {
-        if (over) return finish(new ChorusError("closed", "the room was left"));
-        wire.ask(
-          () => (done ? undefined : request),
-          (answer) => {
-            if (done) return;
-            if (answer?.type === "ok") {
-              const { events, more } = answer as unknown as Page;
-              return finish({ events, more });
-            }
-            const error = answer && errorOf(answer);
-            if (error && !passes(error.code)) return finish(error);
-            setTimeout(() => done || ask(), Math.max(error?.retryAfterMs ?? 0, backoff(failed++)));
-          },
-        );
-      };
-      ask();
+      const fail = (error: ChorusError) => finish(() => reject(error));
+      const late = setTimeout(() => fail(new ChorusError("timeout", "no answer in time")), wire.timeout);
+      if (over) return fail(left());
+      insist(
+        wire,
+        () => (wanted ? { type: "history", room: name, ...asked } : undefined),
+        (answer) => {
+          const { events, more } = answer as unknown as Page;
+          if (answer.type === "ok") finish(() => resolve({ events, more }));
+          else fail(errorOf(answer));
+        },
+      );
     });
-  };
 
   const room: Room = {
     name,
@@ -186,13 +162,13 @@ export function membership(name: string, options: JoinOptions, wire: Wire, quota
     type: (on = true) => keys.type(on),
     history,
     leave() {
-      if (!over && isIn) wire.ask(() => ({ type: "leave", room: name }));
+      if (!over) wire.ask(() => ({ type: "leave", room: name }), ignore);
       end();
     },
   };
 
   const posting = async (request: Request, how: Parameters<Room["send"]>[1]) => {
-    if (over) throw new ChorusError("closed", "the room was left");
+    if (over) throw left();
     return posts.send(request, how);
   };
 
@@ -222,6 +198,9 @@ export function membership(name: string, options: JoinOptions, wire: Wire, quota
   };
 }
 
-function errorOf({ code, message, retry_after_ms: retryAfterMs }: Frame): ChorusError {
-  return new ChorusError(String(code), message, { retryAfterMs });
+function left(): ChorusError {
+  return new ChorusError("closed", "the room was left");
 }
+
+/** Of what is said and may be lost, a refusal is nobody's matter. */
+function ignore(): void {}

@@ -155,6 +155,7 @@ export function streamLink(base: URL, token: string | undefined, call: typeof fe
         restart();
       } else if (type === "leave") {
         if (rooms.delete(room!)) restart();
+        tell({ type: "ok", ref: ref! });
       } else if (type !== "ping") {
         // A stream's signs of life come by themselves.
         void post(frame).then((answer) => answer && ref !== undefined && tell({ ...answer, ref }));

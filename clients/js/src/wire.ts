@@ -1,5 +1,4 @@
 /** Frames, as the client looks at them, and what carries them. PROTOCOL.md says which fields belong to which type. */
-import type { ChorusError } from "./errors.ts";
 import type { Json, Marker, Member, Position } from "./types.ts";
 
 /** What the server says, of whatever type. */
@@ -86,5 +85,4 @@ export interface Wire {
   readonly limits: Limits;
   /** ms. */
   readonly timeout: number;
-  emit(error: ChorusError): void;
 }

@@ -1,0 +1,23 @@
+/** Requests that may be made as often as it takes. */
+import { backoff } from "./backoff.ts";
+import { passes } from "./codes.ts";
+import type { Frame, Request, Wire } from "./wire.ts";
+
+/**
+ * Asks until there is an answer that counts, and gives that to `done`: what passes by itself, a lost connection among it, is asked again.
+ * `make` says what to ask, and gives nothing when it is not wanted any more.
+ */
+export function insist(wire: Wire, make: () => Request | undefined, done: (answer: Frame) => void): void {
+  let failures = 0;
+  const ask = () => {
+    if (!make()) return;
+    wire.ask(make, (answer) => {
+      if (!make()) return;
+      if (answer && !passes(answer)) return done(answer);
+      const wait = Math.max(answer?.retry_after_ms ?? 0, backoff(failures++));
+      if (answer?.code === "rate_limited") wire.hold(wait);
+      setTimeout(ask, wait);
+    });
+  };
+  ask();
+}
