@@ -5,6 +5,7 @@
 import { backoff } from "./backoff.ts";
 import { passes } from "./codes.ts";
 import { ChorusError, errorOf } from "./errors.ts";
+import { newId } from "./id.ts";
 import type { Frame, Request, Wire } from "./wire.ts";
 import type { RoomEvent, SendOptions, Sent } from "./types.ts";
 
@@ -142,9 +143,4 @@ function bytesOf(text: string): number {
 
 function unknown(): ChorusError {
   return new ChorusError("unknown", "it was sent and not answered: it may have been appended or not");
-}
-
-/** `crypto.randomUUID` is there in secure contexts only. */
-function newId(): string {
-  return Array.from(crypto.getRandomValues(new Uint32Array(3)), (part) => part.toString(36)).join("");
 }

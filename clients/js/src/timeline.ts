@@ -2,7 +2,9 @@
  * What a room's log looks like to a reader: messages with their edits and reactions, deletions, what is being sent, and
  * where something is missing. For any UI; `chorus-client/react` uses it.
  */
-import type { Chat, ChorusError, Json, MessageEvent, Observable, Page, Position, Reset, Room, RoomEvent } from "./types.ts";
+import { ChorusError } from "./errors.ts";
+import { newId } from "./id.ts";
+import type { Chat, Json, MessageEvent, Observable, Page, Position, Reset, Room, RoomEvent } from "./types.ts";
 import { Drafts } from "./timeline/drafts.ts";
 import { Rows } from "./timeline/rows.ts";
 import type { GapEntry, MessageEntry, TimelineState } from "./timeline/types.ts";
@@ -221,12 +223,6 @@ export class Timeline implements Observable<TimelineState> {
   }
 }
 
-function newId(): string {
-  // `crypto.randomUUID` is not there on a page without TLS.
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(36).padStart(2, "0")).join("");
-}
-
 function lost(): ChorusError {
-  const message = "the server that confirmed this message was lost, and the message with it: it may be sent again";
-  return Object.assign(new Error(message), { name: "ChorusError" as const, code: "lost" });
+  return new ChorusError("lost", "the server that confirmed this message was lost, and the message with it: it may be sent again");
 }

@@ -1,5 +1,6 @@
 /** A room without a server, for what a real one can't be brought to do at will: a log whose events, resets and refusals a test hands out one by one. */
-import type { ChorusError, Json, Observable, Page, Position, Presence, Reset, Room, RoomEvent, RoomEvents, RoomStatus, Sent, SendOptions } from "../src/types.ts";
+import { ChorusError } from "../src/errors.ts";
+import type { Json, Observable, Page, Position, Presence, Reset, Room, RoomEvent, RoomEvents, RoomStatus, Sent, SendOptions } from "../src/types.ts";
 
 export class Value<T> implements Observable<T> {
   #value: T;
@@ -25,7 +26,7 @@ export class Value<T> implements Observable<T> {
 }
 
 export function failure(code: string): ChorusError {
-  return Object.assign(new Error(code), { name: "ChorusError" as const, code });
+  return new ChorusError(code);
 }
 
 type Body = { type: "message"; data: Json } | { type: "edit"; target: Position; data: Json } | { type: "delete"; target: Position } | { type: "reaction"; target: Position; key: string; on: boolean };
