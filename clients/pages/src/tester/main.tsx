@@ -1,8 +1,9 @@
 import { Page } from "../ui/Page.tsx";
 import { start } from "../ui/start.tsx";
+import { Tester } from "./Tester.tsx";
 
 start(
-  <Page current="tester">
-    <h1>Tester</h1>
+  <Page current="tester" full>
+    <Tester />
   </Page>,
 );

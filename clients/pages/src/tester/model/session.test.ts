@@ -75,7 +75,7 @@ test("frames both ways are logged with what they are", () => {
   expect(frames.map(({ direction, opcode, size, type }) => [direction, opcode, size, type])).toEqual([
     ["out", "text", 27, "join"],
     ["out", "binary", 2, undefined],
-    ["in", "text", 19, "ok"],
+    ["in", "text", 21, "ok"],
     ["in", "binary", 1, undefined],
     ["in", "text", 7, undefined],
   ]);

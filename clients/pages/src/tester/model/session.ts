@@ -57,6 +57,8 @@ export class Session {
   version = 0;
   /** Fills `{{token}}`, and is hidden in the log. */
   token = "";
+  /** Fills `{{room}}`. */
+  room = "lobby";
 
   #socket: WebSocket | undefined;
   #position: { epoch: string; seq: number } | undefined;
@@ -169,7 +171,7 @@ export class Session {
   }
 
   #fill(text: string, n: number): string {
-    return fill(text, { n, token: this.token, position: this.#position, uuid, now: Date.now });
+    return fill(text, { n, token: this.token, room: this.room, position: this.#position, uuid, now: Date.now });
   }
 
   #ready(): WebSocket {

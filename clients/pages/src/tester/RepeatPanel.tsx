@@ -1,0 +1,84 @@
+import { useEffect, useState, type FormEvent } from "react";
+import { Button } from "../ui/Button.tsx";
+import { TextField } from "../ui/Field.tsx";
+import { announce } from "../ui/Toast.tsx";
+import { MOST_PER_SECOND, plan } from "./model/repeat.ts";
+import type { Run, Session } from "./model/session.ts";
+import { useBeat } from "./useSession.ts";
+
+interface Props {
+  readonly session: Session;
+  readonly text: string;
+  /** Whether what is written can be sent at all. */
+  readonly possible: boolean;
+}
+
+/** Sends what is written again and again, at a rate. */
+export function RepeatPanel({ session, text, possible }: Props) {
+  const [rate, setRate] = useState("10");
+  const [count, setCount] = useState("100");
+  const [complaint, setComplaint] = useState("");
+  const { run } = session;
+  const running = run !== undefined && run.ending === undefined;
+  const ending = run?.ending;
+
+  useEffect(() => {
+    if (ending) announce(ending.how === "done" ? "All were sent" : "Sending again and again has ended");
+  }, [ending]);
+
+  const begin = (event: FormEvent) => {
+    event.preventDefault();
+    try {
+      session.repeat(text, plan(rate, count));
+      setComplaint("");
+    } catch (error) {
+      setComplaint(error instanceof Error ? error.message : String(error));
+    }
+  };
+  return (
+    <form className="repeat" onSubmit={begin}>
+      <div className="repeat-bar">
+        <TextField label="Per second" inputMode="decimal" value={rate} onChange={(event) => setRate(event.target.value)} title={`At most ${MOST_PER_SECOND}`} />
+        <TextField label="Times" inputMode="numeric" value={count} onChange={(event) => setCount(event.target.value)} placeholder="no end" />
+        {running ? (
+          <Button look="danger" onClick={() => run.repeat.stop()}>
+            Stop
+          </Button>
+        ) : (
+          <Button type="submit" icon="retry" disabled={!possible}>
+            Repeat
+          </Button>
+        )}
+      </div>
+      {complaint && (
+        <p className="field-error" role="alert">
+          {complaint}
+        </p>
+      )}
+      {run && <Counters session={session} run={run} />}
+    </form>
+  );
+}
+
+function Counters({ session, run }: { readonly session: Session; readonly run: Run }) {
+  useBeat(500, run.ending === undefined);
+  const { sent, plan } = run.repeat;
+  const received = session.received.total - run.receivedBefore;
+  return (
+    <p className="small numbers repeat-counters">
+      <span>
+        Sent <strong>{sent.toLocaleString("en")}</strong>
+        {plan.count !== undefined && ` of ${plan.count.toLocaleString("en")}`}
+      </span>
+      <span>
+        Received since <strong>{received.toLocaleString("en")}</strong>
+      </span>
+      <span className="muted">{run.ending ? endingWords(run.ending) : `at ${plan.perSecond.toLocaleString("en")} a second`}</span>
+    </p>
+  );
+}
+
+function endingWords(ending: NonNullable<Run["ending"]>): string {
+  if (ending.how === "failed") return `ended: ${ending.error instanceof Error ? ending.error.message : String(ending.error)}`;
+  return ending.how;
+}
