@@ -13,6 +13,7 @@ use std::{
 use axum::{Router, routing::get};
 use bus::{Bus, BusError, MemoryBus, RedisBus, RedisConfig, RedisTls};
 use metrics_exporter_prometheus::PrometheusHandle;
+use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -24,7 +25,8 @@ use crate::{
     limits::{Admission, Calls, Lobby},
     metrics::{self, Metrics},
     moderation::Moderation,
-    nodes, presence,
+    nodes::{self, NodeStatus},
+    presence,
     room::Shared,
     rooms::Rooms,
     serve::{self, Terms},
@@ -53,6 +55,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Sessions and the answers that they wait for: the drain waits for them.
     pub tasks: TaskTracker,
+    /// What it said of itself last; none before the first time.
+    pub status: Mutex<Option<NodeStatus>>,
     draining: Arc<AtomicBool>,
     unique: AtomicU64,
 }
@@ -117,12 +121,12 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 
     let state = app.http_state(rendering.clone());
     let stop = CancellationToken::new();
-    tokio::spawn(metrics::upkeep(rendering));
+    tokio::spawn(metrics::upkeep(rendering.clone()));
     tokio::spawn(Arc::clone(&app.rooms).trim_forever());
     tokio::spawn(presence::run(Arc::clone(&app.rooms)));
     tokio::spawn(Arc::clone(&app.moderation).watch());
     tokio::spawn(refresh_keys(Arc::clone(&app)));
-    tokio::spawn(nodes::describe(Arc::clone(&app)));
+    tokio::spawn(nodes::describe(Arc::clone(&app), rendering.clone()));
     let terms = Terms {
         lobby: Lobby::new(config),
         header_timeout: Duration::from_millis(config.limits.header_read_timeout_ms),
@@ -143,7 +147,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         let _ = writeln!(io::stdout(), "chorus: open http://{address}/");
     }
 
-    drain::signal().await;
+    tokio::select! {
+        () = drain::signal() => {}
+        () = nodes::ordered(&app) => {}
+    }
     drain::drain(&app, &stop).await;
     Ok(())
 }
@@ -167,6 +174,7 @@ impl App {
             bus,
             metrics,
             tasks: TaskTracker::new(),
+            status: Mutex::default(),
             draining,
             unique: AtomicU64::new(0),
         }))

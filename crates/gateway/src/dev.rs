@@ -107,7 +107,7 @@ async fn only_from_here(request: Request, next: Next) -> Response {
 }
 
 /// Why a request can't be trusted to come from this machine.
-fn came_from_afar(headers: &HeaderMap) -> Option<&'static str> {
+pub(crate) fn came_from_afar(headers: &HeaderMap) -> Option<&'static str> {
     let proxied = headers.keys().any(|name| {
         let name = name.as_str();
         ["forwarded", "via", "x-real-ip"].contains(&name) || name.starts_with("x-forwarded-")

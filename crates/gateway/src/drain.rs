@@ -16,18 +16,25 @@ use crate::{app::App, connection::End, session};
 const CLOSE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Waits for SIGTERM or SIGINT. From then on, a second signal ends the process at once.
+///
+/// It listens also when nobody waits any more, for the node was told by another way: whoever sends the first signal then
+/// does not know that, and wants no more than a drain.
 pub async fn signal() {
     let signals = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         tracing::error!("signals can't be listened for: only SIGKILL will end this process");
         return std::future::pending().await;
     };
-    either(&mut terminate, &mut interrupt).await;
+    let first = CancellationToken::new();
+    let come = first.clone();
     tokio::spawn(async move {
+        either(&mut terminate, &mut interrupt).await;
+        come.cancel();
         either(&mut terminate, &mut interrupt).await;
         tracing::warn!("a second signal: exiting at once");
         std::process::exit(130);
     });
+    first.cancelled().await;
 }
 
 async fn either(terminate: &mut Signal, interrupt: &mut Signal) {

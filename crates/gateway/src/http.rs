@@ -27,6 +27,7 @@ mod document;
 mod frames;
 mod messages;
 mod moderation;
+mod nodes;
 pub mod problem;
 mod request;
 mod rooms;

@@ -71,11 +71,21 @@ pub struct Room {
     /// The index behind what the flusher has taken.
     flushed: AtomicU64,
     flushing: AtomicBool,
+    /// How far whoever measures rooms has seen it.
+    measured: Mutex<Measured>,
     /// How often something was deleted: what was read from the log before is not to be handed out any more.
     deletions: AtomicU64,
     /// Whoever reads back from the log: one at a time, and the others find what it brought.
     reaching: tokio::sync::Mutex<()>,
     shared: Arc<Shared>,
+}
+
+/// How far a room was when it was measured.
+#[derive(Debug)]
+struct Measured {
+    /// The index behind its tail.
+    end: u64,
+    head: Position,
 }
 
 /// A subscription that shows itself as little more than being there.
@@ -120,10 +130,11 @@ impl Room {
             receipts: Receipts::default(),
             claims: AtomicUsize::new(0),
             following: OnceCell::new(),
-            tail: Mutex::new(Tail::new(nowhere)),
+            tail: Mutex::new(Tail::new(nowhere.clone())),
             end: AtomicU64::new(FIRST_INDEX),
             flushed: AtomicU64::new(FIRST_INDEX),
             flushing: AtomicBool::new(false),
+            measured: Mutex::new(Measured { end: FIRST_INDEX, head: nowhere }),
             deletions: AtomicU64::new(0),
             reaching: tokio::sync::Mutex::new(()),
             shared,
@@ -135,7 +146,9 @@ impl Room {
         let mut tail = self.tail.lock();
         let indices = tail.end();
         self.uncount(tail.bytes());
-        *tail = Tail::starting(head, indices);
+        *tail = Tail::starting(head.clone(), indices);
+        drop(tail);
+        *self.measured.lock() = Measured { end: indices, head };
     }
 
     /// Appends a frame to the tail and sees to it that it is flushed.
@@ -203,6 +216,22 @@ impl Room {
     /// The index behind the newest frame.
     pub fn end(&self) -> u64 {
         self.end.load(Ordering::SeqCst)
+    }
+
+    /// How many events came since the last time that this was asked, or since the room is followed. For one who measures.
+    /// A quiet room is not held up by it.
+    pub(crate) fn events_since_last_asked(&self) -> u64 {
+        let mut measured = self.measured.lock();
+        if measured.end == self.end() {
+            return 0;
+        }
+        let (end, head) = self.with_tail(|tail| (tail.end(), tail.head().clone()));
+        let before = std::mem::replace(&mut *measured, Measured { end, head });
+        if before.head.epoch != measured.head.epoch {
+            return 0;
+        }
+        // Not all that is pushed is an event, and a reset may jump far ahead.
+        measured.head.seq.saturating_sub(before.head.seq).min(measured.end.saturating_sub(before.end))
     }
 
     /// Whether more waits to be flushed than goes out in a round or two.

@@ -133,6 +133,11 @@ impl Rooms {
         self.map.len()
     }
 
+    /// All of them, as they are now.
+    pub(crate) fn all(&self) -> Vec<Arc<Room>> {
+        self.map.iter().map(|entry| Arc::clone(&entry)).collect()
+    }
+
     /// A share in a room that somebody has a share in.
     pub(crate) fn share(self: &Arc<Self>, room: &Arc<Room>) -> Claim {
         Claim::of(room, self)
@@ -183,8 +188,7 @@ impl Rooms {
         let mut ticks = tokio::time::interval(TRIM_INTERVAL);
         loop {
             ticks.tick().await;
-            let rooms: Vec<_> = self.map.iter().map(|entry| Arc::clone(&entry)).collect();
-            let now = Instant::now();
+            let (rooms, now) = (self.all(), Instant::now());
             rooms.iter().for_each(|room| room.trim(now));
             self.shared.metrics.tail_bytes.set(self.shared.tail_bytes.load(Ordering::Relaxed) as f64);
         }

@@ -13,7 +13,9 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{HttpState, asyncapi, document, frames, messages, moderation, problem::Problem, rooms, tickets};
+use super::{
+    HttpState, asyncapi, document, frames, messages, moderation, nodes, problem::Problem, rooms, tickets,
+};
 use crate::{
     app::App,
     auth::{Origin, origin},
@@ -55,7 +57,8 @@ pub(crate) fn api(app: &Arc<App>, state: HttpState) -> Router {
         .routes(routes!(sse::events))
         .routes(routes!(rooms::list))
         .routes(routes!(rooms::members))
-        .routes(routes!(rooms::nodes))
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::drain))
         .routes(routes!(moderation::disconnect))
         .routes(routes!(moderation::ban, moderation::show_ban, moderation::unban))
         .routes(routes!(moderation::revoke))

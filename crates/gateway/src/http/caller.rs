@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
-    http::{Method, StatusCode, request::Parts},
+    http::{Method, StatusCode, header, request::Parts},
 };
 use proto::UserId;
 use subtle::ConstantTimeEq;
@@ -15,6 +15,7 @@ use crate::{
     app::App,
     auth::{Credential, Identity, Origin, credential, identify, origin},
     config::{Config, Secret},
+    dev,
     limits::Who,
 };
 
@@ -25,6 +26,11 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    fn server(who: Who) -> Result<Self, Problem> {
+        let user = UserId::parse(Identity::SERVER).map_err(|_| missing())?;
+        Ok(Self { who, identity: Identity::server(user, None) })
+    }
+
     /// The user, or whom the server speaks for.
     pub(super) fn identity(&self) -> &Identity {
         &self.identity
@@ -51,7 +57,7 @@ impl Caller {
     /// What only a server may do.
     pub(super) fn must_be_server(&self) -> Result<(), Problem> {
         match self.who {
-            Who::Server(_) => Ok(()),
+            Who::Server(_) | Who::Here => Ok(()),
             Who::User(_) => {
                 Err(Problem::new(StatusCode::FORBIDDEN, "this call needs an API key: see api_keys"))
             }
@@ -62,8 +68,31 @@ impl Caller {
     pub(super) fn name(&self) -> String {
         match &self.who {
             Who::Server(number) => format!("API key {}", number + 1),
+            Who::Here => "development mode".to_owned(),
             Who::User(user) => user.to_string(),
         }
+    }
+}
+
+/// A caller that is a server: whoever has an API key, or in development mode whoever calls from this machine without any
+/// credential.
+pub(super) struct Operator(pub(super) Caller);
+
+/// Marks a request that needs no credential.
+#[derive(Clone)]
+struct Here;
+
+impl FromRequestParts<Arc<App>> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let bare = !parts.headers.contains_key(header::AUTHORIZATION);
+        if bare && app.config.development() && dev::came_from_afar(&parts.headers).is_none() {
+            parts.extensions.insert(Here);
+        }
+        let caller = Caller::from_request_parts(parts, app).await?;
+        caller.must_be_server()?;
+        Ok(Self(caller))
     }
 }
 
@@ -79,11 +108,10 @@ impl FromRequestParts<Arc<App>> for Caller {
             let detail = "this origin is not allowed: see allowed_origins";
             return Err(Problem::new(StatusCode::FORBIDDEN, detail));
         }
+        let here = parts.extensions.get::<Here>().is_some();
         let caller = match credential::bearer(headers).and_then(|token| api_key(config, &token)) {
-            Some(number) => {
-                let user = UserId::parse(Identity::SERVER).map_err(|_| missing())?;
-                Self { who: Who::Server(number), identity: Identity::server(user, None) }
-            }
+            Some(number) => Self::server(Who::Server(number))?,
+            None if here => Self::server(Who::Here)?,
             None => {
                 let credential = Credential::from_call(headers, &config.auth.cookie, origin)
                     .map_err(|error| Problem::new(StatusCode::FORBIDDEN, error.to_string()))?

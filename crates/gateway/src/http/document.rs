@@ -38,6 +38,12 @@ const ROOM: &str = "^([A-Za-z0-9_.:#-]{1,128}|@[A-Za-z0-9_.:#@|+=/-]{1,120})$";
 /// What a user's id looks like.
 const USER: &str = "^[A-Za-z0-9_.:#@|+=/-]{1,120}$";
 
+/// What a node's name or id looks like.
+const NODE: &str = "^[A-Za-z0-9_.~-]{1,80}$";
+
+/// The longest of them, in bytes.
+const NODE_BYTES: usize = 80;
+
 /// The routes that other modules serve.
 #[derive(OpenApi)]
 #[openapi(paths(super::alive, super::ready, super::metrics, show))]
@@ -82,6 +88,7 @@ fn constrain(parameter: &mut Parameter) {
     let schema = match (&*parameter.name, &parameter.parameter_in) {
         ("room", ParameterIn::Path) => text(Some(ROOM), RoomName::MAX_BYTES),
         ("user", ParameterIn::Path) | ("from", ParameterIn::Query) => text(Some(USER), UserId::MAX_BYTES),
+        ("node", ParameterIn::Path) => text(Some(NODE), NODE_BYTES),
         ("Idempotency-Key", ParameterIn::Header) => text(None, MessageId::MAX_BYTES),
         _ => return,
     };

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::{
     answer,
-    caller::Caller,
+    caller::{Caller, Operator},
     problem::{Problem, ProblemBody},
     request::{Body, Names, room, user},
 };
@@ -118,11 +118,10 @@ fn checked(reason: String) -> Result<String, Problem> {
 )]
 pub(super) async fn disconnect(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Operator(caller): Operator,
     Names(name): Names<String>,
     body: Body,
 ) -> Result<Response, Problem> {
-    caller.must_be_server()?;
     let user = user(&name)?;
     let Disconnection { reason } = body.json_or_nothing(&app)?;
     let done = app.moderation.disconnect(&caller.name(), &user, &checked(reason)?).await;
@@ -143,11 +142,10 @@ pub(super) async fn disconnect(
 )]
 pub(super) async fn ban(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Operator(caller): Operator,
     Names(name): Names<String>,
     body: Body,
 ) -> Result<Response, Problem> {
-    caller.must_be_server()?;
     let user = user(&name)?;
     let penalty: Penalty = body.json_or_nothing(&app)?;
     let ban = Ban { until_ms: penalty.until_ms()?, reason: checked(penalty.reason)? };
@@ -169,10 +167,9 @@ pub(super) async fn ban(
 )]
 pub(super) async fn show_ban(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    _: Operator,
     Names(name): Names<String>,
 ) -> Result<Response, Problem> {
-    caller.must_be_server()?;
     let user = user(&name)?;
     let ban = app.moderation.ban_of(&user).await.map_err(|_| Refusal::UNAVAILABLE)?;
     let Ban { until_ms, reason } = ban.ok_or_else(|| Problem::not_found("this user is not banned"))?;
@@ -191,10 +188,9 @@ pub(super) async fn show_ban(
 )]
 pub(super) async fn unban(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Operator(caller): Operator,
     Names(name): Names<String>,
 ) -> Result<Response, Problem> {
-    caller.must_be_server()?;
     app.moderation.unban(&caller.name(), &user(&name)?).await.map_err(|_| Refusal::UNAVAILABLE)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -212,11 +208,10 @@ pub(super) async fn unban(
 )]
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Operator(caller): Operator,
     Names(name): Names<String>,
     body: Body,
 ) -> Result<Response, Problem> {
-    caller.must_be_server()?;
     let user = user(&name)?;
     let Revocation { since_ms } = body.json_or_nothing(&app)?;
     let now = unix_ms();

@@ -1,4 +1,4 @@
-//! What is going on: the rooms, who is in them, and the nodes.
+//! What is going on: the rooms, and who is in them.
 #![expect(unused_qualifications, reason = "what utoipa makes of `params` names it by its path")]
 
 use std::sync::Arc;
@@ -11,13 +11,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     answer,
-    caller::Caller,
+    caller::{Caller, Operator},
     problem::{Problem, ProblemBody},
     request::{Asked, Names, room},
 };
 use crate::{
     app::App,
-    nodes::NodeStatus,
     posts::{resolve, rights},
     presence::{self, Rule},
     refusal::Refusal,
@@ -71,23 +70,6 @@ pub(super) struct InRoom<'a> {
     members: Option<&'a RawValue>,
 }
 
-/// The nodes that live.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Nodes {
-    nodes: Vec<Node>,
-}
-
-#[derive(Serialize, ToSchema)]
-struct Node {
-    /// Its name and incarnation.
-    id: String,
-    /// How long ago it was heard of.
-    silent_ms: u64,
-    /// What it says of itself; absent in its first second.
-    #[serde(flatten)]
-    status: Option<NodeStatus>,
-}
-
 /// Lists the rooms, for servers.
 ///
 /// One that comes or goes meanwhile may be left out, and one may be given twice.
@@ -102,10 +84,9 @@ struct Node {
 )]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    _: Operator,
     Asked(Which { after, limit }): Asked<Which>,
 ) -> Result<Response, Problem> {
-    caller.must_be_server()?;
     let limit = limit.unwrap_or(100);
     if !(1..=1_000).contains(&limit) {
         return Err(Problem::bad_request("limit is 1 to 1,000"));
@@ -153,26 +134,4 @@ pub(super) async fn members(
     let company = presence::look(&app, &name, |roster, rule| roster.company(rule.most, None)).await;
     let Company { count, members } = company.map_err(|_| Refusal::UNAVAILABLE)?;
     Ok(answer::tagged(&headers, &InRoom { room: name.as_str(), count, members: members.as_deref() }))
-}
-
-/// Lists the nodes, for servers.
-#[utoipa::path(
-    get, path = "/v1/nodes", tag = "state",
-    responses(
-        (status = 200, body = Nodes),
-        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
-        (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
-    ),
-)]
-pub(super) async fn nodes(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Problem> {
-    caller.must_be_server()?;
-    let nodes = app.bus.nodes().await.map_err(|_| Refusal::UNAVAILABLE)?;
-    let nodes = nodes.into_iter().map(|node| Node {
-        id: node.id,
-        silent_ms: node.silent_for.as_millis() as u64,
-        status: serde_json::from_slice(&node.status).ok(),
-    });
-    let mut nodes: Vec<_> = nodes.collect();
-    nodes.sort_by(|one, other| one.id.cmp(&other.id));
-    Ok(answer::json(&Nodes { nodes }))
 }

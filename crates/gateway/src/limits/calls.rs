@@ -17,6 +17,8 @@ const CALLERS: usize = 10_000;
 pub enum Who {
     /// A server, by the number of its API key.
     Server(usize),
+    /// Whoever sits at a machine in development mode: a server without a key.
+    Here,
     /// A user.
     User(UserId),
 }
@@ -46,7 +48,7 @@ impl Calls {
             buckets.retain(|_, bucket| !bucket.is_full(now));
         }
         let rate = match who {
-            Who::Server(_) => self.per_key,
+            Who::Server(_) | Who::Here => self.per_key,
             Who::User(_) => self.per_user,
         };
         let bucket =

@@ -1,9 +1,14 @@
 use super::*;
 
+/// A recorder of its own, and what registers everything with it.
+pub(crate) fn recorder_of_its_own() -> (PrometheusRecorder, fn() -> Metrics) {
+    (recorder().unwrap(), register)
+}
+
 /// Its own recorder: other tests of this process count too, and what they count must not be seen here.
 #[test]
 fn everything_is_there_from_the_start_and_counts() {
-    let recorder = recorder().unwrap();
+    let (recorder, register) = recorder_of_its_own();
     let handle = recorder.handle();
     let metrics = Arc::new(::metrics::with_local_recorder(&recorder, register));
     let before = handle.render();

@@ -42,6 +42,11 @@ impl<M> Members<M> {
         segment
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.segments().iter().map(|segment| segment.members.lock().len()).sum()
+    }
+
     /// The segments as they are now.
     pub fn segments(&self) -> Arc<Vec<Arc<Segment<M>>>> {
         Arc::clone(&self.segments.lock())
@@ -88,7 +93,6 @@ mod tests {
         assert_eq!(before.len(), SEGMENT, "a snapshot stays as it was");
         assert_eq!(seats[0].members().len(), SEGMENT - 1);
         assert!(Arc::ptr_eq(&members.insert(&all[0]), &seats[0]));
-        let count: usize = members.segments().iter().map(|segment| segment.members().len()).sum();
-        assert_eq!(count, 600);
+        assert_eq!(members.count(), 600);
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use testkit::{Client, Close, Cluster, Dial, PATIENCE, Redis, Request, Signal, until};
 
+use crate::calls::KEY;
 use crate::fixture::{FAST, agreed, options};
 
 const CLIENTS: usize = 12;
@@ -20,7 +21,35 @@ async fn draining_cluster(size: usize) -> Cluster {
 
 #[tokio::test]
 async fn nobody_loses_a_message_when_a_node_drains_under_load() {
-    let mut cluster = draining_cluster(3).await;
+    let cluster = draining_cluster(3).await;
+    drain_under_load(cluster, async |cluster| cluster.nodes[0].signal(Signal::TERM)).await;
+}
+
+/// Whoever runs the cluster asks any of its nodes.
+#[tokio::test]
+async fn nobody_loses_a_message_when_a_node_is_told_to_drain_by_another() {
+    let config = format!("drain_seconds = {DRAIN_SECONDS}\n{FAST}");
+    let options = options().config(&config).env("CHORUS_API_KEYS", KEY);
+    let cluster = Cluster::start_with(Redis::start().await, 3, options).await;
+    // A node may be heard of two seconds after it has begun.
+    until(PATIENCE, "node 2 to know of all", async || {
+        let told = Request::get("/v1/nodes").bearer(KEY).send(cluster.addr(2)).await.json();
+        if told["nodes"].as_array().is_some_and(|nodes| nodes.len() == 3) {
+            Ok(())
+        } else {
+            Err(told.to_string())
+        }
+    })
+    .await;
+    drain_under_load(cluster, async |cluster| {
+        let answer = Request::new("POST", "/v1/nodes/node-0/drain").bearer(KEY).send(cluster.addr(2)).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+    })
+    .await;
+}
+
+/// Has node 0 drain while everybody talks, and looks at what everybody has.
+async fn drain_under_load(mut cluster: Cluster, begin: impl AsyncFnOnce(&Cluster)) {
     let nodes = [0, 1, 2].map(|node| cluster.addr(node));
     let said = Arc::new(AtomicUsize::new(0));
     let mut clients = Vec::new();
@@ -58,7 +87,7 @@ async fn nobody_loses_a_message_when_a_node_drains_under_load() {
     })
     .await;
     let began = Instant::now();
-    cluster.nodes[0].signal(Signal::TERM);
+    begin(&cluster).await;
     let status = cluster.nodes[0].exited(Duration::from_secs(DRAIN_SECONDS + 2)).await;
     assert_eq!(status.code(), Some(0), "after {:?}: {}", began.elapsed(), cluster.nodes[0].log());
 

@@ -32,6 +32,7 @@ mod keys;
 mod limits;
 mod moderation;
 mod namespaces;
+mod nodes;
 mod observe;
 mod openapi;
 mod presence;
