@@ -50,6 +50,11 @@ export class Stage {
     return `ws://${this.about.front}/ws`;
   }
 
+  /** A node itself, without nginx and without the network before it. */
+  node(index: number): string {
+    return `ws://${this.about.nodes[index]}/ws`;
+  }
+
   get page(): string {
     return `http://${this.about.front}/`;
   }
@@ -66,6 +71,16 @@ export class Stage {
   drain = (node: number) => this.#do({ do: "drain", node });
   stopRedis = () => this.#do({ do: "stop redis" });
   killRedis = () => this.#do({ do: "kill redis" });
+  /** Waits until every node has noticed that Redis is gone. */
+  async lostRedis(): Promise<void> {
+    const end = Date.now() + 20_000;
+    for (const node of this.about.nodes) {
+      while ((await fetch(`http://${node}/readyz`)).status !== 503) {
+        if (Date.now() > end) throw new Error(`${node} does not notice that Redis is gone`);
+        await new Promise((go) => setTimeout(go, 50));
+      }
+    }
+  }
   startRedis = () => this.#do({ do: "start redis" });
   /** Cuts every connection of a client. */
   cut = () => this.#do({ do: "cut" });

@@ -50,7 +50,8 @@ async fn say(line: &Value) {
 
 impl Stage {
     async fn start(binary: &std::path::Path) -> Self {
-        let redis = Redis::start().await;
+        // What was acknowledged is on its disk, so that a crash is no excuse for a lost message.
+        let redis = Redis::start_with(&["appendfsync always"]).await;
         let options = GatewayOptions::new(binary)
             .redis(&redis)
             .env("CHORUS_API_KEYS", API_KEY)
