@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p bus --example appends` starts a Redis of its own; with a URL it uses that one, and with a
 //! number of rooms behind the URL it measures only those, and ends with a line of two numbers: how many were appended,
-//! and how many a second. With `replicated` in place of the URL it starts a primary and two replicas, waits for both,
-//! and then freezes one.
+//! and how many a second. With `replicated` in place of the URL it starts a primary and two replicas, waits
+//! for both, and then freezes one. With `script` it only prints the script, for whoever measures that by itself.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement for people")]
 
 use std::{
@@ -127,8 +127,10 @@ async fn replicated() {
 #[tokio::main]
 async fn main() {
     let asked = std::env::args().nth(1);
-    if asked.as_deref() == Some("replicated") {
-        return replicated().await;
+    match asked.as_deref() {
+        Some("replicated") => return replicated().await,
+        Some("script") => return println!("{}", RedisBus::append_script()),
+        _ => {}
     }
     let own = if asked.is_some() { None } else { Some(Redis::start().await) };
     let url = own.as_ref().map_or_else(|| asked.unwrap_or_default(), Redis::url);

@@ -134,6 +134,11 @@ struct Core {
 }
 
 impl RedisBus {
+    /// The Lua script that appends messages, as Redis is given it: for whoever measures what it costs there.
+    pub fn append_script() -> String {
+        link::append_script().into_text()
+    }
+
     /// Connects, and keeps connecting in the background: a Redis that is not there yet is bad
     /// [health](Bus::health), not an error, and costs [`RedisConfig::connect_timeout`]. Must be called in a tokio
     /// runtime.

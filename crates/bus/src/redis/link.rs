@@ -72,13 +72,18 @@ pub(super) struct Link {
     patience: Duration,
 }
 
+/// Numbers, stores and publishes messages: what needs no look at another event.
+pub(super) fn append_script() -> Script {
+    Script::new(&["local amend", APPEND])
+}
+
 impl Link {
     pub(super) fn new(config: &RedisConfig, sharded: bool) -> Self {
         Self {
             map: RwLock::new(None),
             stale: Notify::new(),
             sharded,
-            append: Script::new(&["local amend", APPEND]),
+            append: append_script(),
             amend: Script::new(&[include_str!("amend.lua"), APPEND]),
             open: Script::new(&[include_str!("open.lua")]),
             read: Script::new(&[include_str!("read.lua")]),

@@ -31,6 +31,11 @@ impl Script {
         Self { text: text.to_owned(), hash: OnceLock::new() }
     }
 
+    /// What Redis is given.
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+
     /// Calls it. Redis has forgotten its scripts after a restart, a failover or a flush of them, and no shard knows
     /// what another was told: then they are loaded and the call is made again, which is safe, for the first one did
     /// nothing.

@@ -22,7 +22,8 @@ const PIPELINE: &str = "64";
 /// The append script and the bare one under redis-benchmark, then appends through the bus.
 pub(crate) fn measure(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
     let calls = if scale.brief { 50_000 } else { 200_000 };
-    for (name, script) in [("the script", programs.append_script()?), ("bare", BARE.to_owned())] {
+    let own = said(Command::new(programs.appends()).arg("script"))?;
+    for (name, script) in [("the script", own), ("bare", BARE.to_owned())] {
         let fleet = Fleet::start(programs, Kind::Chorus, 0, true, "")?;
         let port = fleet.redis.unwrap_or_default().to_string();
         let pid = fleet.processes[0].pid;

@@ -80,15 +80,6 @@ impl Programs {
         self.target.join("release/examples/appends")
     }
 
-    /// The text of the append script, as the bus sends it.
-    pub(crate) fn append_script(&self) -> Result<String, String> {
-        let read = |name: &str| {
-            let path = self.root.join("crates/bus/src/redis").join(name);
-            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
-        };
-        Ok(format!("{}\n{}", read("head.lua")?, read("append.lua")?))
-    }
-
     /// The load generator.
     pub(crate) fn swarm(&self) -> PathBuf {
         self.target.join("release/swarm")
