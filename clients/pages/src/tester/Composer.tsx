@@ -1,11 +1,11 @@
-import { useId, useRef, useState, type ChangeEvent, type KeyboardEvent } from "react";
+import { memo, useId, useRef, useState, type ChangeEvent, type KeyboardEvent } from "react";
 import { Button, IconButton } from "../ui/Button.tsx";
 import { Field, SelectField, TextField } from "../ui/Field.tsx";
 import { bytesText } from "./model/export.ts";
 import { bytesOf } from "./model/hex.ts";
 import { PLACEHOLDERS, REQUESTS, kindOf } from "./model/requests.ts";
 import type { Session } from "./model/session.ts";
-import { forgetRequest, savedRequests } from "./model/storage.ts";
+import { forgetRequest, savedRequests, store } from "./model/storage.ts";
 import { RepeatPanel } from "./RepeatPanel.tsx";
 import { SaveRequest } from "./SaveRequest.tsx";
 
@@ -20,7 +20,7 @@ export function Composer({ session }: { readonly session: Session }) {
   const [picked, setPicked] = useState("ours:1");
   const [form, setForm] = useState<Form>("text");
   const [room, setRoom] = useState(session.room);
-  const [mine, setMine] = useState(() => savedRequests(localStorage));
+  const [mine, setMine] = useState(() => savedRequests(store));
   const [saving, setSaving] = useState(false);
   const [complaint, setComplaint] = useState("");
   const file = useRef<HTMLInputElement>(null);
@@ -102,7 +102,7 @@ export function Composer({ session }: { readonly session: Session }) {
           icon="trash"
           disabled={own === undefined}
           onClick={() => {
-            setMine(forgetRequest(localStorage, own ?? ""));
+            setMine(forgetRequest(store, own ?? ""));
             setPicked("ours:1");
           }}
         />
@@ -112,7 +112,7 @@ export function Composer({ session }: { readonly session: Session }) {
           <textarea
             {...control}
             className="input mono composer-text"
-            rows={6}
+            rows={4}
             value={text}
             onChange={(event) => setText(event.target.value)}
             onKeyDown={keys}
@@ -152,12 +152,13 @@ export function Composer({ session }: { readonly session: Session }) {
   );
 }
 
-function Hint({ text, form }: { readonly text: string; readonly form: Form }) {
+/** Worked out for a text once, and not at every frame that comes. */
+const Hint = memo(function Hint({ text, form }: { readonly text: string; readonly form: Form }) {
   if (form === "hex") {
     try {
       return <>{bytesText(bytesOf(text).length)}</>;
     } catch (error) {
-      return <span className="tone-text tone-warn">{error instanceof Error ? error.message : "No hexadecimal"}</span>;
+      return <span className="tone-text tone-warn">{error instanceof Error ? error.message : String(error)}</span>;
     }
   }
   const kind = kindOf(text);
@@ -166,6 +167,6 @@ function Hint({ text, form }: { readonly text: string; readonly form: Form }) {
       <span className={kind === "broken JSON" ? "tone-text tone-warn" : undefined}>{KINDS[kind]}</span> Filled in: <span className="mono placeholders">{PLACEHOLDERS}</span>
     </>
   );
-}
+});
 
 const KINDS = { JSON: "JSON.", text: "Text, no JSON.", "broken JSON": "Not JSON as it stands." };

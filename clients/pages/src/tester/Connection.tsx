@@ -5,7 +5,7 @@ import { SelectField, TextField } from "../ui/Field.tsx";
 import { CloseNote } from "./CloseNote.tsx";
 import { guestToken } from "./guest.ts";
 import type { Phase, Session } from "./model/session.ts";
-import { saveAddress, savedAddresses } from "./model/storage.ts";
+import { saveAddress, savedAddresses, store } from "./model/storage.ts";
 import { addressHere, target, type AuthBy } from "./model/target.ts";
 import { useBeat } from "./useSession.ts";
 
@@ -15,7 +15,7 @@ export function Connection({ session }: { readonly session: Session }) {
   const [subprotocols, setSubprotocols] = useState("chorus.v1");
   const [token, setToken] = useState("");
   const [authBy, setAuthBy] = useState<AuthBy>("first frame");
-  const [known, setKnown] = useState(() => savedAddresses(localStorage));
+  const [known, setKnown] = useState(() => savedAddresses(store));
   const [complaint, setComplaint] = useState("");
   const suggestions = useId();
   const { phase } = session;
@@ -31,7 +31,7 @@ export function Connection({ session }: { readonly session: Session }) {
     try {
       const wanted = target({ address, subprotocols, token, authBy }, location);
       session.open(wanted);
-      setKnown(saveAddress(localStorage, wanted.url));
+      setKnown(saveAddress(store, wanted.url));
     } catch (error) {
       setComplaint(said(error));
     }
@@ -79,11 +79,11 @@ export function Connection({ session }: { readonly session: Session }) {
         <div className="connection-foot">
           <Standing session={session} />
           {idle ? (
-            <Button type="submit" look="primary">
+            <Button key="connect" type="submit" look="primary">
               Connect
             </Button>
           ) : (
-            <Button look={phase.state === "open" ? "danger" : "plain"} disabled={phase.state === "closing"} onClick={() => session.close()}>
+            <Button key="disconnect" look={phase.state === "open" ? "danger" : "plain"} disabled={phase.state === "closing"} onClick={() => session.close()}>
               {phase.state === "connecting" ? "Cancel" : "Disconnect"}
             </Button>
           )}

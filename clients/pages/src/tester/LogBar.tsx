@@ -19,8 +19,9 @@ interface Props {
 
 /** What of the log is shown, and what to do with it. */
 export function LogBar({ filter, types, paused, held, shown, onFilter, onPause, onCopy, onExport, onClear }: Props) {
+  const picked = filter.kind.startsWith("type:") ? [filter.kind.slice(5)] : [];
   return (
-    <div className="log-bar" role="toolbar" aria-label="Frames">
+    <div className="log-bar" role="group" aria-label="What is shown">
       <div className="log-filters">
         <TextField label="Search" labelUnseen type="search" placeholder="Search" value={filter.search} onChange={(event) => onFilter({ ...filter, search: event.target.value })} autoComplete="off" spellCheck={false} />
         <SelectField label="Direction" labelUnseen value={filter.direction} onChange={(event) => onFilter({ ...filter, direction: event.target.value as Filter["direction"] })}>
@@ -33,9 +34,9 @@ export function LogBar({ filter, types, paused, held, shown, onFilter, onPause, 
           <option value="all">All types</option>
           <option value="text">Text</option>
           <option value="binary">Binary</option>
-          {types.length > 0 && (
+          {types.length + picked.length > 0 && (
             <optgroup label="“type” of JSON">
-              {types.map((type) => (
+              {[...new Set([...types, ...picked])].map((type) => (
                 <option key={type} value={`type:${type}`}>
                   {type}
                 </option>

@@ -26,16 +26,29 @@ export function LogList({ frames, opened, onToggle, onCopy, empty }: Props) {
   /** The row that Tab comes to. */
   const [cursor, setCursor] = useState<number>();
   const last = frames.at(-1)?.n;
+  const offset = useRef(0);
 
   const toEnd = useCallback(() => list.current?.scrollToIndex(frames.length - 1, { align: "end" }), [frames.length]);
   useLayoutEffect(() => {
     if (following && last !== undefined) toEnd();
   }, [following, last, toEnd]);
 
-  const scrolled = (offset: number) => {
+  const scrolled = (to: number) => {
     const handle = list.current;
-    if (handle) setFollowing(offset >= handle.scrollSize - handle.viewportSize - NEAR);
+    if (!handle) return;
+    const atEnd = to >= handle.scrollSize - handle.viewportSize - NEAR;
+    // Only who scrolls back wants to stay: rows that grow, or a window that shrinks, move the end away and nobody meant it.
+    if (atEnd || to < offset.current) setFollowing(atEnd);
+    offset.current = to;
   };
+  // Whoever opens a row wants to read it, and not that it is carried away.
+  const toggle = useCallback(
+    (n: number) => {
+      setFollowing(false);
+      onToggle(n);
+    },
+    [onToggle],
+  );
   const index = cursor === undefined ? -1 : find(frames, cursor);
   const keys = (event: KeyboardEvent) => {
     const to = { ArrowDown: Math.min(index + 1, frames.length - 1), ArrowUp: index < 0 ? frames.length - 1 : Math.max(index - 1, 0), Home: 0, End: frames.length - 1 }[event.key];
@@ -57,8 +70,8 @@ export function LogList({ frames, opened, onToggle, onCopy, empty }: Props) {
         {frames.length === 0 ? (
           <p className="log-empty muted">{empty}</p>
         ) : (
-          <Virtualizer ref={list} data={frames} itemSize={ROW} onScroll={scrolled} keepMounted={index < 0 ? [] : [index]}>
-            {(frame) => <LogRow key={frame.n} frame={frame} opened={opened.has(frame.n)} reachable={frame.n === cursor} onFocus={setCursor} onToggle={onToggle} onCopy={onCopy} />}
+          <Virtualizer ref={list} data={frames} itemSize={ROW} onScroll={scrolled} onResize={() => following && toEnd()} keepMounted={index < 0 ? [] : [index]}>
+            {(frame) => <LogRow key={frame.n} frame={frame} opened={opened.has(frame.n)} reachable={frame.n === cursor} onFocus={setCursor} onToggle={toggle} onCopy={onCopy} />}
           </Virtualizer>
         )}
       </div>

@@ -30,7 +30,7 @@ export function PingPanel({ session }: { readonly session: Session }) {
           Ping once
         </Button>
       </div>
-      <Plot title="Round trip" series={[{ name: "last", points: pings.points.map(({ at, ms }) => ({ x: at, y: ms })) }]} format={millis} height={90} />
+      <Plot title="Round trip" series={[{ name: "last", points: pings.points.map(({ at, ms }) => ({ x: at, y: ms })) }]} format={millis} height={64} />
       <p className="small muted numbers">
         {numbers && `Least ${millis(numbers.least)}, median ${millis(numbers.median)}, most ${millis(numbers.most)} of ${pings.points.length}. `}
         {pings.lost > 0 && `${pings.lost} without answer. `}

@@ -40,12 +40,13 @@ export function RepeatPanel({ session, text, possible }: Props) {
       <div className="repeat-bar">
         <TextField label="Per second" inputMode="decimal" value={rate} onChange={(event) => setRate(event.target.value)} title={`At most ${MOST_PER_SECOND}`} />
         <TextField label="Times" inputMode="numeric" value={count} onChange={(event) => setCount(event.target.value)} placeholder="no end" />
+        {/* Two buttons, by their keys: one that became a submit button while it is clicked would begin anew at once. */}
         {running ? (
-          <Button look="danger" onClick={() => run.repeat.stop()}>
+          <Button key="stop" look="danger" onClick={() => run.repeat.stop()}>
             Stop
           </Button>
         ) : (
-          <Button type="submit" icon="retry" disabled={!possible}>
+          <Button key="repeat" type="submit" icon="retry" disabled={!possible}>
             Repeat
           </Button>
         )}

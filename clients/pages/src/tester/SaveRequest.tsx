@@ -3,7 +3,7 @@ import { Button } from "../ui/Button.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 import { TextField } from "../ui/Field.tsx";
 import type { Request } from "./model/requests.ts";
-import { saveRequest } from "./model/storage.ts";
+import { saveRequest, store } from "./model/storage.ts";
 
 interface Props {
   readonly open: boolean;
@@ -18,7 +18,7 @@ export function SaveRequest({ open, text, onClose, onSaved }: Props) {
   const save = () => {
     const called = name.trim();
     if (called === "") return;
-    onSaved(called, saveRequest(localStorage, { name: called, text }));
+    onSaved(called, saveRequest(store, { name: called, text }));
     setName("");
   };
   return (

@@ -75,7 +75,7 @@ const UNOPENED: Explanation = {
   name: "abnormal closure",
   meaning: "The connection never opened, and a browser does not tell a page why.",
   again: "later",
-  advice: "Look whether: something listens at this address; its path is a WebSocket; it takes this page's origin (a Chorus gateway: “allowed_origins”) and one of the subprotocols; the certificate holds (wss); this page was not loaded by https while the address begins with ws:.",
+  advice: "Look whether something listens at this address; its path is a WebSocket; it takes this page's origin (a Chorus gateway: “allowed_origins”) and one of the subprotocols; the certificate holds (wss). A browser refuses by itself if this page came by https while the address begins with ws:, and newer ones if the page is public, the address is not, and you did not allow it.",
 };
 
 /** A reason that is one of this project's own is taken for what it means here. */

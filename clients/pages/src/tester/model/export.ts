@@ -2,6 +2,10 @@
 import { dump, hexOf } from "./hex.ts";
 import type { Frame } from "./frames.ts";
 
+/** Of a frame of bytes; of a text 16 times as many characters. */
+export const SHOWN_BYTES = 4096;
+const SHOWN_TEXT = 16 * SHOWN_BYTES;
+
 /** A line of JSON: `at`, `direction`, `opcode`, `size`, and `text` or `hex`. */
 export function line({ at, direction, opcode, size, text, bytes }: Frame): string {
   return JSON.stringify({ at: new Date(at).toISOString(), direction, opcode, size, ...(bytes ? { hex: hexOf(bytes, "") } : { text }) });
@@ -17,7 +21,7 @@ export function payload({ text, bytes }: Frame): string {
 }
 
 /** For a row: the beginning, in one line. */
-export function preview({ text, bytes }: Frame, most = 240): string {
+export function preview({ text, bytes }: Frame, most = 400): string {
   if (bytes) return hexOf(bytes.subarray(0, 64)) + (bytes.length > 64 ? " …" : "");
   const start = text.length > most ? `${text.slice(0, most)}…` : text;
   return start.replace(/\s+/g, " ");
@@ -25,7 +29,7 @@ export function preview({ text, bytes }: Frame, most = 240): string {
 
 /** For an opened row: JSON with a line for each member, bytes with their offsets. The rest of what is very long is named, not shown. */
 export function details({ text, bytes }: Frame): string {
-  if (bytes) return cut(dump(bytes.subarray(0, 4096)), bytes.length > 4096 ? bytes.length - 4096 : 0);
+  if (bytes) return cut(dump(bytes.subarray(0, SHOWN_BYTES)), bytes.length - SHOWN_BYTES);
   let pretty = text;
   try {
     const value: unknown = JSON.parse(text);
@@ -33,7 +37,7 @@ export function details({ text, bytes }: Frame): string {
   } catch {
     // It is no JSON, and shown as it came.
   }
-  return cut(pretty.slice(0, 65_536), Math.max(0, pretty.length - 65_536));
+  return cut(pretty.slice(0, SHOWN_TEXT), pretty.length - SHOWN_TEXT);
 }
 
 const cut = (shown: string, more: number): string => (more > 0 ? `${shown}\n… ${more.toLocaleString("en")} more: copy or export has all` : shown);

@@ -1,7 +1,17 @@
 /** Bytes for people, and back. */
 
-export function hexOf(bytes: Uint8Array, between = " "): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(between);
+const DIGITS = new TextEncoder().encode("0123456789abcdef");
+const ASCII = new TextDecoder();
+
+/** Written into one array: a file may have millions of bytes, and as many strings would be more than a tab holds. */
+export function hexOf(bytes: Uint8Array, between: " " | "" = " "): string {
+  const width = 2 + between.length;
+  const text = new Uint8Array(Math.max(0, bytes.length * width - between.length)).fill(0x20);
+  bytes.forEach((byte, index) => {
+    text[index * width] = DIGITS[byte >> 4] ?? 0;
+    text[index * width + 1] = DIGITS[byte & 15] ?? 0;
+  });
+  return ASCII.decode(text);
 }
 
 /** As `hexdump -C` has it: offset, sixteen bytes, and what of them is printable. */

@@ -41,11 +41,11 @@ class FakeSocket {
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-const URL = "ws://host/ws";
+const ADDRESS = "ws://host/ws";
 
-function connected(protocol = "chorus.v1") {
+function connected(protocol = "chorus.v1", url = ADDRESS) {
   const session = new Session(FakeSocket as unknown as typeof WebSocket);
-  session.open({ url: URL, protocols: ["chorus.v1"] });
+  session.open({ url, protocols: ["chorus.v1"] });
   const socket = FakeSocket.last;
   socket.accept(protocol);
   return { session, socket };
@@ -55,7 +55,7 @@ const texts = (session: Session): string[] => session.log.frames.map(({ directio
 test("the token goes out first, and stands in the log hidden", () => {
   const session = new Session(FakeSocket as unknown as typeof WebSocket);
   session.token = "eyJhbGciOi.x.y";
-  session.open({ url: `${URL}?token=eyJhbGciOi.x.y`, protocols: [], first: '{"type":"auth","token":"eyJhbGciOi.x.y"}' });
+  session.open({ url: `${ADDRESS}?token=eyJhbGciOi.x.y`, protocols: [], first: '{"type":"auth","token":"eyJhbGciOi.x.y"}' });
   expect(session.phase.state).toBe("connecting");
   expect(FakeSocket.last.sent).toEqual([]);
   FakeSocket.last.accept();
@@ -105,19 +105,29 @@ test("pings wait until a Chorus gateway knows us, and are marked with their answ
   expect(session.pings.points).toHaveLength(1);
   expect(session.log.frames.filter(({ ping }) => ping).map(({ direction }) => direction)).toEqual(["out", "in"]);
   expect(connected("").session.pingable).toBe(true);
+  expect(connected("chorus.v1", "ws://host/echo").session.pingable).toBe(true);
 });
 
 test("a close keeps its code, and what was said before it", () => {
   const { session, socket } = connected();
   socket.say({ type: "closing", code: 1012, reason: "restart", retry_after_ms: 1500 });
   socket.end(1012, "restart");
-  expect(session.phase).toEqual({ state: "closed", url: URL, close: { code: 1012, reason: "restart", opened: true }, farewell: { retryAfterMs: 1500 } });
+  expect(session.phase).toEqual({ state: "closed", url: ADDRESS, close: { code: 1012, reason: "restart", opened: true }, farewell: { retryAfterMs: 1500 } });
   expect(texts(session).at(-1)).toBe("note: Closed: 1012 restart (service restart)");
   expect(() => session.sendText("x")).toThrow("connect first");
   const never = new Session(FakeSocket as unknown as typeof WebSocket);
-  never.open({ url: URL, protocols: [] });
+  never.open({ url: ADDRESS, protocols: [] });
   FakeSocket.last.end(1006);
   expect(never.phase).toMatchObject({ state: "closed", close: { opened: false } });
+});
+
+test("a handshake that one gave up is no fault of the other side", () => {
+  const session = new Session(FakeSocket as unknown as typeof WebSocket);
+  session.open({ url: ADDRESS, protocols: [] });
+  session.close();
+  FakeSocket.last.end(1006);
+  expect(session.phase).toEqual({ state: "idle" });
+  expect(texts(session).at(-1)).toBe("note: Cancelled");
 });
 
 test("a new connection silences the old one", () => {

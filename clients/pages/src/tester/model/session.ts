@@ -134,9 +134,10 @@ export class Session {
     this.sendText(this.pings.next(Date.now(), this.#clock.now()), true);
   }
 
-  /** Whether a ping now is answered, and does not end the connection: a Chorus gateway wants to know first who we are. */
+  /** Whether a ping now is answered, and does not end the connection: a Chorus gateway wants to know first who we are, except at its `/echo`. */
   get pingable(): boolean {
-    return this.phase.state === "open" && (this.phase.protocol !== "chorus.v1" || this.welcome !== undefined);
+    if (this.phase.state !== "open") return false;
+    return this.phase.protocol !== "chorus.v1" || this.welcome !== undefined || new URL(this.phase.url).pathname.endsWith("/echo");
   }
 
   /** Sends at a rate, with `{{n}}` from 1 on. Throws if the first could not be sent. */
@@ -211,7 +212,14 @@ export class Session {
 
   #closed(url: string, close: Close): void {
     const farewell = this.#farewell;
+    const cancelled = !close.opened && this.phase.state === "closing";
     this.#leave();
+    if (cancelled) {
+      this.phase = { state: "idle" };
+      this.#note("Cancelled");
+      this.#now();
+      return;
+    }
     this.phase = { state: "closed", url, close, farewell };
     const said = close.reason ? ` ${close.reason}` : "";
     this.#note(`Closed: ${close.code}${said} (${explain(close).name})`, close.code === 1000 ? undefined : "bad");

@@ -9,6 +9,18 @@ const MOST_ADDRESSES = 10;
 /** The part of `localStorage` that is used; it throws where the browser forbids it or it is full. */
 export type Store = Pick<Storage, "getItem" | "setItem">;
 
+/** This browser's, or where it is forbidden one that lasts as long as the page. */
+export const store: Store = available();
+
+function available(): Store {
+  try {
+    return localStorage;
+  } catch {
+    const kept = new Map<string, string>();
+    return { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => void kept.set(key, value) };
+  }
+}
+
 export function savedRequests(store: Store): readonly Request[] {
   return read(store, REQUESTS).filter(isRequest);
 }

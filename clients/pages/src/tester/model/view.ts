@@ -1,4 +1,5 @@
 /** What of a log is shown: filtered, searched, and held still while it is paused. */
+import { SHOWN_BYTES } from "./export.ts";
 import type { Direction, Frame, FrameLog } from "./frames.ts";
 import { hexOf } from "./hex.ts";
 
@@ -6,7 +7,7 @@ export interface Filter {
   readonly direction: "all" | Direction;
   /** `text`, `binary` and `note` are opcodes, `type:message` is the `type` of a JSON object. */
   readonly kind: "all" | "text" | "binary" | `type:${string}`;
-  /** Part of the text, or of the hexadecimal digits, in whatever case. */
+  /** Part of the text, or of the hexadecimal digits of the bytes that are shown, in whatever case. */
   readonly search: string;
   readonly hidePings: boolean;
 }
@@ -22,7 +23,7 @@ export function matcher(filter: Filter): (frame: Frame) => boolean {
     if (filter.hidePings && frame.ping) return false;
     if (filter.kind.startsWith("type:") ? frame.type !== filter.kind.slice(5) : filter.kind !== "all" && frame.opcode !== filter.kind) return false;
     if (wanted === "") return true;
-    if (frame.bytes) return digits !== "" && hexOf(frame.bytes, "").includes(digits);
+    if (frame.bytes) return digits !== "" && hexOf(frame.bytes.subarray(0, SHOWN_BYTES), "").includes(digits);
     return frame.text.toLowerCase().includes(wanted);
   };
 }
