@@ -20,6 +20,8 @@ interface Item {
   readonly dataBytes: number;
   /** Until when its id makes it one message, in ms since 1970; unset while it was never written. */
   until?: number;
+  /** An attempt was not answered, or by what does not say: it may have been appended, whatever the next is answered. */
+  doubt?: boolean;
   readonly resolve: (sent: Sent) => void;
   readonly reject: (error: ChorusError) => void;
 }
@@ -69,6 +71,7 @@ export function outbox(wire: Wire, quota: Quota, isReady: () => boolean, rejoin:
         if (onItsWay !== item) return;
         onItsWay = undefined;
         if (answer) answered(item, answer);
+        else item.doubt = item.until !== undefined;
       },
     );
   };
@@ -77,7 +80,8 @@ export function outbox(wire: Wire, quota: Quota, isReady: () => boolean, rejoin:
     const { type, code, epoch, seq, duplicate = false } = answer;
     if (type === "ok") return give(item, { epoch: epoch!, seq: seq!, id: item.id, duplicate });
     if (code === "not_joined") return rejoin();
-    if (!passes(answer)) return give(item, errorOf(answer));
+    if (!passes(answer)) return give(item, item.doubt ? unknown(errorOf(answer)) : errorOf(answer));
+    item.doubt ||= code !== "rate_limited";
     const wait = Math.max(answer.retry_after_ms ?? 0, backoff(failures++));
     if (code === "rate_limited") wire.hold(wait);
     pause = setTimeout(() => {
@@ -141,6 +145,6 @@ function bytesOf(text: string): number {
   return new TextEncoder().encode(text).length;
 }
 
-function unknown(): ChorusError {
-  return new ChorusError("unknown", "it was sent and not answered: it may have been appended or not");
+function unknown(cause?: ChorusError): ChorusError {
+  return new ChorusError("unknown", "it was sent and not answered: it may have been appended or not", { cause });
 }

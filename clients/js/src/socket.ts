@@ -6,10 +6,10 @@ export function socketLink(Socket: WebSocketConstructor, url: string, on: LinkEv
   const socket = new Socket(url, "chorus.v1");
   let ended = false;
   socket.onopen = () => ended || on.onOpen();
-  socket.onmessage = ({ data }) => {
+  socket.onmessage = ({ data }: { data: unknown }) => {
     if (!ended && typeof data === "string") on.onFrame(JSON.parse(data) as Frame);
   };
-  socket.onclose = ({ code, reason }) => {
+  socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
     if (ended) return;
     ended = true;
     on.onClose(code, reason);

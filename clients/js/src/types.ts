@@ -38,25 +38,35 @@ export type Status =
 export type TokenReason = "first" | "renew" | "expired";
 
 export interface Options {
-  /** A token that is good for as long as the client lives. */
-  readonly token?: string;
+  /** A token that is good for as long as the client lives. With neither this nor `getToken`, the browser's cookie has to do. */
+  readonly token?: string | undefined;
   /** Asked for a token when one is needed. A rejection is retried with backoff, except with an error that has `fatal: true`. */
-  readonly getToken?: (reason: TokenReason) => string | Promise<string>;
+  readonly getToken?: ((reason: TokenReason) => string | Promise<string>) | undefined;
   /** Which ways are tried, in this order. Default: both. Without WebSocket constructor, or when it does not come up twice in a row, the next. */
-  readonly transports?: readonly ("websocket" | "sse")[];
-  /** What may wait to be sent while there is no connection. Default 1,000 messages and 1 MiB; `send` beyond rejects with `queue_full`. */
-  readonly queue?: { readonly messages?: number; readonly bytes?: number };
-  /** Backoff in ms: a random time of `[0, min(cap, base * 2^attempt))`. Default 250 and 30,000. */
-  readonly backoff?: { readonly base?: number; readonly cap?: number };
+  readonly transports?: readonly ("websocket" | "sse")[] | undefined;
+  /** What may wait to be sent, in all rooms together. Default 1,000 messages and 1 MiB; `send` beyond rejects with `queue_full`. */
+  readonly queue?: { readonly messages?: number; readonly bytes?: number } | undefined;
+  /** Backoff in ms: a random time below `min(cap, base * 2^attempt)`, or what the server asks for when that is longer. Default 250 and 30,000. */
+  readonly backoff?: { readonly base?: number; readonly cap?: number } | undefined;
   /** How long a request other than `send` waits for its answer, in ms. Default 10,000. */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /** A WebSocket constructor for an environment that has none (Node 20: `ws`). */
-  readonly WebSocket?: WebSocketConstructor;
-  readonly fetch?: typeof fetch;
+  readonly WebSocket?: WebSocketConstructor | undefined;
+  /** Of event streams and of what is posted beside them. Default: the global one. */
+  readonly fetch?: typeof fetch | undefined;
 }
 
-/** The part of the standard's constructor that is used. */
-export type WebSocketConstructor = new (url: string, protocols?: string | string[]) => WebSocket;
+/** The part of the standard's WebSocket that is used: a browser's, that of `ws`, or a test's. */
+export interface SocketLike {
+  readonly readyState: number;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  send(data: string): void;
+  close(code?: number, reason?: string): void;
+}
+export type WebSocketConstructor = new (url: string, protocols?: string | string[]) => SocketLike;
 
 /** One connection, however many rooms. */
 export interface Chat {
@@ -85,9 +95,9 @@ export interface ChatEvents {
 
 export interface JoinOptions {
   /** Go on from here: a position that was kept from an earlier page or process. */
-  readonly since?: Position;
-  /** Begin with the last so many messages. */
-  readonly recent?: number;
+  readonly since?: Position | undefined;
+  /** Begin with the last so many messages, also when `since` does not hold any more. */
+  readonly recent?: number | undefined;
 }
 
 export type RoomStatus =
@@ -150,9 +160,9 @@ export interface Sent extends Position {
 
 export interface SendOptions {
   /** 1 to 64 bytes; made by the client otherwise. The same id again is the same message, for `id_ttl_ms`. */
-  readonly id?: string;
+  readonly id?: string | undefined;
   /** Gives up: what was not written yet is not sent; what was rejects with `unknown`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Page {

@@ -33,7 +33,7 @@ beforeAll(async () => {
     write: false,
   });
   program = outputFiles[0]!.text;
-});
+}, 30_000);
 afterAll(async () => {
   await browser?.close();
   await stage?.close();
@@ -69,4 +69,4 @@ it.each(["websocket", "sse"] as const)("talks by %s", async (transport) => {
     friend.close();
     await context.close();
   }
-});
+}, 30_000);

@@ -9,7 +9,7 @@ const PATIENCE = 30_000;
 /** Between two messages of a person. */
 const PAUSE_MS = 25;
 
-export const Socket = WebSocket as unknown as NonNullable<Options["WebSocket"]>;
+export const Socket = WebSocket;
 
 interface Attempt {
   readonly room: string;

@@ -27,7 +27,7 @@ it("live on event streams while the network is cut and a node drains", async () 
 
 it("find that out by themselves, and talk with those who have one", async () => {
   // Nobody listens there.
-  const Blocked = class extends (Socket as unknown as { new (url: string): WebSocket }) {
+  const Blocked = class extends Socket {
     constructor() {
       super("ws://127.0.0.1:1");
     }

@@ -30,7 +30,7 @@ describe("connecting", () => {
   });
 
   it("says nothing of itself when it has no token: the cookie does", async () => {
-    const chat = client({ token: undefined } as never);
+    const chat = client({ token: undefined });
     chat.join("lobby");
     await settle();
     FakeSocket.last.up();
@@ -256,7 +256,7 @@ describe("tokens", () => {
   it("are asked for once, renewed before they expire, and asked for again when the server says so", async () => {
     let count = 0;
     const getToken = vi.fn(() => `t${++count}`);
-    const { chat, socket } = await inLobby({ getToken, token: undefined } as never);
+    const { chat, socket } = await inLobby({ getToken, token: undefined });
     expect(socket.sent[0]).toEqual({ type: "auth", token: "t1" });
     socket.tell({ type: "expiring", in_ms: 30_000 });
     await settle();
@@ -279,7 +279,7 @@ describe("tokens", () => {
     chance(0.5);
     let fatal = false;
     const getToken = vi.fn(() => Promise.reject(Object.assign(new Error("no login"), { fatal })));
-    const chat = client({ getToken, token: undefined } as never);
+    const chat = client({ getToken, token: undefined });
     chat.join("lobby");
     await settle();
     expect(chat.status.value).toMatchObject({ state: "waiting", reason: "getToken: no login" });
@@ -294,7 +294,7 @@ describe("tokens", () => {
   it("that can't be renewed now are asked for again, and a refusal is told", async () => {
     chance(0.5);
     const getToken = vi.fn<(reason: string) => Promise<string>>().mockResolvedValueOnce("t1").mockRejectedValueOnce(new Error("busy")).mockResolvedValueOnce("t2");
-    const { chat, socket } = await inLobby({ getToken, token: undefined } as never);
+    const { chat, socket } = await inLobby({ getToken, token: undefined });
     const errors: string[] = [];
     chat.on("error", ({ code }) => errors.push(code));
     socket.tell({ type: "expiring", in_ms: 30_000 });
@@ -314,7 +314,7 @@ describe("tokens", () => {
 
   it("that the server once took and now refuses are asked for once more", async () => {
     let count = 0;
-    const { chat, socket } = await inLobby({ getToken: () => `t${++count}`, token: undefined } as never);
+    const { chat, socket } = await inLobby({ getToken: () => `t${++count}`, token: undefined });
     socket.end(1008, "auth_failed");
     await settle(30_000);
     FakeSocket.last.open();

@@ -178,6 +178,24 @@ describe("what is unknown", () => {
     expect([one.code, data(FakeSocket.last)]).toEqual(["unknown", []]);
   });
 
+  it("is what was refused only when it was sent again", async () => {
+    const { chat, room, socket } = await inLobby();
+    const one = fate(room.send("one"));
+    await settle();
+    socket.end(1006);
+    await back(chat);
+    FakeSocket.last.refuse("message", "forbidden");
+    await settle();
+    expect(one.error).toMatchObject({ code: "unknown", cause: { code: "forbidden" } });
+    const two = fate(room.send("two"));
+    await settle();
+    FakeSocket.last.refuse("message", "rate_limited", { retry_after_ms: 100 });
+    await settle(1_000);
+    FakeSocket.last.refuse("message", "forbidden");
+    await settle();
+    expect(two.code).toBe("forbidden");
+  });
+
   it("is so too when the room is left, or the client closed; what was not written is just not sent", async () => {
     const { chat, room } = await inLobby();
     const written = fate(room.send("one"));
