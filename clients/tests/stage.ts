@@ -32,9 +32,9 @@ export class Stage {
     this.about = about;
   }
 
-  /** Built before by `cargo build --bins`; `cargo xtask test` does. */
-  static async start(): Promise<Stage> {
-    const child = spawn(`${target}/stage`, [`${target}/chorus`], { stdio: ["pipe", "pipe", "pipe"] });
+  /** Built before by `cargo build --bins`; `cargo xtask test` does. `origins` are those of pages that come from elsewhere; without any, the gateways' own may connect. */
+  static async start({ origins = [] }: { origins?: readonly string[] } = {}): Promise<Stage> {
+    const child = spawn(`${target}/stage`, [`${target}/chorus`, ...origins], { stdio: ["pipe", "pipe", "pipe"] });
     let complaints = "";
     child.stderr.on("data", (data: Buffer) => (complaints = (complaints + data.toString()).slice(-20_000)));
     child.on("exit", (code) => {

@@ -1,8 +1,8 @@
 //! A cluster for tests that are not written in Rust: three gateways on a Redis, nginx with the shipped configuration
 //! before them, and before that a network that can be cut. `clients/tests/stage.ts` holds the other end.
 //!
-//! `stage PATH-OF-CHORUS` prints one line of JSON when everything runs, and then reads commands, a line of JSON each, and
-//! answers each by a line: `{"ok": …}` or `{"error": …}`. It ends, and everything with it, at the end of its input.
+//! `stage PATH-OF-CHORUS [ORIGIN]…` prints one line of JSON when everything runs, and then reads commands, a line of JSON each,
+//! and answers each by a line: `{"ok": …}` or `{"error": …}`. It ends, and everything with it, at the end of its input.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test's cluster that can't be had is a failed test")]
 
 use std::net::SocketAddr;
@@ -29,8 +29,10 @@ struct Stage {
 
 #[tokio::main]
 async fn main() {
-    let binary = std::env::args_os().nth(1).map(PathBuf::from).expect("the path of chorus, first");
-    let mut stage = Stage::start(&binary).await;
+    let mut arguments = std::env::args().skip(1);
+    let binary = arguments.next().map(PathBuf::from).expect("the path of chorus, first");
+    let origins: Vec<_> = arguments.collect();
+    let mut stage = Stage::start(&binary, &origins.join(",")).await;
     say(&stage.description()).await;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -49,12 +51,14 @@ async fn say(line: &Value) {
 }
 
 impl Stage {
-    async fn start(binary: &std::path::Path) -> Self {
+    /// `origins`: of pages that come from elsewhere, as the gateways' list has them. With none, its own pages may connect.
+    async fn start(binary: &std::path::Path, origins: &str) -> Self {
         // What was acknowledged is on its disk, so that a crash is no excuse for a lost message.
         let redis = Redis::start_with(&["appendfsync always"]).await;
         let options = GatewayOptions::new(binary)
             .redis(&redis)
             .env("CHORUS_API_KEYS", API_KEY)
+            .env("CHORUS_ALLOWED_ORIGINS", origins)
             .env("CHORUS_DRAIN_SECONDS", "3")
             .config("trusted_proxies = [\"127.0.0.1\"]\n[diagnostics]\necho = true\n");
         let addrs = std::array::from_fn(|_| SocketAddr::from(([127, 0, 0, 1], free_port())));
