@@ -1,8 +1,5 @@
-import { Page } from "../ui/Page.tsx";
 import { start } from "../ui/start.tsx";
+import { ClusterPage } from "./ClusterPage.tsx";
+import { Watch } from "./watch.ts";
 
-start(
-  <Page current="cluster">
-    <h1>Cluster</h1>
-  </Page>,
-);
+start(<ClusterPage watch={new Watch()} />);
