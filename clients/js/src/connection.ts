@@ -129,10 +129,12 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
       user = name;
       proven = true;
       misses = 0;
-      heartbeat = heartbeat_ms!;
+      // A stream has a sign of life that often, and a socket is asked for one.
+      heartbeat = ways[way] === "sse" ? 2 * heartbeat_ms! : heartbeat_ms!;
       listen(heartbeat);
       status.set({ state: "connected", transport: ways[way]!, user: user!, node, session: session! });
       const mine = turn;
+      clearTimeout(next);
       next = setTimeout(() => mine === turn && (failures = 0), GOOD_AFTER_MS);
     }
     if (isUp) return;

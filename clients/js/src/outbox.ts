@@ -53,9 +53,10 @@ export function outbox(wire: Wire, quota: Quota, isReady: () => boolean, rejoin:
     const item = items[0];
     if (!item || onItsWay || pause || !isReady()) return;
     if (item.until !== undefined && Date.now() > item.until - MARGIN_MS) return give(item, unknown());
-    const { data_bytes, frame_bytes } = wire.limits;
-    if (item.bytes > frame_bytes || item.dataBytes > data_bytes) {
-      return give(item, new ChorusError("too_large", `data may have ${data_bytes} bytes`));
+    const { data_bytes, frame_bytes, json_depth } = wire.limits;
+    // What is too large for a frame ends the connection, and what nests too deeply is refused without its `ref`.
+    if (item.bytes > frame_bytes || item.dataBytes > data_bytes || depthOf(item.request) > json_depth) {
+      return give(item, new ChorusError("too_large", `data may have ${data_bytes} bytes, and the frame ${json_depth} levels`));
     }
     onItsWay = item;
     wire.ask(
@@ -139,6 +140,10 @@ export function outbox(wire: Wire, quota: Quota, isReady: () => boolean, rejoin:
 /** Whoever gives up on what was never written knows that it is not in the log. */
 function fateOf(item: Item, error: ChorusError): ChorusError {
   return item.until === undefined ? error : unknown();
+}
+
+function depthOf(value: unknown): number {
+  return value && typeof value === "object" ? 1 + Math.max(0, ...Object.values(value).map(depthOf)) : 0;
 }
 
 function bytesOf(text: string): number {

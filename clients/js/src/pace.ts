@@ -6,6 +6,7 @@ export const DEFAULT_LIMITS: Limits = {
   id_ttl_ms: 300_000,
   data_bytes: 16_384,
   frame_bytes: 65_536,
+  json_depth: 32,
   requests_in_flight: 64,
   frames_per_second: 50,
   frame_burst: 100,

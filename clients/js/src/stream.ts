@@ -156,8 +156,10 @@ export function streamLink(base: URL, token: string | undefined, call: typeof fe
       } else if (type === "leave") {
         if (rooms.delete(room!)) restart();
         tell({ type: "ok", ref: ref! });
-      } else if (type !== "ping") {
-        // A stream's signs of life come by themselves.
+      } else if (type === "ping") {
+        // Nothing can be asked of a stream; but another one answers.
+        restart();
+      } else {
         void post(frame).then((answer) => answer && ref !== undefined && tell({ ...answer, ref }));
       }
     },

@@ -34,6 +34,7 @@ export interface Limits {
   readonly id_ttl_ms: number;
   readonly data_bytes: number;
   readonly frame_bytes: number;
+  readonly json_depth: number;
   readonly requests_in_flight: number;
   readonly frames_per_second: number;
   readonly frame_burst: number;

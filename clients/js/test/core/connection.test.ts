@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { connect, type Status } from "../../src/index.ts";
-import { chance, client, FakeSocket, inLobby, settle } from "./server.ts";
+import { chance, client, FakeSocket, inLobby, next, settle } from "./server.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
@@ -179,7 +179,7 @@ describe("coming back", () => {
     expect(state(chat)).toBe("connecting");
     await settle(1);
     expect([state(chat), FakeSocket.last.closedWith]).toEqual(["waiting", 1000]);
-    await settle(30_000);
+    await next();
 
     const socket = FakeSocket.last;
     socket.up();
@@ -264,11 +264,11 @@ describe("tokens", () => {
     socket.ok("auth");
 
     socket.end(1006);
-    await settle(30_000);
+    await next();
     FakeSocket.last.open();
     expect(FakeSocket.last.sent[0]).toEqual({ type: "auth", token: "t2" });
     FakeSocket.last.end(4401, "token_expired");
-    await settle(30_000);
+    await next();
     FakeSocket.last.open();
     expect(FakeSocket.last.sent[0]).toEqual({ type: "auth", token: "t3" });
     expect(getToken.mock.calls).toEqual([["first"], ["renew"], ["expired"]]);
@@ -316,7 +316,7 @@ describe("tokens", () => {
     let count = 0;
     const { chat, socket } = await inLobby({ getToken: () => `t${++count}`, token: undefined });
     socket.end(1008, "auth_failed");
-    await settle(30_000);
+    await next();
     FakeSocket.last.open();
     expect(FakeSocket.last.sent).toEqual([{ type: "auth", token: "t2" }]);
     FakeSocket.last.end(1008, "auth_failed");

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { back, chance, client, cut, FakeSocket, fate, inLobby, LIMITS, settle } from "./server.ts";
+import { back, chance, client, cut, FakeSocket, fate, inLobby, LIMITS, next, settle } from "./server.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -75,7 +75,7 @@ describe("sending", () => {
     const one = room.send("one", { id: "i1" });
     await settle();
     socket.end(1006);
-    await settle(30_000);
+    await next();
     FakeSocket.last.up();
     FakeSocket.last.joined(0, { head: 2, recovered: true, count: 2 });
     FakeSocket.last.message(1, { id: "i1" });
@@ -89,13 +89,14 @@ describe("sending", () => {
     const { room, socket } = await inLobby();
     const muted = fate(room.send("one"));
     const large = fate(room.send("x".repeat(999)));
+    const deep = fate(room.send([{ a: [[]] }]));
     const edit = fate(room.edit({ epoch: "e", seq: 9 }, "edited"));
     await settle();
     socket.refuse("message", "forbidden", { retry_after_ms: 5_000 });
     await settle();
     expect(muted.error).toMatchObject({ code: "forbidden", message: "it is forbidden", retryAfterMs: 5_000 });
-    expect(large.error).toMatchObject({ code: "too_large", message: "data may have 1000 bytes" });
-    expect(data(socket)).toEqual(["one"]);
+    expect(large.error).toMatchObject({ code: "too_large", message: "data may have 1000 bytes, and the frame 4 levels" });
+    expect([deep.code, data(socket)]).toEqual(["too_large", ["one"]]);
     socket.refuse("edit", "not_found");
     await settle();
     expect(edit.code).toBe("not_found");

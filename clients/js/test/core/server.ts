@@ -8,6 +8,7 @@ export const LIMITS = {
   id_ttl_ms: 300_000,
   data_bytes: 1_000,
   frame_bytes: 2_000,
+  json_depth: 4,
   requests_in_flight: 64,
   frames_per_second: 50,
   frame_burst: 100,
@@ -117,10 +118,17 @@ export async function inLobby(options: Options = {}, limits: object = {}) {
   return { chat, room, socket: FakeSocket.last };
 }
 
+/** The next socket that the client makes, whenever that is. */
+export async function next(): Promise<FakeSocket> {
+  const before = FakeSocket.all.length;
+  while (FakeSocket.all.length === before) await settle(10);
+  return FakeSocket.last;
+}
+
 /** Loses the connection, and has it back in the room at `seq`. */
 export async function cut(seq: number, fields: object = {}) {
   FakeSocket.last.end(1006);
-  await settle(30_000);
+  await next();
   FakeSocket.last.up();
   FakeSocket.last.joined(seq, { recovered: true, ...fields });
 }

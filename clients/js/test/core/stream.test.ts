@@ -129,8 +129,25 @@ describe("an event stream", () => {
       await write(":\n");
     }
     expect(chat.status.value.state).toBe("connected");
-    await settle(70_000);
+    await settle(120_000);
     expect(chat.status.value.state).not.toBe("connected");
+  });
+
+  it("is made anew to find out whether it is alive", async () => {
+    const chat = await begin({}, "lobby");
+    const { welcome, ok } = await stream(last());
+    await welcome();
+    await ok("lobby", 7);
+    chat.reconnect();
+    await settle(20);
+    expect(last().headers["last-event-id"]).toBe("lobby~e~7");
+    const again = await stream(last());
+    await again.welcome();
+    await settle(10_000);
+    expect([chat.status.value.state, calls.length]).toEqual(["connected", 2]);
+    chat.reconnect();
+    await settle(5_000);
+    expect(chat.status.value).toMatchObject({ state: "waiting", reason: "heartbeat_timeout" });
   });
 
   it("ends with the code that a socket would be closed with", async () => {
