@@ -1,7 +1,8 @@
-import { useId, useState, type FormEvent } from "react";
+import { useEffect, useId, useState, type FormEvent } from "react";
 import { StatusDot } from "../ui/Badge.tsx";
 import { Button } from "../ui/Button.tsx";
 import { SelectField, TextField } from "../ui/Field.tsx";
+import { askSite } from "../ui/site.ts";
 import { CloseNote } from "./CloseNote.tsx";
 import { guestToken } from "./guest.ts";
 import type { Phase, Session } from "./model/session.ts";
@@ -17,9 +18,18 @@ export function Connection({ session }: { readonly session: Session }) {
   const [authBy, setAuthBy] = useState<AuthBy>("first frame");
   const [known, setKnown] = useState(() => savedAddresses(store));
   const [complaint, setComplaint] = useState("");
+  const [guests, setGuests] = useState(false);
   const suggestions = useId();
   const { phase } = session;
   const idle = phase.state === "idle" || phase.state === "closed";
+
+  useEffect(() => {
+    askSite().then(
+      (site) => setGuests(site.guests),
+      // Then there is no button; whatever else is wrong shows when one connects.
+      () => undefined,
+    );
+  }, []);
 
   const take = (value: string) => {
     setToken(value);
@@ -67,9 +77,11 @@ export function Connection({ session }: { readonly session: Session }) {
         <div className="beside">
           {/* Not a password, which browsers would offer to keep. */}
           <TextField label="Token" value={token} onChange={(event) => take(event.target.value)} placeholder="none" autoCapitalize="off" autoComplete="off" spellCheck={false} />
-          <Button onClick={() => void askForGuest()} title="From a gateway in development mode">
-            Guest token
-          </Button>
+          {guests && (
+            <Button onClick={() => void askForGuest()} title="This gateway is in development mode">
+              Guest token
+            </Button>
+          )}
         </div>
         {complaint && (
           <p className="field-error" role="alert">

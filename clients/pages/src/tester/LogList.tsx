@@ -1,4 +1,5 @@
 import { useCallback, useLayoutEffect, useRef, useState, type KeyboardEvent } from "react";
+import { flushSync } from "react-dom";
 import { Virtualizer, type VirtualizerHandle } from "virtua";
 import { Button } from "../ui/Button.tsx";
 import { LogRow } from "./LogRow.tsx";
@@ -57,10 +58,13 @@ export function LogList({ frames, opened, onToggle, onCopy, empty }: Props) {
     const next = frames[to];
     if (!next) return;
     event.preventDefault();
-    setFollowing(to === frames.length - 1);
-    setCursor(next.n);
+    // At once, so that a key that comes in the same moment meets the new row; the list keeps the cursor's row wherever it is.
+    flushSync(() => {
+      setFollowing(to === frames.length - 1);
+      setCursor(next.n);
+    });
     list.current?.scrollToIndex(to, { align: "nearest" });
-    requestAnimationFrame(() => frame.current?.querySelector<HTMLElement>(`[data-n="${next.n}"]`)?.focus());
+    frame.current?.querySelector<HTMLElement>(`[data-n="${next.n}"]`)?.focus({ preventScroll: true });
   };
 
   return (

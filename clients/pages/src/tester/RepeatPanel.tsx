@@ -65,16 +65,20 @@ function Counters({ session, run }: { readonly session: Session; readonly run: R
   useBeat(500, run.ending === undefined);
   const { sent, plan } = run.repeat;
   const received = session.received.total - run.receivedBefore;
+  const now = performance.now();
+  const rate = (measured: number): string => (run.ending ? "" : `, ${measured.toFixed(1)}/s`);
   return (
     <p className="small numbers repeat-counters">
       <span>
         Sent <strong>{sent.toLocaleString("en")}</strong>
         {plan.count !== undefined && ` of ${plan.count.toLocaleString("en")}`}
+        {rate(session.sent.perSecond(now))}
       </span>
       <span>
         Received since <strong>{received.toLocaleString("en")}</strong>
+        {rate(session.received.perSecond(now))}
       </span>
-      <span className="muted">{run.ending ? endingWords(run.ending) : `at ${plan.perSecond.toLocaleString("en")} a second`}</span>
+      {run.ending && <span className="muted">{endingWords(run.ending)}</span>}
     </p>
   );
 }
