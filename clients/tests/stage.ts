@@ -32,9 +32,13 @@ export class Stage {
     this.about = about;
   }
 
-  /** Built before by `cargo build --bins`; `cargo xtask test` does. `origins` are those of pages that come from elsewhere; without any, the gateways' own may connect. */
-  static async start({ origins = [] }: { origins?: readonly string[] } = {}): Promise<Stage> {
-    const child = spawn(`${target}/stage`, [`${target}/chorus`, ...origins], { stdio: ["pipe", "pipe", "pipe"] });
+  /**
+   * Built before by `cargo build --bins`; `cargo xtask test` does. `origins` are those of pages that come from elsewhere; without
+   * any, the gateways' own may connect. `config` are further tables of the gateways' TOML.
+   */
+  static async start({ origins = [], config = "" }: { origins?: readonly string[]; config?: string } = {}): Promise<Stage> {
+    const env = { ...process.env, CHORUS_STAGE_CONFIG: config };
+    const child = spawn(`${target}/stage`, [`${target}/chorus`, ...origins], { stdio: ["pipe", "pipe", "pipe"], env });
     let complaints = "";
     child.stderr.on("data", (data: Buffer) => (complaints = (complaints + data.toString()).slice(-20_000)));
     child.on("exit", (code) => {

@@ -1,8 +1,8 @@
 //! A TCP proxy that plays a bad network.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -58,15 +58,25 @@ impl Proxy {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], crate::free_port())), to, Vec::new()).await
     }
 
+    /// Like [`Proxy::start`], but each connection comes from another network than the one before, as clients do: nginx'
+    /// `ip_hash` takes all of one network to the same gateway.
+    pub async fn from_everywhere(to: SocketAddr) -> Self {
+        let at = SocketAddr::from(([127, 0, 0, 1], crate::free_port()));
+        Self::run(at, Server { addr: to, names: Vec::new(), networks: Some(AtomicU8::new(0)) }).await
+    }
+
     /// Listens at an address, for connections to `to`. In what the server says, each first name is replaced by the
     /// second, which is as long.
     pub async fn start_at(at: SocketAddr, to: SocketAddr, names: Vec<(String, String)>) -> Self {
+        Self::run(at, Server { addr: to, names, networks: None }).await
+    }
+
+    async fn run(at: SocketAddr, server: Server) -> Self {
         let listener = TcpListener::bind(at).await.unwrap_or_else(|error| panic!("{at}: {error}"));
         let addr = listener.local_addr().expect("a listener has an address");
         let rules = watch::Sender::new(Rules::default());
         let harm = Arc::new(AtomicU64::new(0));
-        let server = Arc::new(Server { addr: to, names });
-        let task = tokio::spawn(accept(listener, server, rules.subscribe(), Arc::clone(&harm)));
+        let task = tokio::spawn(accept(listener, Arc::new(server), rules.subscribe(), Arc::clone(&harm)));
         Self { addr, rules, harm, task }
     }
 
@@ -120,9 +130,21 @@ struct Server {
     addr: SocketAddr,
     /// Names in its answers, and what is put in their place.
     names: Vec<(String, String)>,
+    /// How many networks connections came from, if each has its own.
+    networks: Option<AtomicU8>,
 }
 
 impl Server {
+    async fn connect(&self) -> std::io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(BUFFER)?;
+        if let Some(networks) = &self.networks {
+            let network = Ipv4Addr::new(127, 0, networks.fetch_add(1, Ordering::Relaxed), 1);
+            socket.bind(SocketAddr::from((network, 0)))?;
+        }
+        socket.connect(self.addr).await
+    }
+
     /// Replaces the names, in place. One that is cut in two by the end of a read is not seen; short answers are not.
     fn translate(&self, bytes: &mut [u8]) {
         for (from, to) in &self.names {
@@ -169,9 +191,7 @@ async fn serve(
         harm.fetch_add(u64::from(fate != Fate::Pass), Ordering::Relaxed);
         fate
     };
-    let socket = TcpSocket::new_v4()?;
-    socket.set_recv_buffer_size(BUFFER)?;
-    let server = socket.connect(to.addr).await?;
+    let server = to.connect().await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());

@@ -3,10 +3,11 @@
 //!
 //! `stage PATH-OF-CHORUS [ORIGIN]…` prints one line of JSON when everything runs, and then reads commands, a line of JSON each,
 //! and answers each by a line: `{"ok": …}` or `{"error": …}`. It ends, and everything with it, at the end of its input.
+//! `CHORUS_STAGE_CONFIG` holds further tables of the gateways' TOML.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test's cluster that can't be had is a failed test")]
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use testkit::{
@@ -16,6 +17,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 /// Of the server API, and of the cluster page.
 const API_KEY: &str = "an API key that only tests know";
+
+/// What every gateway here is told; a test may add tables to it.
+const CONFIG: &str = "trusted_proxies = [\"127.0.0.1\"]\n[diagnostics]\necho = true\n";
 
 struct Stage {
     options: GatewayOptions,
@@ -32,7 +36,8 @@ async fn main() {
     let mut arguments = std::env::args().skip(1);
     let binary = arguments.next().map(PathBuf::from).expect("the path of chorus, first");
     let origins: Vec<_> = arguments.collect();
-    let mut stage = Stage::start(&binary, &origins.join(",")).await;
+    let config = CONFIG.to_owned() + &std::env::var("CHORUS_STAGE_CONFIG").unwrap_or_default();
+    let mut stage = Stage::start(&binary, &origins.join(","), &config).await;
     say(&stage.description()).await;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -52,7 +57,7 @@ async fn say(line: &Value) {
 
 impl Stage {
     /// `origins`: of pages that come from elsewhere, as the gateways' list has them. With none, its own pages may connect.
-    async fn start(binary: &std::path::Path, origins: &str) -> Self {
+    async fn start(binary: &Path, origins: &str, config: &str) -> Self {
         // What was acknowledged is on its disk, so that a crash is no excuse for a lost message.
         let redis = Redis::start_with(&["appendfsync always"]).await;
         let options = GatewayOptions::new(binary)
@@ -60,10 +65,10 @@ impl Stage {
             .env("CHORUS_API_KEYS", API_KEY)
             .env("CHORUS_ALLOWED_ORIGINS", origins)
             .env("CHORUS_DRAIN_SECONDS", "3")
-            .config("trusted_proxies = [\"127.0.0.1\"]\n[diagnostics]\necho = true\n");
+            .config(config);
         let addrs = std::array::from_fn(|_| SocketAddr::from(([127, 0, 0, 1], free_port())));
         let nginx = Nginx::start(addrs).await;
-        let network = Proxy::start(nginx.addr()).await;
+        let network = Proxy::from_everywhere(nginx.addr()).await;
         let mut stage = Self { options, addrs, nodes: [None, None, None], redis, network, _nginx: nginx };
         for index in 0..3 {
             stage.start_node(index).await.expect("it does not run yet");
