@@ -22,7 +22,11 @@ pub(crate) fn project() -> PathBuf {
 /// Node, with the packages of the scripts.
 pub(crate) fn node() -> Command {
     let Some(node) = find_program("node") else { panic!("node {MISSING}") };
-    assert!(scripts().join("node_modules/ws").is_dir(), "the npm package {} {MISSING}", scripts().display());
+    assert!(
+        scripts().join("node_modules/playwright-core").is_dir(),
+        "the npm package {} {MISSING}",
+        scripts().display()
+    );
     command(&node)
 }
 

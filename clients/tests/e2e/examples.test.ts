@@ -1,0 +1,219 @@
+/** The examples, each against a real cluster and a bad network: what they hear and what they say is the log, once and in order. */
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import type { Browser } from "playwright-core";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { Stage } from "../stage.ts";
+import { launch } from "./browser.ts";
+import { build, examples, Tab, Terminal, type Person, type Place } from "./people.ts";
+import { Site } from "./site.ts";
+
+const KINDS = ["browser", "node", "python", "go"] as const;
+type Kind = (typeof KINDS)[number];
+
+/** How much each says. */
+const EACH = 30;
+const PATIENCE = 60_000;
+/** Rooms that begin with `brief:` forget soon, and a dead connection is found in seconds. */
+const CONFIG = "[namespaces.brief]\nhistory_length = 30\n[heartbeat]\ninterval_ms = 2000\n";
+
+const folder = mkdtempSync(join(tmpdir(), "chorus-examples-"));
+let stage: Stage;
+let browser: Browser;
+let site: Site;
+let program: string;
+let present: Person[] = [];
+
+beforeAll(async () => {
+  site = await Site.start();
+  // The page asks its user for a token.
+  site.serve(join(examples, "browser"), async () => "");
+  [stage, browser, program] = await Promise.all([Stage.start({ origins: [site.origin], config: CONFIG }), launch(), build(folder)]);
+}, 120_000);
+
+afterEach(async () => {
+  await Promise.all(present.map((person) => person.kill()));
+  present = [];
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await stage?.close();
+  site?.close();
+  rmSync(folder, { recursive: true });
+});
+
+test("whatever fails, each hears everybody once and in order, and is heard so", { timeout: 180_000 }, async () => {
+  const room = "failing";
+  const people = new Map<Kind, Person>();
+  for (const kind of KINDS) people.set(kind, await enter(kind, room));
+
+  const nodes = new Set<string>();
+  for (const person of people.values()) nodes.add(/node-\d/.exec((await person.notes()).join())![0]);
+  expect(nodes.size, "they are on all gateways").toBe(3);
+
+  const said = (kind: Kind) => Array.from({ length: EACH }, (_, index) => `${kind} ${index}`);
+  const talk = async (kind: Kind) => {
+    for (const text of said(kind)) {
+      await people.get(kind)!.say(text);
+      await sleep(50 + Math.random() * 100);
+    }
+  };
+  // Each fault comes when so much was said in all, so that there is always something to lose.
+  const faults: [number, () => Promise<unknown>][] = [
+    [10, () => stage.cut()],
+    [30, () => stage.kill(0)],
+    [50, () => stage.start(0)],
+    [60, () => stage.drain(1)],
+    [80, () => stage.start(1)],
+    [90, () => stage.cut()],
+  ];
+  const fail = async () => {
+    for (const [after, fault] of faults) {
+      await until(`${after} messages`, async () => (await log(room)).length >= after);
+      await fault();
+    }
+  };
+  await Promise.all([fail(), ...KINDS.map(talk)]);
+
+  await until("all of it to be in the log", async () => (await log(room)).length >= KINDS.length * EACH);
+  const truth = await log(room);
+  expect(truth).toHaveLength(KINDS.length * EACH);
+  for (const [kind, person] of people) {
+    const own = truth.filter((line) => line.startsWith(`${kind}: `));
+    expect(own, `what ${kind} said`).toEqual(said(kind).map((text) => `${kind}: ${text}`));
+    await until(`${kind} to hear all`, async () => (await person.heard()).length >= truth.length, person);
+    expect(await person.heard(), kind).toEqual(truth);
+    const notes = await person.notes();
+    expect(notes.filter((note) => /reconnecting/i.test(note)).length, `${kind} was disturbed: ${notes}`).toBeGreaterThanOrEqual(2);
+    expect(notes.join(), kind).not.toMatch(/missing/);
+  }
+  // They end at the end of their input, and nothing came after what was compared.
+  for (const [kind, person] of people) {
+    const heard = person.heard;
+    if (kind === "browser") expect(await heard(), kind).toEqual(truth);
+    expect(await person.leave(), `${kind}: ${kind === "browser" || (await person.notes())}`).toBe(0);
+    if (kind !== "browser") expect(await heard(), kind).toEqual(truth);
+  }
+});
+
+test.each(KINDS)("%s: what is said without a network is sent with it, and what is lost is told", { timeout: 90_000 }, async (kind) => {
+  const room = `brief:${kind}`;
+  const person = await enter(kind, room);
+  await person.say("before");
+  await until("it to hear itself", async () => (await person.heard()).length > 0, person);
+
+  await stage.refuse(true);
+  try {
+    await until("it to notice", noted(person, /reconnecting/i), person);
+    await person.say("meanwhile");
+    // The room keeps thirty: it can't be told all that was said.
+    for (let index = 0; index < 60; index += 1) await post(room, `${index}`);
+  } finally {
+    await stage.refuse(false);
+  }
+  const own = `${kind}: meanwhile`;
+  await until("it to hear", async () => (await person.heard()).at(-1) === own, person);
+  const [first, ...rest] = await person.heard();
+  expect(first).toBe(`${kind}: before`);
+  const truth = await log(room);
+  expect(truth.filter((line) => line === own)).toHaveLength(1);
+  expect(truth).toEqual(rest.slice(-truth.length));
+  expect(rest.length).toBeLessThan(60);
+  expect(await noted(person, /missing/)(), `it is told: ${await person.notes()}`).toBe(true);
+});
+
+// Python's library finds it by pings of its own, once in 20 s.
+test.each(["browser", "node", "go"] as const)("%s: a connection that has died without a word is given up", { timeout: 90_000 }, async (kind) => {
+  const person = await enter(kind, "dead");
+  await stage.stall(true);
+  try {
+    await until("it to notice", noted(person, /reconnecting/i), person);
+  } finally {
+    await stage.stall(false);
+  }
+  await person.say("back");
+  await until("it to hear itself", async () => (await person.heard()).at(-1) === `${kind}: back`, person);
+});
+
+test.each(KINDS)("%s: who is thrown out stays out", { timeout: 90_000 }, async (kind) => {
+  const person = await enter(kind, "thrown-out");
+  await call(`/v1/users/${kind}/disconnect`, {});
+  await until("it to end", async () => person.ended() === 1, person);
+  const notes = await person.notes();
+  expect(notes.join()).toMatch(/1008.* kicked/);
+  expect(notes.join()).not.toMatch(/reconnecting/i);
+});
+
+test.each(KINDS)("%s: with a bad token it does not try again", { timeout: 90_000 }, async (kind) => {
+  const person = await start(kind, "bad-token", "nonsense");
+  await until("it to end", async () => person.ended() === 1, person);
+  const notes = await person.notes();
+  expect(notes.join()).toMatch(/1008.* auth_failed/);
+  expect(notes.join()).not.toMatch(/reconnecting/i);
+});
+
+test("wscat: the line that the README shows", { timeout: 90_000 }, async () => {
+  const readme = readFileSync(join(examples, "README.md"), "utf8");
+  const line = /```sh\n# wscat\n([^]*?)```/.exec(readme)?.[1] ?? "";
+  expect(line).toContain("ws://127.0.0.1:8080/ws");
+  expect(line).toContain("lobby");
+  const command = line.replace("ws://127.0.0.1:8080/ws", stage.url).replaceAll("lobby", "one-line");
+  await post("one-line", "was here before");
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME, CHORUS_TOKEN: await stage.token("wscat") };
+  // It ends by itself, after the seconds that the line gives it.
+  const { stdout } = await promisify(execFile)("sh", ["-c", command], { cwd: examples, env });
+  for (const word of ['"type":"welcome"', '"recovered":false', "was here before", '"from":"wscat"']) expect(stdout).toContain(word);
+  expect(await log("one-line")).toEqual(["server: was here before", "wscat: hello"]);
+});
+
+/** Somebody who is in the room. */
+async function enter(kind: Kind, room: string): Promise<Person> {
+  const person = await start(kind, room, await stage.token(kind));
+  await until(`${kind} to connect`, noted(person, /connected to/i), person);
+  return person;
+}
+
+async function start(kind: Kind, room: string, token: string): Promise<Person> {
+  const place: Place = { url: stage.url, room, token };
+  const starts = {
+    browser: () => Tab.enter(browser, site, place),
+    node: () => Terminal.node(place),
+    python: () => Terminal.python(place),
+    go: () => new Terminal(program, [], "go", place),
+  };
+  const person = await starts[kind]();
+  present.push(person);
+  return person;
+}
+
+async function until(what: string, holds: () => Promise<boolean>, person?: Person): Promise<void> {
+  for (const end = Date.now() + PATIENCE; !(await holds()); await sleep(20)) {
+    if (Date.now() < end) continue;
+    throw new Error(`waited in vain for ${what}: ${JSON.stringify([await person?.notes(), await person?.heard()], null, 1)}`);
+  }
+}
+
+function noted(person: Person, word: RegExp): () => Promise<boolean> {
+  return async () => (await person.notes()).some((note) => word.test(note));
+}
+
+/** The log as who is in the room should print it; of a node that nothing happens to. */
+async function log(room: string): Promise<string[]> {
+  const events = await stage.log(room, 2);
+  return events.map(({ from, data }) => `${from}: ${(data as { text: string }).text}`);
+}
+
+async function post(room: string, text: string): Promise<void> {
+  await call(`/v1/rooms/${encodeURIComponent(room)}/messages`, { data: { text } });
+}
+
+async function call(path: string, body: object): Promise<void> {
+  const headers = { authorization: `Bearer ${stage.about.apiKey}`, "content-type": "application/json" };
+  const answer = await fetch(`http://${stage.about.nodes[2]}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+}
