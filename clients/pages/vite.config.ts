@@ -49,7 +49,8 @@ export default defineConfig({
     proxy: {
       "/ws": { target: gateway, ws: true },
       "/echo": { target: gateway, ws: true },
-      "/v1": gateway,
+      // A string here would change the host, and the gateway then take the page for one of another site.
+      "/v1": { target: gateway },
       // The token is given to this machine only, and not to what came through a proxy: it must look as if it came directly.
       "/dev/token": { target: gateway, changeOrigin: true },
       "/readyz": gateway,

@@ -18,7 +18,8 @@ interface Claims {
   readonly rooms?: Readonly<Record<string, string>>;
 }
 
-const target = process.env.CHORUS_TARGET ?? fileURLToPath(new URL("../../target/debug", import.meta.url));
+/** Where the binaries are. */
+export const target = process.env.CHORUS_TARGET ?? fileURLToPath(new URL("../../target/debug", import.meta.url));
 
 export class Stage {
   #process: ChildProcessWithoutNullStreams;

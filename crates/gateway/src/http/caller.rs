@@ -74,8 +74,8 @@ impl Caller {
     }
 }
 
-/// A caller that is a server: whoever has an API key, or in development mode whoever calls from this machine without any
-/// credential.
+/// A caller that is a server: whoever has an API key. In development mode, as long as there is no key to have, also whoever
+/// calls from this machine without any credential.
 pub(super) struct Operator(pub(super) Caller);
 
 /// Marks a request that needs no credential.
@@ -87,7 +87,8 @@ impl FromRequestParts<Arc<App>> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let bare = !parts.headers.contains_key(header::AUTHORIZATION);
-        if bare && app.config.development() && dev::came_from_afar(&parts.headers).is_none() {
+        let open = app.config.development() && app.config.api_keys.is_empty();
+        if bare && open && dev::came_from_afar(&parts.headers).is_none() {
             parts.extensions.insert(Here);
         }
         let caller = Caller::from_request_parts(parts, app).await?;

@@ -245,6 +245,11 @@ async fn in_development_mode_whoever_sits_there_needs_no_key() {
     assert_eq!(drain("Origin", own).await.status, 202);
     assert_eq!(gateway.exited(PATIENCE).await.code(), Some(0));
     assert!(gateway.log().contains("development mode"), "the audit says who: {}", gateway.log());
+
+    let locked = GatewayOptions::bare(chorus()).env("CHORUS_API_KEYS", KEY).start().await;
+    let ask = async |request: Request| request.send(locked.addr()).await.status;
+    assert_eq!(ask(Request::get("/v1/nodes")).await, 401, "who has made a key wants it to be needed");
+    assert_eq!(ask(Request::get("/v1/nodes").bearer(KEY)).await, 200);
 }
 
 async fn ready(gateway: &Gateway) -> bool {
