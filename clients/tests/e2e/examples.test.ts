@@ -127,6 +127,24 @@ test.each(KINDS)("%s: what is said without a network is sent with it, and what i
   expect(await noted(person, /missing/)(), `it is told: ${await person.notes()}`).toBe(true);
 });
 
+test.each(KINDS)("%s: what the server has, and could not say so, is not said twice", { timeout: 90_000 }, async (kind) => {
+  const room = `unanswered-${kind}`;
+  const person = await enter(kind, room);
+  await person.say("before");
+  await until("it to hear itself", async () => (await person.heard()).length === 1, person);
+  await stage.stall(true);
+  await person.say("first");
+  await until("it to be in the log", async () => (await log(room)).length === 2, person);
+  await stage.cut();
+  await stage.stall(false);
+  // It is said only after an answer to the first, which by then was sent again.
+  await person.say("second");
+  const truth = ["before", "first", "second"].map((text) => `${kind}: ${text}`);
+  await until("it to hear all", async () => (await person.heard()).at(-1) === truth.at(-1), person);
+  expect(await person.heard()).toEqual(truth);
+  expect(await log(room)).toEqual(truth);
+});
+
 // Python's library finds it by pings of its own, once in 20 s.
 test.each(["browser", "node", "go"] as const)("%s: a connection that has died without a word is given up", { timeout: 90_000 }, async (kind) => {
   const person = await enter(kind, "dead");
