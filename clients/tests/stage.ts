@@ -1,6 +1,6 @@
 /** A real cluster for a test: three gateways, Redis, nginx, and a network before them that can be cut (`crates/testkit/src/bin/stage.rs`). */
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 interface Description {
@@ -19,7 +19,7 @@ interface Claims {
 }
 
 /** Where the binaries are. */
-export const target = process.env.CHORUS_TARGET ?? fileURLToPath(new URL("../../target/debug", import.meta.url));
+export const target = process.env.CHORUS_TARGET ?? join(import.meta.dirname, "../../target/debug");
 
 export class Stage {
   #process: ChildProcessWithoutNullStreams;

@@ -111,9 +111,9 @@ export class DoubleRoom implements Room {
 
   async history({ before = this.seq + 1, limit = 50 }: { before?: number; limit?: number } = {}): Promise<Page> {
     this.asked++;
+    const all = this.log.filter((event) => event.seq < before);
     await Promise.resolve();
     if (this.refusal) throw this.refusal;
-    const all = this.log.filter((event) => event.seq < before);
     return { events: all.slice(-limit), more: all.length > limit };
   }
 

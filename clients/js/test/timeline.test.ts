@@ -208,9 +208,11 @@ describe("sending", () => {
     room.reset("unrecovered", 5);
     room.live();
     room.sent[0]!.ok(mine, true);
-    await vi.waitFor(() => expect(look(timeline)).toBe("1 2 ~~ mine"));
+    await vi.waitFor(() => expect(messages(timeline)[2]!.position).toBeDefined());
+    room.say("6");
+    expect(look(timeline)).toBe("1 2 ~~ mine 6");
     await fill(timeline);
-    expect(look(timeline)).toBe("1 2 3 mine 5");
+    expect(look(timeline)).toBe("1 2 3 mine 5 6");
   });
 });
 
@@ -294,6 +296,22 @@ describe("a reset", () => {
     expect(look(timeline)).toBe("1 ## 5");
   });
 
+  test("by trimming, behind what might still be there, is a gap that may be filled", () => {
+    const { room, timeline } = begun(1);
+    room.seq = 8;
+    room.reset("unrecovered", 4);
+    room.reset("trimmed", 8);
+    expect(look(timeline)).toBe("1 ~~");
+  });
+
+  test("to before what was seen of the same log drops the rest", () => {
+    const { room, timeline } = begun(4);
+    room.seq = 2;
+    room.reset("unrecovered", 2);
+    room.say("3b");
+    expect(look(timeline)).toBe("1 2 3b");
+  });
+
   test("by a fork drops what was after it, edits and reactions too", () => {
     const { room, timeline } = begun(2);
     room.tell(room.write({ type: "reaction", target: room.log[0]!, key: "+", on: true }, "bob"));
@@ -303,6 +321,44 @@ describe("a reset", () => {
     room.reset("forked", 3, "a.1");
     room.say("4");
     expect(look(timeline)).toBe("1[+:bob] 2 4");
+  });
+
+  test("by a fork drops what was done to messages that are not loaded yet", async () => {
+    const { room, timeline } = begun(2, 1);
+    room.tell(room.write({ type: "edit", target: room.log[0]!, data: "lost" }));
+    room.log.pop();
+    room.seq = 2;
+    room.reset("forked", 2, "a.1");
+    await timeline.loadOlder();
+    expect(look(timeline)).toBe("1 2");
+  });
+
+  test("by a fork of another log leaves what was before the gap", () => {
+    const { room, timeline } = begun(3);
+    room.log = [];
+    room.seq = 0;
+    room.reset("unrecovered", 0, "b.0");
+    room.say("x");
+    room.say("lost");
+    room.seq = 1;
+    room.reset("forked", 1, "b.1");
+    expect(look(timeline)).toBe("1 2 3 ~~ x");
+  });
+
+  test("by a fork makes a page worthless that was asked for before", async () => {
+    const { room, timeline } = begun(3);
+    for (let n = 4; n <= 6; n++) room.write({ type: "message", data: `${n}` });
+    room.reset("unrecovered", 6);
+    room.say("7");
+    const filling = fill(timeline);
+    room.log = room.log.slice(0, 4);
+    room.seq = 4;
+    room.reset("forked", 4, "a.1");
+    room.say("5b");
+    await filling;
+    expect(look(timeline)).toBe("1 2 3 ~~ 5b");
+    await fill(timeline);
+    expect(look(timeline)).toBe("1 2 3 4 5b");
   });
 
   test("by a fork that undoes a deletion reads the text again", async () => {

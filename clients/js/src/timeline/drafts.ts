@@ -1,5 +1,4 @@
 import type { ChorusError, Json, MessageEvent, Position, Sent } from "../types.ts";
-import { at } from "./line.ts";
 import type { MessageEntry } from "./types.ts";
 
 interface Draft {
@@ -65,7 +64,6 @@ export class Drafts {
   claim(event: MessageEvent, user: string | undefined): string | undefined {
     const draft = event.id === undefined ? undefined : this.#drafts.get(event.id);
     if (!draft || (user !== undefined && event.from !== user)) return undefined;
-    if (draft.sent && at(draft.sent) !== at(event)) return undefined;
     this.#drafts.delete(draft.id);
     return draft.entry.key;
   }

@@ -127,8 +127,6 @@ export class Rows {
       (row, index) => index >= start && (isGap(row) ? row.after.seq >= seq : row.position.seq > seq),
     );
     if (first >= 0) this.#forget(this.#rows.splice(first));
-    const last = this.#rows.at(-1);
-    if (isGap(last)) last.before = Math.min(last.before, seq + 1);
     // A deletion that is taken back leaves a text that we have no more: all from there on is read again.
     const broken = this.#rows.findIndex((row, index) => index >= start && !isGap(row) && !row.undo(seq));
     const line = this.#rows[broken];
@@ -157,6 +155,7 @@ export class Rows {
     return lastIndex(this.#rows, (row) => isGap(row) && row.foreign);
   }
 
+  /** What is held already is taken from behind `index`, or is the last. */
   #place(events: readonly RoomEvent[], index: number): number {
     const lines: Line[] = [];
     for (const event of events) {
@@ -170,7 +169,6 @@ export class Rows {
         // Its `ok` came without it, and it was put where we stood; now its place is known.
         const before = this.#rows.indexOf(line);
         if (before >= 0) this.#rows.splice(before, 1);
-        if (before >= 0 && before < index) index--;
       } else {
         line = new Line(this.#keyOf(event), event);
         this.#lines.set(position, line);

@@ -157,12 +157,17 @@ describe("a connection", () => {
   });
 
   test("outlives its last component until what was sent has arrived", async () => {
+    server.deafTo = "message";
     const { unmount } = render(<Provider><Lobby /></Provider>);
+    await pass();
     fireEvent.click(screen.getByText("send"));
     unmount();
-    await pass(5_000);
-    expect(server.log.map(({ data }) => data)).toEqual(["hello"]);
+    await pass(20_000);
+    expect(server.heard("leave")).toHaveLength(0);
+    const [message] = server.heard("message");
+    act(() => void server.say(message?.data, "alice", message?.id));
     await pass(10_000);
+    expect(server.heard("leave")).toHaveLength(1);
     expect(server.open).toHaveLength(0);
   });
 

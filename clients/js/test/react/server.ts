@@ -7,6 +7,8 @@ export class Server {
   /** Every socket that was ever opened. */
   readonly sockets: Socket[] = [];
   readonly log: Frame[] = [];
+  /** Frames of this type are read, and answered no more. */
+  deafTo = "";
 
   /** What makes a client connect here: a new object each time. */
   options(extra: Options = {}): Options {
@@ -78,6 +80,7 @@ export class Socket {
 
   #answer({ type, ref, room, recent, before, limit, data, id, token }: Frame): void {
     const { log } = this.#server;
+    if (type === this.#server.deafTo) return;
     const head = log.length;
     const ok = (answer: object) => this.get({ type: "ok", ref, room, ...answer });
     if (type === "auth") this.get({ type: "welcome", user: token, node: "n", session: "s", heartbeat_ms: 60_000, limits: undefined });
