@@ -13,7 +13,7 @@ describe.concurrent.each(["websocket", "sse"] as const)("by %s", (transport) => 
 
   it("they are renewed in time, and the connection stays", async () => {
     const reasons: TokenReason[] = [];
-    const seconds = [2, 3, 60];
+    const seconds = [4, 5, 60];
     const chat = connect(stage.url, {
       ...options,
       getToken: (reason) => {
@@ -31,7 +31,7 @@ describe.concurrent.each(["websocket", "sse"] as const)("by %s", (transport) => 
       await vi.waitFor(() => expect(reasons.length).toBeGreaterThanOrEqual(3), 20_000);
       // Past the end of the first two.
       const sent: number[] = [0];
-      const end = Date.now() + 4_000;
+      const end = Date.now() + 6_000;
       for (let count = 1; Date.now() < end; count++) {
         await room.send(count);
         sent.push(count);
@@ -80,7 +80,7 @@ describe.concurrent.each(["websocket", "sse"] as const)("by %s", (transport) => 
   });
 
   it("one that can't be replaced is the end, and says so", async () => {
-    const chat = connect(stage.url, { ...options, token: await stage.token("dave", { seconds: 2 }) });
+    const chat = connect(stage.url, { ...options, token: await stage.token("dave", { seconds: 3 }) });
     const room = chat.join(`ended-${transport}`);
     await room.send(0);
     await vi.waitFor(() => expect(chat.status.value).toMatchObject({ state: "closed", error: { code: "token_expired", closeCode: 4401 } }), 10_000);
