@@ -78,7 +78,7 @@ async function pack(): Promise<string> {
   const copy = join(folder, "chorus-client");
   await npm(library, "exec", "--", "tsc", "--project", "tsconfig.build.json", "--outDir", join(copy, "dist"));
   for (const file of ["package.json", "README.md"]) await cp(join(library, file), join(copy, file));
-  const told = await npm(copy, "pack", "--json", "--pack-destination", folder);
+  const told = await npm(copy, "pack", "--ignore-scripts", "--json", "--pack-destination", folder);
   const [{ filename }] = JSON.parse(told) as [{ filename: string }];
   return join(folder, filename);
 }

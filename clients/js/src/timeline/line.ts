@@ -28,7 +28,7 @@ export class Line {
 
   /** Pages and live events bring them in no order between each other, and a page that is read again brings some twice. */
   amend(amendments: readonly Amendment[]): void {
-    const news = amendments.filter((one) => !this.#amendments.some((other) => at(other) === at(one)));
+    const news = amendments.filter(({ epoch, seq }) => !this.#amendments.some((one) => one.seq === seq && one.epoch === epoch));
     if (!news.length) return;
     this.#amendments = [...this.#amendments, ...news].sort((a, b) => a.seq - b.seq);
     // A deletion takes the text away, and not only from sight.
@@ -59,12 +59,14 @@ function fold(key: string, event: MessageEvent, amendments: readonly Amendment[]
   const deleted = event.deleted === true;
   let { data } = event;
   let edited = false;
-  const reactions = new Map<string, string[]>();
+  const reactions = new Map<string, Set<string>>();
   for (const one of deleted ? [] : amendments) {
     if (one.type === "edit") [data, edited] = [one.data, true];
     if (one.type === "reaction") {
-      const others = (reactions.get(one.key) ?? []).filter((user) => user !== one.from);
-      reactions.set(one.key, one.on ? [...others, one.from] : others);
+      const users = reactions.get(one.key) ?? new Set();
+      reactions.set(one.key, users);
+      if (one.on) users.add(one.from);
+      else users.delete(one.from);
     }
   }
   return {
@@ -78,7 +80,7 @@ function fold(key: string, event: MessageEvent, amendments: readonly Amendment[]
     ...(!deleted && data !== undefined && { data }),
     edited,
     deleted,
-    reactions: [...reactions].flatMap(([key, users]): Reaction[] => (users.length ? [{ key, users }] : [])),
+    reactions: [...reactions].flatMap(([key, users]): Reaction[] => (users.size ? [{ key, users: [...users] }] : [])),
     state: "sent",
   };
 }

@@ -34,7 +34,9 @@ export class Rows {
   readonly #lines = new Map<string, Line>();
   /** What was done to messages that are not held, by the message. */
   readonly #waiting = new Map<string, Amendment[]>();
+  /** Gaps so far, for their keys, and how many of those that there are now are foreign. */
   #gaps = 0;
+  #foreigners = 0;
 
   constructor(keyOf: (event: MessageEvent) => string) {
     this.#keyOf = keyOf;
@@ -50,7 +52,7 @@ export class Rows {
 
   /** Whether what is held first may be of another log than what comes now. */
   get severed(): boolean {
-    return this.#foreign() >= 0;
+    return this.#foreigners > 0;
   }
 
   gap(key: string): Gap | undefined {
@@ -64,7 +66,7 @@ export class Rows {
     const index = this.#foreign();
     const known = index < 0 ? undefined : this.#lines.get(at(event));
     if (known && this.#rows.indexOf(known) < index) {
-      this.#rows.splice(index, 1);
+      this.#forget(this.#rows.splice(index, 1));
       this.dropAfter(event.seq - 1);
     }
     this.#place([event], this.#rows.length);
@@ -83,7 +85,7 @@ export class Rows {
     if (!last) return;
     // Nothing came since the last leap: both holes are one.
     const hole = isGap(last) ? last : undefined;
-    if (hole) this.#rows.pop();
+    if (hole) this.#forget(this.#rows.splice(-1));
     const foreign = hole?.foreign || (reset.reason === "unrecovered" && after.epoch !== reset.epoch);
     const lost = reset.reason === "trimmed" && hole?.entry.state !== "open";
     this.#dig(this.#rows.length, hole?.after ?? after, reset.seq + 1, foreign, lost ? "lost" : "open");
@@ -108,7 +110,7 @@ export class Rows {
     this.#place(fresh, index + 1);
     gap.before = fresh[0]?.seq ?? gap.before;
     const level = fresh[0]?.epoch === gap.after.epoch && gap.before === gap.after.seq + 1;
-    if (joint || level) this.#rows.splice(this.#rows.indexOf(gap), 1);
+    if (joint || level) this.#forget(this.#rows.splice(this.#rows.indexOf(gap), 1));
     else this.mark(gap, more && page.length > 0 ? "open" : "lost");
   }
 
@@ -138,21 +140,26 @@ export class Rows {
 
   clear(): void {
     this.#rows = [];
+    this.#foreigners = 0;
     this.#lines.clear();
     this.#waiting.clear();
   }
 
   #dig(index: number, after: Position, before: number, foreign: boolean, state: GapEntry["state"]): void {
     const key = `gap ${++this.#gaps}`;
+    if (foreign) this.#foreigners++;
     this.#rows.splice(index, 0, { kind: "gap", key, after, before, foreign, entry: { kind: "gap", key, state } });
   }
 
   #forget(rows: readonly Row[]): void {
-    for (const row of rows) if (!isGap(row)) this.#lines.delete(at(row.position));
+    for (const row of rows) {
+      if (!isGap(row)) this.#lines.delete(at(row.position));
+      else if (row.foreign) this.#foreigners--;
+    }
   }
 
   #foreign(): number {
-    return lastIndex(this.#rows, (row) => isGap(row) && row.foreign);
+    return this.#foreigners ? lastIndex(this.#rows, (row) => isGap(row) && row.foreign) : -1;
   }
 
   /** What is held already is taken from behind `index`, or is the last. */
