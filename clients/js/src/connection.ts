@@ -93,13 +93,18 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
       onClose: (code: number, reason: string) => mine === turn && lost(code, reason),
     };
     listen(HANDSHAKE_MS, true);
-    if (socket) {
-      link = socketLink(Socket, address.href.replace(/^http/, "ws"), from);
-      return;
+    try {
+      if (socket) {
+        link = socketLink(Socket, address.href.replace(/^http/, "ws"), from);
+      } else {
+        // Few need it: it is loaded when it is.
+        const { streamLink } = await import("./stream.ts");
+        if (mine === turn) link = streamLink(address, token, options.fetch ?? fetch, from);
+      }
+    } catch (cause) {
+      // A page may be kept from either: by its policy, by mixed content, or by a network that is away.
+      if (mine === turn) lost(1006, String(cause));
     }
-    // Few need it: it is loaded when it is. A page that can't load it has no network, and times out.
-    const { streamLink } = await import("./stream.ts");
-    if (mine === turn) link = streamLink(address, token, options.fetch ?? fetch, from);
   };
 
   /** No token was to be had. */

@@ -237,6 +237,21 @@ describe("which transport", () => {
     expect([FakeSocket.all.length, calls.length]).toEqual([3, 1]);
   });
 
+  it("is the next after one that throws", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0.1);
+    const WebSocket = class {
+      constructor() {
+        throw new Error("mixed content");
+      }
+    } as never;
+    const chat = await begin({ transports: ["websocket", "sse"], WebSocket }, "lobby");
+    expect(chat.status.value).toMatchObject({ state: "waiting", reason: "Error: mixed content" });
+    await settle(100);
+    await vi.dynamicImportSettled();
+    await settle(30);
+    expect(last().url.pathname).toBe("/v1/events");
+  });
+
   it("is the event stream where there is no WebSocket", async () => {
     vi.stubGlobal("WebSocket", undefined);
     await begin({ transports: ["websocket", "sse"], WebSocket: undefined } as never, "lobby");
