@@ -18,6 +18,8 @@ const GOOD_AFTER_MS = 5_000;
 /** A transport that did not come up so often in a row is left for the next. */
 const TRIES = 2;
 
+const loadStream = () => import("./stream.ts");
+
 export interface Connection extends Wire {
   readonly status: Cell<Status>;
   /** Whether joins are taken. */
@@ -97,8 +99,8 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
       if (socket) {
         link = socketLink(Socket, address.href.replace(/^http/, "ws"), from);
       } else {
-        // Few need it: it is loaded when it is.
-        const { streamLink } = await import("./stream.ts");
+        // Few need it, so it is loaded apart.
+        const { streamLink } = await loadStream();
         if (mine === turn) link = streamLink(address, token, options.fetch ?? fetch, from);
       }
     } catch (cause) {
@@ -138,6 +140,8 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
       heartbeat = ways[way] === "sse" ? 2 * heartbeat_ms! : heartbeat_ms!;
       listen(heartbeat);
       status.set({ state: "connected", transport: ways[way]!, user: user!, node, session: session! });
+      // A browser does not try a module again that it could not load once: so not first when the network is bad.
+      if (ways.includes("sse")) void loadStream().catch(() => {});
       const mine = turn;
       clearTimeout(next);
       next = setTimeout(() => mine === turn && (failures = 0), GOOD_AFTER_MS);
@@ -197,6 +201,8 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
     // Who was told may have closed all this, or begun anew.
     if (mine !== turn) return;
     if (expired) {
+      // The server is there, and a new token is all that is missing. It is asked for at once, but only once.
+      if (proven) failures = 0;
       proven = false;
       tokenReason = "expired";
       if (getToken) token = undefined;
