@@ -53,6 +53,7 @@ export default defineConfig({
       "/v1": { target: gateway },
       // The token is given to this machine only, and not to what came through a proxy: it must look as if it came directly.
       "/dev/token": { target: gateway, changeOrigin: true },
+      "/site.json": gateway,
       "/readyz": gateway,
       "/healthz": gateway,
     },

@@ -30,7 +30,7 @@ use crate::{
     room::Shared,
     rooms::Rooms,
     serve::{self, Terms},
-    socket,
+    site, socket,
 };
 
 /// What all sessions of a node share.
@@ -142,7 +142,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let address = listener.local_addr().unwrap_or(config.listen);
     tokio::spawn(serve::serve(listener, app.router(state), terms, stop.clone()));
     tracing::info!(addr = %address, node = %app.bus.node(), "listening");
-    if config.development() {
+    if config.development() && config.pages {
         // For the person who typed the command; a closed standard output is no reason to stop.
         let _ = writeln!(io::stdout(), "chorus: open http://{address}/");
     }
@@ -190,6 +190,7 @@ impl App {
             .with_state(Arc::clone(self))
             .merge(http::api(self, state.clone()))
             .merge(http::router(state.clone()))
+            .merge(site::router(&state))
             .merge(dev::router(state))
     }
 

@@ -60,6 +60,8 @@ settings! {
         /// Seconds between SIGTERM and the end, over which the closing of the connections is spread. Whoever
         /// starts the process must wait longer than that before killing it.
         drain_seconds: u64 = 10, 0..=3600;
+        /// Whether the pages are served: the chat at `/`, `/tester` and `/cluster`. They may do no more than any client.
+        pages: bool = true, Expected::Either;
         /// Which log lines are written, to standard error.
         log: String = "info".to_owned(), "a filter such as info or warn,gateway=debug";
         /// How log lines look: `text` for people, `json` for collectors.

@@ -1,8 +1,8 @@
-//! Development mode: the built-in page, and tokens for guests.
+//! Development mode: tokens for guests.
 //!
-//! Whoever reaches these routes may be anybody, so they must stay on this machine: a request is refused if
+//! Whoever reaches the route may be anybody, so it must stay on this machine: a request is refused if
 //! its `Host` is not loopback (DNS rebinding makes a foreign page same-origin) or if it was forwarded (a proxy
-//! makes loopback public). Elsewhere than in development mode they do not exist.
+//! makes loopback public). Elsewhere than in development mode it does not exist.
 
 use axum::{
     Json, Router,
@@ -20,45 +20,15 @@ use crate::{
     http::{HttpState, problem::Problem},
 };
 
-/// How long a guest's token is good. The page asks for the next one when it is told that the time is nearly
-/// over.
+/// How long a guest's token is good. The page asks for the next one before its time is over.
 const GUEST_SECONDS: u64 = 60 * 60;
 
-/// Everything comes from here and nothing runs inline.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-const HTML: &str = "text/html; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const STYLE: &str = "text/css; charset=utf-8";
-
-macro_rules! page {
-    ($path:literal, $file:literal, $kind:expr) => {
-        ($path, $kind, include_str!(concat!("../web/", $file)))
-    };
-}
-
-/// The page's files: where they are, what they are, what is in them.
-const FILES: &[(&str, &str, &str)] = &[
-    page!("/", "index.html", HTML),
-    page!("/app.css", "app.css", STYLE),
-    page!("/app.js", "app.js", SCRIPT),
-    page!("/connection.js", "connection.js", SCRIPT),
-    page!("/conversation.js", "conversation.js", SCRIPT),
-    page!("/link.js", "link.js", SCRIPT),
-    page!("/room.js", "room.js", SCRIPT),
-    page!("/stay.js", "stay.js", SCRIPT),
-];
-
-/// The routes, or none when this is not development mode.
+/// The route, or none when this is not development mode.
 pub fn router(state: HttpState) -> Router {
     if !state.config.development() {
         return Router::new();
     }
-    let mut router = Router::new().route("/dev/token", get(token));
-    for &(path, kind, text) in FILES {
-        router = router.route(path, get(move || async move { ([(header::CONTENT_TYPE, kind)], text) }));
-    }
+    let router = Router::new().route("/dev/token", get(token));
     router.layer(middleware::from_fn(only_from_here)).with_state(state)
 }
 
@@ -94,10 +64,9 @@ async fn only_from_here(request: Request, next: Next) -> Response {
         None => next.run(request).await,
     };
     let seal = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        // A rebuilt binary must not meet an old module, and nobody keeps a token.
+        // Nobody keeps a token.
         (header::CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in seal {

@@ -35,6 +35,7 @@ pub mod room;
 pub mod rooms;
 pub mod serve;
 pub mod session;
+pub mod site;
 pub mod socket;
 pub mod sse;
 pub mod users;

@@ -9,6 +9,7 @@ mod clients;
 mod conformance;
 mod figures;
 mod instructions;
+mod pages;
 mod step;
 mod system;
 
@@ -21,6 +22,7 @@ const HELP: &str = "\
 cargo xtask test [-- ARGS]   install what is missing, lint, build, run every test, count instructions;
                              with ARGS, which go to `cargo test`, nothing is counted
 cargo xtask install          install what the tests need: Debian packages (as root) and client tools (in target/)
+cargo xtask pages            build the pages (clients/pages) into crates/gateway/pages, which is committed
 cargo xtask lint             rustfmt, clippy and the types of the clients, warnings are errors
 cargo xtask figures          size, start time, memory per idle connection, what 10,000 resumes cost Redis, lines of code
 cargo xtask chaos [--faults N] [--seed S] [--seeds HOW-MANY] [--only PART-OF-A-NAME]
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         ("test", _) => test(rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest)),
         ("install", []) => install(),
         ("lint", []) => lint(),
+        ("pages", []) => pages::build(),
         ("figures", []) => figures::print(),
         ("conformance", []) => conformance::judge(),
         ("instructions", []) => instructions::judge(false),
@@ -77,6 +80,7 @@ fn test(arguments: &[String]) -> Outcome {
     if !arguments.is_empty() {
         return Ok(());
     }
+    pages::compare()?;
     run("clients: unit tests", clients::npm().args(["run", "test", "--workspaces", "--if-present"]))?;
     for suite in ["faults", "e2e"] {
         let mut npm = clients::npm();

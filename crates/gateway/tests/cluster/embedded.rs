@@ -32,20 +32,38 @@ async fn without_configuration_it_prints_the_url_and_guests_can_chat() {
     assert_eq!((&heard["from"], &heard["name"]), (&json!("alice"), &json!("The alice")));
 }
 
+/// What the page at `/` loads by itself.
+fn loads(page: &str) -> Vec<String> {
+    let attributes = ["src=\"", "href=\""].into_iter().flat_map(|start| page.split(start).skip(1));
+    attributes.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+}
+
 #[tokio::test]
-async fn the_page_comes_with_a_strict_policy() {
+async fn the_pages_come_with_all_they_load_and_a_strict_policy() {
     let gateway = bare().await;
-    for (path, kind) in [("/", "text/html"), ("/app.js", "text/javascript"), ("/app.css", "text/css")] {
-        let response = Request::get(path).send(gateway.addr()).await;
-        assert_eq!(response.status, 200, "{path}");
-        assert!(response.header("content-type").is_some_and(|t| t.starts_with(kind)), "{path}: {response:?}");
-        assert_eq!(response.header("x-content-type-options"), Some("nosniff"), "{path}");
+    for path in ["/", "/tester", "/cluster"] {
+        let page = Request::get(path).send(gateway.addr()).await;
+        assert_eq!(
+            (page.status, page.header("content-type")),
+            (200, Some("text/html; charset=utf-8")),
+            "{path}"
+        );
+        let policy = page.header("content-security-policy").expect("a policy");
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+        let loads = loads(&page.body);
+        for kind in ["js", "css"] {
+            let ending = |file: &String| file.rsplit_once('.').is_some_and(|(_, ending)| ending == kind);
+            assert!(loads.iter().any(ending), "{path} loads no {kind}: {loads:?}");
+        }
+        for file in loads {
+            let answer = Request::get(&file).send(gateway.addr()).await;
+            assert_eq!(
+                (answer.status, answer.header("x-content-type-options")),
+                (200, Some("nosniff")),
+                "{file}"
+            );
+        }
     }
-    let page = Request::get("/").send(gateway.addr()).await;
-    let policy = page.header("content-security-policy").expect("a policy");
-    assert!(policy.contains("default-src 'none'") || policy.contains("default-src 'self'"), "{policy}");
-    assert!(!policy.contains("unsafe"), "{policy}");
-    assert!(!page.body.contains("<script>"), "no inline script");
 }
 
 #[tokio::test]
@@ -91,10 +109,13 @@ async fn development_mode_listens_on_loopback_only() {
 }
 
 #[tokio::test]
-async fn with_a_key_there_are_neither_guests_nor_a_page() {
+async fn with_a_key_there_are_no_guests_but_the_pages_unless_they_are_not_wanted() {
     let gateway = options().start().await;
-    for path in ["/", "/app.js", "/app.css", "/dev/token?user=alice"] {
-        assert_eq!(Request::get(path).send(gateway.addr()).await.status, 404, "{path}");
+    assert_eq!(Request::get("/dev/token?user=alice").send(gateway.addr()).await.status, 404);
+    let without = options().env("CHORUS_PAGES", "false").start().await;
+    for path in ["/", "/tester", "/cluster"] {
+        assert_eq!(Request::get(path).send(gateway.addr()).await.status, 200, "{path}");
+        assert_eq!(Request::get(path).send(without.addr()).await.status, 404, "{path}");
     }
     assert!(!gateway.stdout().contains("http://"), "{}", gateway.stdout());
 }
