@@ -1,8 +1,4 @@
-import { Page } from "../ui/Page.tsx";
 import { start } from "../ui/start.tsx";
+import { App } from "./App.tsx";
 
-start(
-  <Page current="chat">
-    <h1>Chat</h1>
-  </Page>,
-);
+start(<App />);

@@ -1,0 +1,110 @@
+import "./Composer.css";
+import { useEffect, useRef, useState, type KeyboardEvent, type Ref } from "react";
+import type { MessageEntry } from "chorus-client/react";
+import { IconButton } from "../ui/Button.tsx";
+import { Icon } from "../ui/Icon.tsx";
+import { textOf } from "./Markup.tsx";
+
+/** In UTF-16 units; even the widest letters stay within the server's default of 16 KiB. */
+const LONGEST = 4_000;
+
+interface ComposerProps {
+  readonly room: string;
+  /** What was typed before, and where it is kept. */
+  readonly drafts: Map<string, string>;
+  readonly editing: MessageEntry | undefined;
+  readonly field: Ref<HTMLTextAreaElement>;
+  readonly onSend: (text: string) => void;
+  readonly onEdited: (entry: MessageEntry, text: string) => void;
+  readonly onCancel: () => void;
+  readonly onType: (on: boolean) => void;
+  /** The last own message is asked for, to be edited. */
+  readonly onUp: () => void;
+}
+
+/** Where one writes; also what is to stand in the place of an earlier message. */
+export function Composer({ room, drafts, editing, field, onSend, onEdited, onCancel, onType, onUp }: ComposerProps) {
+  const [draft, setDraft] = useState(() => drafts.get(room) ?? "");
+  const [edit, setEdit] = useState("");
+  const own = useRef<HTMLTextAreaElement>(null);
+  const text = editing ? edit : draft;
+
+  useEffect(() => {
+    if (!editing) return;
+    setEdit(textOf(editing.data) ?? "");
+    own.current?.focus();
+  }, [editing]);
+
+  const write = (value: string) => {
+    if (editing) return setEdit(value);
+    setDraft(value);
+    drafts.set(room, value);
+    onType(value.trim() !== "");
+  };
+
+  const submit = () => {
+    const said = text.trim();
+    if (!said) return;
+    if (editing) return onEdited(editing, said);
+    onSend(said);
+    setDraft("");
+    drafts.delete(room);
+  };
+
+  const keys = (event: KeyboardEvent) => {
+    // While a word is being composed (Japanese, Chinese, …), the keys belong to the input method.
+    if (event.nativeEvent.isComposing) return;
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      submit();
+    } else if (event.key === "Escape" && editing) {
+      onCancel();
+    } else if (event.key === "ArrowUp" && text === "") {
+      event.preventDefault();
+      onUp();
+    }
+  };
+
+  return (
+    <div className="composer">
+      {editing && (
+        <p className="composer-editing">
+          <Icon name="edit" size={15} /> Editing a message
+          <IconButton label="Do not edit" icon="close" small onClick={onCancel} />
+        </p>
+      )}
+      <form
+        className="composer-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          submit();
+          own.current?.focus();
+        }}
+      >
+        <textarea
+          ref={(element) => {
+            own.current = element;
+            if (typeof field === "function") field(element);
+            else if (field) field.current = element;
+          }}
+          className="composer-field"
+          rows={1}
+          maxLength={LONGEST}
+          enterKeyHint="send"
+          placeholder={`Write to #${room}`}
+          aria-label={editing ? "Edit the message" : "Message"}
+          aria-describedby="composer-hint"
+          data-testid="composer"
+          value={text}
+          onChange={(event) => write(event.target.value)}
+          onKeyDown={keys}
+          onBlur={() => editing || onType(false)}
+        />
+        <IconButton type="submit" look="primary" icon={editing ? "tick" : "send"} label={editing ? "Save" : "Send"} disabled={!text.trim()} />
+      </form>
+      <p id="composer-hint" className="composer-hint">
+        <kbd>Enter</kbd> sends, <kbd>Shift</kbd> + <kbd>Enter</kbd> begins a line, <kbd>↑</kbd> edits the last. <strong>**bold**</strong>, <em>*italics*</em>, <code>`code`</code>
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,67 @@
+import type { RoomStatus, Status } from "chorus-client";
+import type { Tone } from "../ui/Badge.tsx";
+
+export interface Words {
+  readonly tone: Tone;
+  /** Read out when it changes. */
+  readonly text: string;
+  /** What changes every second, and is only seen. */
+  readonly tail?: string;
+  /** Why, for who wants to know. */
+  readonly why?: string;
+  /** What one can do about it. */
+  readonly help?: "connect" | "sign in";
+}
+
+/** How the connection, and the room on it, stand. `caughtUp` is the number of messages that came in place of those that were missed. */
+export function words(status: Status, room: RoomStatus | undefined, now: number, caughtUp: number): Words {
+  switch (status.state) {
+    case "idle":
+      return { tone: "plain", text: "not connected" };
+    case "connecting":
+      return { tone: "warn", text: status.attempt === 0 ? "connecting…" : "reconnecting…" };
+    case "offline":
+      return { tone: "bad", text: "offline", tail: ": this device has no network" };
+    case "waiting": {
+      const seconds = Math.max(1, Math.ceil((status.retryAt - now) / 1_000));
+      return { tone: "warn", text: "reconnecting", tail: ` in ${seconds} s`, why: status.reason, help: "connect" };
+    }
+    case "closed":
+      return { tone: "bad", text: status.error ? endOf(status.error.code, status.error.message) : "signed out", help: "sign in" };
+    case "connected":
+      break;
+  }
+  if (room?.state === "joining") return { tone: "warn", text: "joining…" };
+  if (room?.state === "recovering") return { tone: "warn", text: "catching up…" };
+  if (room?.state === "left" && room.error) return { tone: "bad", text: leftBecause(room.error.code, room.error.message) };
+  if (caughtUp > 0) return { tone: "good", text: `caught up: ${caughtUp.toLocaleString("en")} ${caughtUp === 1 ? "message" : "messages"}` };
+  const way = status.transport === "sse" ? ", without a WebSocket" : "";
+  return { tone: "good", text: "connected", tail: ` to ${status.node}${way}` };
+}
+
+const ENDS: Readonly<Record<string, string>> = {
+  auth_failed: "the server did not accept the sign-in",
+  auth_timeout: "the server got no sign-in",
+  token_expired: "the sign-in is over",
+  banned: "you were banned from this server",
+  disconnected: "a moderator ended the connection",
+  too_many_sessions: "you are signed in too often at once",
+};
+
+function endOf(code: string, message: string): string {
+  const end = ENDS[code] ?? "the server ended the connection";
+  // What a moderator wrote, or what the server says about it; a code by itself helps nobody.
+  return message && message !== code ? `${end}: ${message}` : ENDS[code] ? end : `${end} (${code})`;
+}
+
+const REFUSALS: Readonly<Record<string, string>> = {
+  forbidden: "you may not be in this room",
+  too_large: "this room is full",
+  bad_room: "no room can have this name",
+  banned: "you were banned from this room",
+};
+
+/** Why one is not in a room. */
+export function leftBecause(code: string, message: string): string {
+  return REFUSALS[code] ?? (message || code);
+}
