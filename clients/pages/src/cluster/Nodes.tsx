@@ -51,7 +51,7 @@ export function Nodes({ nodes, answeredBy, now, onDrain }: NodesProps) {
               </div>
               {state.cell(node)}
               <dl className="cluster-figures">
-                {FIGURES.map(({ head, cell }) => (
+                {FIGURES.map(unlessGone).map(({ head, cell }) => (
                   <div key={head}>
                     <dt>{head}</dt>
                     <dd>{cell(node)}</dd>
@@ -65,7 +65,7 @@ export function Nodes({ nodes, answeredBy, now, onDrain }: NodesProps) {
         <Table
           caption="Nodes"
           captionUnseen
-          columns={[{ head: "Node", cell: name }, state, ...FIGURES, { head: "Action", cell: drain }]}
+          columns={[{ head: "Node", cell: name }, state, ...FIGURES.map(unlessGone), { head: "Action", cell: drain }]}
           rows={nodes}
           rowKey={({ id }) => id}
           empty="No node has said anything of itself yet."
@@ -78,7 +78,7 @@ export function Nodes({ nodes, answeredBy, now, onDrain }: NodesProps) {
 function State({ node, now }: { readonly node: NodeRecord; readonly now: number }) {
   const { tone, word, more } = standing(node, now, Date.now());
   return (
-    <div>
+    <div className="cluster-state">
       <StatusDot tone={tone} hollow={node.state === "gone" || node.state === "unknown"}>
         {word}
       </StatusDot>
@@ -95,6 +95,11 @@ function Both({ main, sub, wide = false }: { readonly main: ReactNode; readonly 
       <div className="cluster-sub">{sub}</div>
     </div>
   );
+}
+
+/** A node that is gone has no figures any more. */
+function unlessGone(figure: Figure): Figure {
+  return { ...figure, cell: (node) => (node.state === "gone" ? "–" : figure.cell(node)) };
 }
 
 const FIGURES: readonly Figure[] = [
@@ -124,7 +129,7 @@ const FIGURES: readonly Figure[] = [
   {
     head: "Bus",
     cell: ({ status }) =>
-      status ? <Both main={status.bus.up ? "up" : "down"} sub={`${many(status.bus.holes_filled, "hole")} filled, ${many(status.bus.resets, "reset")}`} /> : "–",
+      status ? <Both main={status.bus.up ? "up" : "down"} sub={`${many(status.bus.holes_filled, "hole")}, ${many(status.bus.resets, "reset")}`} /> : "–",
   },
   {
     head: "Slow readers",

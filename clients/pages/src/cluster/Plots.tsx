@@ -11,7 +11,7 @@ interface Drawn {
 const PLOTS: readonly Drawn[] = [
   { title: "Deliveries a second", value: (point) => point.deliveriesPerSecond },
   { title: "Messages appended a second", value: (point) => point.appendsPerSecond },
-  { title: "Append latency, p99", value: (point) => point.p99Us, format: (us) => (us === 0 ? "0" : latency(us)) },
+  { title: "Append latency, p99", value: ({ p99Us }) => p99Us && p99Us / 1000, format: (ms) => (ms === 0 ? "0" : latency(ms * 1000)) },
   { title: "Connections", value: (point) => point.connections },
 ];
 

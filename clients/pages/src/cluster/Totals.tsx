@@ -7,10 +7,11 @@ export function Totals({ nodes }: { readonly nodes: readonly NodeRecord[] }) {
   const ready = present.filter(({ state }) => state === "ready").length;
   const sum = (value: (node: NodeRecord) => number | null | undefined) => present.reduce((total, node) => total + (value(node) ?? 0), 0);
   const slowest = Math.max(0, ...present.map(({ status }) => status?.append_latency?.p99_us ?? 0));
+  const unknown = nodes.filter(({ state }) => state === "unknown").length;
   const of = ready === present.length ? "all ready" : `${ready} of ${present.length} ready`;
   return (
     <dl className="cluster-totals" aria-label="The whole cluster">
-      <Total name="Nodes" value={count(present.length)} note={of} />
+      <Total name="Nodes" value={count(present.length)} note={unknown > 0 ? `${unknown} more not known` : of} />
       <Total name="Connections" value={count(sum(({ status }) => status?.connections))} />
       <Total name="Users" value={count(sum(({ status }) => status?.users))} note={present.length > 1 ? "counted on each node" : undefined} />
       <Total name="Rooms" value={count(sum(({ status }) => status?.rooms))} note={present.length > 1 ? "counted on each node" : undefined} />
