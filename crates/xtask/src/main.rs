@@ -7,6 +7,7 @@ mod bench;
 mod chaos;
 mod clients;
 mod conformance;
+mod deploy;
 mod figures;
 mod instructions;
 mod pages;
@@ -24,6 +25,7 @@ cargo xtask test [-- ARGS]   install what is missing, lint, build, run every tes
 cargo xtask install          install what the tests need: Debian packages (as root) and client tools (in target/)
 cargo xtask pages            build the pages (clients/pages) into crates/gateway/pages, which is committed
 cargo xtask lint             rustfmt, clippy and the types of the clients, warnings are errors
+cargo xtask deploy           the Helm chart and the systemd unit: rendered, judged by Kubernetes' schemas and by systemd
 cargo xtask figures          size, start time, memory per idle connection, what 10,000 resumes cost Redis, lines of code
 cargo xtask chaos [--faults N] [--seed S] [--seeds HOW-MANY] [--only PART-OF-A-NAME]
                   [--shape single|cluster|cluster-local|sentinel|sentinel-local]
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         ("install", []) => install(),
         ("lint", []) => lint(),
         ("pages", []) => pages::build(),
+        ("deploy", []) => deploy::judge(),
         ("figures", []) => figures::print(),
         ("conformance", []) => conformance::judge(),
         ("instructions", []) => instructions::judge(false),
@@ -81,6 +84,7 @@ fn test(arguments: &[String]) -> Outcome {
         return Ok(());
     }
     pages::compare()?;
+    deploy::test()?;
     run("clients: unit tests", clients::npm().args(["run", "test", "--workspaces", "--if-present"]))?;
     for suite in ["faults", "e2e"] {
         let mut npm = clients::npm();
@@ -92,7 +96,8 @@ fn test(arguments: &[String]) -> Outcome {
 
 fn install() -> Outcome {
     system::install()?;
-    clients::install()
+    clients::install()?;
+    deploy::install()
 }
 
 fn lint() -> Outcome {
