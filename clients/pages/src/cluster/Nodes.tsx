@@ -22,7 +22,7 @@ interface Figure {
 
 /** A row for each node; where that is too narrow, a card. */
 export function Nodes({ nodes, answeredBy, now, onDrain }: NodesProps) {
-  const narrow = useMatches("(max-width: 60rem)");
+  const narrow = useMatches("(max-width: 80rem)");
   const state: Figure = { head: "State", cell: (node) => <State node={node} now={now} /> };
   const name = (node: NodeRecord) => (
     <span className="cluster-name">
