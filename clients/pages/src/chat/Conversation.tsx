@@ -147,7 +147,7 @@ export function Conversation({ chat, name, ownName, seen, drafts, onRooms, onSig
         <LiveLog room={room} me={me} names={names} />
       </section>
       <Drawer side="right" label="Members" open={showsMembers} onClose={closeMembers}>
-        <Members presence={presence} typing={typing} me={me} />
+        <Members presence={presence} typing={typing} me={me} live={status.state === "joined"} />
       </Drawer>
       {picking && (
         <EmojiPicker

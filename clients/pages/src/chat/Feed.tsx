@@ -109,7 +109,7 @@ export function Feed({ rows, older, me, names, actions, below, handle, onOlder, 
     const target = event.target as HTMLElement;
     const article = target.closest<HTMLElement>("[data-index]");
     if (event.key === "Escape") return onEscape();
-    if (target !== article && target !== scroller.current) return;
+    if (!article && target !== scroller.current) return;
     const index = article ? Number(article.dataset.index) : rows.length;
     const steps: Readonly<Record<string, number>> = { ArrowUp: index - 1, ArrowDown: index + 1, Home: 0, End: rows.length - 1 };
     const next = steps[event.key];

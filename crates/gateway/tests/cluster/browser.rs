@@ -45,7 +45,7 @@ async fn chat(addr: SocketAddr, front: SocketAddr, name: &str, arguments: &[&str
         .arg(&artifacts)
         .args(arguments)
         // Less than our own patience: the script knows better what it waited for.
-        .env("CHAT_DEADLINE_SECONDS", "90")
+        .env("CHAT_DEADLINE_SECONDS", "150")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -81,7 +81,7 @@ async fn chat(addr: SocketAddr, front: SocketAddr, name: &str, arguments: &[&str
         }
         said
     };
-    let said = within(Duration::from_mins(2), "the browser to finish", conversation).await;
+    let said = within(Duration::from_mins(3), "the browser to finish", conversation).await;
     let status = script.wait().await.unwrap();
     let complaints = complaints.await.unwrap();
     assert!(status.success(), "{status}: {said:#?}\n{complaints}");
