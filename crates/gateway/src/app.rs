@@ -119,6 +119,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         })
         .transpose()?;
 
+    let ordered = nodes::ordered(&app);
     let state = app.http_state(rendering.clone());
     let stop = CancellationToken::new();
     tokio::spawn(metrics::upkeep(rendering.clone()));
@@ -149,7 +150,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 
     tokio::select! {
         () = drain::signal() => {}
-        () = nodes::ordered(&app) => {}
+        () = ordered => {}
     }
     drain::drain(&app, &stop).await;
     Ok(())

@@ -33,20 +33,26 @@ pub async fn drain(app: &App, by: &str, node: &str) -> Result<Vec<String>, BusEr
 }
 
 /// Waits until this node is told to drain. For ever, if the bus is closed first.
-pub async fn ordered(app: &App) {
+///
+/// It hears from this call on, and not only once it is awaited: a node can be told as soon as it listens.
+pub fn ordered(app: &App) -> impl Future<Output = ()> {
     let mut signals = app.bus.signals();
-    loop {
-        match signals.recv().await {
-            Ok(signal) => {
-                // Whoever reaches Redis can say anything, and most signals are about users.
-                let order = serde_json::from_slice(&signal);
-                if matches!(order, Ok(Order::Drain { node }) if node == app.bus.node().as_str()) {
-                    tracing::info!("told to drain");
-                    return;
+    async move {
+        loop {
+            match signals.recv().await {
+                Ok(signal) => {
+                    // Whoever reaches Redis can say anything, and most signals are about users.
+                    let order = serde_json::from_slice(&signal);
+                    if matches!(order, Ok(Order::Drain { node }) if node == app.bus.node().as_str()) {
+                        tracing::info!("told to drain");
+                        return;
+                    }
                 }
+                Err(RecvError::Lagged(lost)) => {
+                    tracing::warn!(lost, "signals were lost: told to drain or not");
+                }
+                Err(RecvError::Closed) => std::future::pending().await,
             }
-            Err(RecvError::Lagged(lost)) => tracing::warn!(lost, "signals were lost: told to drain or not"),
-            Err(RecvError::Closed) => std::future::pending().await,
         }
     }
 }

@@ -185,6 +185,7 @@ async fn a_node_that_is_told_to_drain_is_shown_to_and_comes_back() {
 }
 
 /// Memory bus: the node that is told is the one that answers, and has nobody to wait for.
+/// It is told in its first milliseconds: an order that came before anybody waited for one was lost.
 #[tokio::test]
 async fn a_node_alone_answers_before_it_ends() {
     for _ in 0..5 {
