@@ -8,7 +8,7 @@ import { Drawer } from "./Drawer.tsx";
 import { RoomList } from "./RoomList.tsx";
 import type { useRooms } from "./rooms.ts";
 import { Seen } from "./seen.ts";
-import { words } from "./status.ts";
+import { sentence, words } from "./status.ts";
 
 interface ChatPageProps {
   readonly rooms: ReturnType<typeof useRooms>;
@@ -89,8 +89,4 @@ function useFirstRefusal(onEnd: (why: string) => void): void {
     if (status.state === "connected") wasIn.current = true;
     if (status.state === "closed" && status.error && !wasIn.current) onEnd(sentence(words(status, undefined, 0, 0).text));
   }, [status, onEnd]);
-}
-
-function sentence(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?)]$/.test(text) ? "" : "."}`;
 }

@@ -18,7 +18,7 @@ import { listed, namesOf } from "./people.ts";
 import { RECENT } from "./RoomList.tsx";
 import { rowsOf } from "./rows.ts";
 import type { Seen } from "./seen.ts";
-import { leftBecause } from "./status.ts";
+import { leftBecause, sentence } from "./status.ts";
 import { useNews } from "./useNews.ts";
 
 const NO_MARKERS: readonly Marker[] = [];
@@ -98,7 +98,7 @@ export function Conversation({ chat, name, ownName, seen, drafts, onRooms, onSig
         </header>
         {status.state === "left" && status.error && (
           <p className="conversation-left" role="alert">
-            You are not in this room: {leftBecause(status.error.code, status.error.message)}.
+            {sentence(leftBecause(status.error.code, status.error.message))}
           </p>
         )}
         {rows.length === 0 && status.state === "joined" && older === "none" && (

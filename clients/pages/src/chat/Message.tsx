@@ -50,9 +50,9 @@ export const Message = memo(function Message({ row, entry, index, me, names, act
       data-epoch={entry.position?.epoch}
       data-seq={entry.position?.seq}
       data-state={entry.state}
-      onMouseEnter={() => setActive(true)}
-      onMouseLeave={() => setActive(false)}
-      onClick={() => setActive(true)}
+      // A finger points at nothing before it taps, and a tap gives the focus.
+      onPointerEnter={(event) => event.pointerType === "mouse" && setActive(true)}
+      onPointerLeave={(event) => event.pointerType === "mouse" && !event.currentTarget.contains(document.activeElement) && setActive(false)}
       onFocus={() => setActive(true)}
       onBlur={leave}
     >
@@ -132,12 +132,14 @@ function State({ entry, actions }: { readonly entry: MessageEntry; readonly acti
   return (
     <p className={`message-state tone-${failed ? "bad" : "warn"}`}>
       <Icon name="alert" size={14} /> <span>{why}</span>
-      <Button small icon="retry" onClick={() => actions.retry(entry)}>
-        Send again
-      </Button>
-      <Button small look="quiet" onClick={() => actions.discard(entry)}>
-        Discard
-      </Button>
+      <span className="message-choice">
+        <Button small icon="retry" onClick={() => actions.retry(entry)}>
+          Send again
+        </Button>
+        <Button small look="quiet" onClick={() => actions.discard(entry)}>
+          Discard
+        </Button>
+      </span>
     </p>
   );
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ChorusError, RoomStatus, Status } from "chorus-client";
-import { words } from "./status.ts";
+import { sentence, words } from "./status.ts";
 
 const connected: Status = { state: "connected", transport: "websocket", user: "anna", node: "node-1", session: "s" };
 const joined: RoomStatus = { state: "joined", caughtUp: 0, recovered: true };
@@ -47,4 +47,9 @@ test("an end has its reason", () => {
   expect(said(closed("token_expired", ""))).toBe("the sign-in is over");
   expect(said(closed("odd", "odd"))).toBe("the server ended the connection (odd)");
   expect(said({ state: "closed" })).toBe("signed out");
+});
+
+test("what stands by itself is a sentence", () => {
+  expect(sentence("this room is full")).toBe("This room is full.");
+  expect(sentence("Away (1006)")).toBe("Away (1006)");
 });

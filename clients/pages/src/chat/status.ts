@@ -65,3 +65,8 @@ const REFUSALS: Readonly<Record<string, string>> = {
 export function leftBecause(code: string, message: string): string {
   return REFUSALS[code] ?? (message || code);
 }
+
+/** The same, to stand by itself. */
+export function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?)]$/.test(text) ? "" : "."}`;
+}
