@@ -211,7 +211,7 @@ impl Bus for MemoryBus {
     }
 
     async fn tell_presence(&self, room: &RoomName, update: &PresenceUpdate) -> Result<(), BusError> {
-        self.hub.room(room).tell_presence(room, self.node.as_str(), update);
+        self.hub.room(room).tell_presence(room, &self.node, update);
         Ok(())
     }
 

@@ -119,22 +119,26 @@ impl Connection {
 
     /// Writes everything that waits, unless the socket is blocked or somebody else is at it already.
     ///
-    /// `batch` is what a room's flusher has in hand, in one piece for those of its members who are level.
-    pub fn flush(&self, batch: Option<(&Arc<Room>, &Batch)>) {
+    /// `batch` is what a room's flusher has in hand, in one piece for those of its members who are level. Whether nothing
+    /// waits any more, as far as is known here.
+    pub fn flush(&self, batch: Option<(&Arc<Room>, &Batch)>) -> bool {
         // The mark comes before the attempt: if the attempt fails, the holder has yet to look for it.
         self.dirty.store(true, Ordering::SeqCst);
+        let mut level = false;
         while !self.blocked.load(Ordering::SeqCst) && self.dirty.load(Ordering::SeqCst) {
-            let Some(mut writer) = self.writer.try_lock() else { return };
+            let Some(mut writer) = self.writer.try_lock() else { return false };
             self.dirty.store(false, Ordering::SeqCst);
-            self.write(&mut writer, batch);
+            level = self.write(&mut writer, batch) == Outcome::Level;
         }
+        level
     }
 
-    fn write(&self, writer: &mut Writer, batch: Option<(&Arc<Room>, &Batch)>) {
+    fn write(&self, writer: &mut Writer, batch: Option<(&Arc<Room>, &Batch)>) -> Outcome {
         let waiting = writer.outbox_bytes();
         let send = |slices: &[IoSlice<'_>]| self.io.try_write(slices);
         let outcome = writer.write(batch, send, &self.metrics);
         self.follow_up(writer, &outcome, waiting);
+        outcome
     }
 
     /// What comes of a write; `waiting` is how much the outbox held before.

@@ -100,7 +100,8 @@ pub fn member(identity: &Identity) -> Bytes {
         name: identity.name.as_deref().map(Into::into),
         info: identity.info.as_deref(),
     };
-    server::encode(&member).into()
+    // A list that is no longer than what it holds: there is one for each member.
+    server::encode(&member).into_boxed_slice().into()
 }
 
 /// Reads what is known of a room beside its log, unless it is known already.

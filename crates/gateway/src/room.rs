@@ -241,14 +241,20 @@ impl Room {
 
     /// Writes to every member what came since the last round, round after round, until nothing came.
     async fn flush(self: Arc<Self>) {
+        let mut all_level = false;
         loop {
             let (batch, end) = {
-                let tail = self.tail.lock();
-                (tail.batch(self.flushed.load(Ordering::Relaxed), BATCH_BYTES), tail.end())
+                let mut tail = self.tail.lock();
+                let flushed = self.flushed.load(Ordering::Relaxed);
+                let batch = tail.batch(flushed, BATCH_BYTES);
+                if batch.is_none() && all_level {
+                    self.uncount(tail.forget_ephemeral(flushed));
+                }
+                (batch, tail.end())
             };
             if let Some(batch) = batch {
                 self.flushed.store(batch.to, Ordering::Relaxed);
-                self.deliver(Some(&batch)).await;
+                all_level = self.deliver(Some(&batch)).await;
                 self.observe(&batch);
                 continue;
             }
@@ -268,18 +274,21 @@ impl Room {
         }
     }
 
-    /// Has every member write what waits for it; `batch` is that for those who are level.
-    async fn deliver(self: &Arc<Self>, batch: Option<&Batch>) {
+    /// Has every member write what waits for it; `batch` is that for those who are level. Whether all are
+    /// level now.
+    async fn deliver(self: &Arc<Self>, batch: Option<&Batch>) -> bool {
         let mut sends = 0;
+        let mut all_level = true;
         for segment in self.members.segments().iter() {
             for member in segment.members().iter() {
-                member.flush(batch.map(|batch| (self, batch)));
+                all_level &= member.flush(batch.map(|batch| (self, batch)));
                 sends += 1;
                 if sends % SENDS_PER_TURN == 0 {
                     tokio::task::yield_now().await;
                 }
             }
         }
+        all_level
     }
 
     /// Records how old each event was when the last member was written to. Once for an event, never for a delivery.

@@ -16,7 +16,12 @@ pub struct Users {
 impl Users {
     /// Counts a connection in.
     pub fn enter(&self, user: &UserId, connection: &Arc<Connection>) {
-        self.map.entry(user.clone()).or_default().push(Arc::clone(connection));
+        let mut connections = self.map.entry(user.clone()).or_default();
+        // Nearly everybody has one, and a list grows by four at once.
+        if connections.is_empty() {
+            connections.reserve_exact(1);
+        }
+        connections.push(Arc::clone(connection));
     }
 
     /// Counts a connection out.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use proto::{Position, RoomName, UserId};
 
-use crate::{Marked, Mute, PresenceUpdate, RoomState};
+use crate::{Marked, Mute, NodeId, PresenceUpdate, RoomState};
 
 /// How many markers are told, as `state.lua` does.
 const MARKERS: usize = 300;
@@ -23,8 +23,8 @@ pub(super) struct Here {
 }
 
 struct Present {
-    /// The nodes by way of which the user is there.
-    nodes: BTreeSet<String>,
+    /// The nodes by way of which the user is there: hardly ever more than one.
+    nodes: Vec<NodeId>,
     member: Bytes,
 }
 
@@ -42,17 +42,15 @@ impl Here {
     pub(super) fn update(
         &mut self,
         room: &RoomName,
-        node: &str,
+        node: &NodeId,
         update: &PresenceUpdate,
     ) -> Option<(u64, Bytes)> {
         let (mut joined, mut left) = (Vec::new(), Vec::new());
         let stays: BTreeSet<&UserId> = update.joined.iter().map(|(user, _)| user).collect();
         self.users.retain(|user, present| {
             let leaves = update.left.contains(user) || (update.whole && !stays.contains(user));
-            if leaves {
-                present.nodes.remove(node);
-            }
-            present.nodes.retain(|node| !update.gone.contains(node));
+            let is_gone = |other: &NodeId| update.gone.iter().any(|gone| gone == other.as_str());
+            present.nodes.retain(|other| !(is_gone(other) || leaves && other == node));
             if present.nodes.is_empty() {
                 left.push(present.member.clone());
             }
@@ -61,9 +59,11 @@ impl Here {
         for (user, member) in &update.joined {
             let present = self.users.entry(user.clone()).or_insert_with(|| {
                 joined.push(member.clone());
-                Present { nodes: BTreeSet::new(), member: member.clone() }
+                Present { nodes: Vec::with_capacity(1), member: member.clone() }
             });
-            present.nodes.insert(node.to_owned());
+            if !present.nodes.contains(node) {
+                present.nodes.push(node.clone());
+            }
         }
         if joined.is_empty() && left.is_empty() {
             return None;

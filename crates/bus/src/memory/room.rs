@@ -13,8 +13,8 @@ use tokio::time::{Duration, Instant};
 
 use super::{here::Here, ids::Ids, marks::AllMarks};
 use crate::{
-    Append, Appended, BusError, Effect, Follower, LogEvent, Marked, Mute, Page, PresenceUpdate, ReadFrom,
-    Retention, RoomState, Verdict,
+    Append, Appended, BusError, Effect, Follower, LogEvent, Marked, Mute, NodeId, Page, PresenceUpdate,
+    ReadFrom, Retention, RoomState, Verdict,
     epoch::{self, Head, Lineage},
 };
 
@@ -174,7 +174,7 @@ impl Room {
         (state.followers.is_empty() && !state.here.is_in_use()).then_some(state.last_use)
     }
 
-    pub(super) fn tell_presence(&self, name: &RoomName, node: &str, update: &PresenceUpdate) {
+    pub(super) fn tell_presence(&self, name: &RoomName, node: &NodeId, update: &PresenceUpdate) {
         let mut state = self.state.lock();
         if let Some((version, frame)) = state.here.update(name, node, update) {
             for (_, follower) in &state.followers {

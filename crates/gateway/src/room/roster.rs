@@ -254,8 +254,11 @@ impl Roster {
         let mut state = self.state.lock();
         state.heard = version;
         state.frames += 1;
-        let next = state.all.as_mut().filter(|all| all.version + 1 == version);
-        match next.and_then(|all| all.follow(frame)) {
+        let State { here, all, .. } = &mut *state;
+        let next = all.as_mut().filter(|all| all.version + 1 == version);
+        let known =
+            |user: &UserId| here.get_key_value(user).map(|(user, here)| (user.clone(), here.member.clone()));
+        match next.and_then(|all| all.follow(frame, known)) {
             Some(left) => {
                 tell();
                 left.iter().for_each(|user| state.contradict(user));

@@ -167,6 +167,24 @@ impl Tail {
         }
     }
 
+    /// Drops what is not logged from the front, up to an index to which every reader has come; gives how many bytes that
+    /// were. In a quiet room nothing else would push it out for a long time, and nobody asks for it again: whoever came
+    /// later was told otherwise.
+    pub fn forget_ephemeral(&mut self, below: u64) -> usize {
+        let before = self.bytes;
+        while self.front < below
+            && let Some((Frame { bytes, mark: Mark::Ephemeral, .. }, _)) = self.frames.front()
+        {
+            self.bytes -= bytes.len();
+            self.front += 1;
+            self.frames.pop_front();
+        }
+        if self.frames.is_empty() {
+            self.frames.shrink_to_fit();
+        }
+        before - self.bytes
+    }
+
     /// The frames from an index on; none if the run no longer holds them all.
     pub fn since(&self, index: u64) -> Option<impl Iterator<Item = &Frame>> {
         let skip = index.checked_sub(self.front)?;

@@ -132,8 +132,13 @@ impl All {
     }
 
     /// Follows a frame to the next version, and gives those who left by it; none when it is no such frame, or what was known
-    /// is not enough to follow it.
-    pub(super) fn follow(&mut self, frame: &[u8]) -> Option<Vec<UserId>> {
+    /// is not enough to follow it. `known` gives the entry of whoever is there by way of this node: one for both is half the
+    /// memory.
+    pub(super) fn follow(
+        &mut self,
+        frame: &[u8],
+        known: impl Fn(&UserId) -> Option<(UserId, Bytes)>,
+    ) -> Option<Vec<UserId>> {
         let Some(ServerFrame::Presence(change)) =
             std::str::from_utf8(frame).ok().and_then(|text| ServerFrame::decode(text).ok())
         else {
@@ -143,7 +148,10 @@ impl All {
         match (&mut self.members, change.joined, change.left) {
             (Some(members), Some(joined), Some(left)) => {
                 for member in joined {
-                    let entry = (member.user.clone(), server::encode(&member).into());
+                    let text = server::encode(&member);
+                    let entry = known(&member.user)
+                        .filter(|(_, entry)| *entry == text)
+                        .unwrap_or_else(|| (member.user.clone(), text.into_boxed_slice().into()));
                     match place(members, &member.user) {
                         Ok(index) => members[index] = entry,
                         Err(index) => {
@@ -156,7 +164,7 @@ impl All {
                     if let Ok(index) = place(members, &member.user) {
                         members.remove(index);
                     }
-                    entries.push(server::encode(&member).into());
+                    entries.push(server::encode(&member).into_boxed_slice().into());
                     gone.push(member.user);
                 }
             }

@@ -31,6 +31,22 @@ fn a_position_is_found_by_epoch_and_seq() {
 }
 
 #[test]
+fn what_is_not_logged_is_forgotten_from_the_front_once_all_have_it() {
+    let mut tail = Tail::starting(at("e", 2), 10);
+    for mark in [Mark::Ephemeral, Mark::Ephemeral, Mark::Ephemeral, Mark::Event(at("e", 3)), Mark::Ephemeral]
+    {
+        tail.push(frame(mark), Instant::now());
+    }
+    assert_eq!(tail.forget_ephemeral(12), 20, "the third has yet to be written");
+    assert_eq!((tail.front(), tail.end(), tail.bytes()), (12, 15, 30));
+    assert_eq!(tail.find(&at("e", 2)), Some(12));
+    assert_eq!(tail.forget_ephemeral(15), 10, "an event stays, and what is behind it");
+    assert_eq!((tail.front(), tail.end(), tail.bytes()), (13, 15, 20));
+    assert_eq!(tail.find(&at("e", 2)), Some(13));
+    assert_eq!(tail.find(&at("e", 3)), Some(14));
+}
+
+#[test]
 fn trimming_moves_the_front_and_the_place_before_it() {
     let mut tail = tail();
     tail.trim(20, Duration::MAX, Instant::now());
