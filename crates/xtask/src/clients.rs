@@ -33,6 +33,14 @@ pub(crate) fn install() -> Outcome {
         root().join("deploy/checks/requirements.txt"),
     ])?;
     node(&scripts)?;
+    workspace()
+}
+
+/// What the npm workspace of the clients needs.
+///
+/// # Errors
+/// When the registry cannot be reached, or npm fails.
+pub(crate) fn workspace() -> Outcome {
     node(&root().join("clients"))
 }
 

@@ -103,6 +103,8 @@ fn install() -> Outcome {
 fn lint() -> Outcome {
     run("rustfmt", cargo().args(["fmt", "--all", "--check"]))?;
     run("clippy", cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    // By itself, it may be the first command in a clone.
+    clients::workspace()?;
     run("clients: types", clients::npm().args(["run", "check"]))
 }
 

@@ -13,7 +13,7 @@ use crate::{clients, root, target};
 /// # Errors
 /// When the packages cannot be installed, or the build fails.
 pub(crate) fn build() -> Outcome {
-    clients::node(&root().join("clients"))?;
+    clients::workspace()?;
     build_into(&committed())
 }
 
