@@ -87,6 +87,6 @@ function useFirstRefusal(onEnd: (why: string) => void): void {
   const wasIn = useRef(false);
   useEffect(() => {
     if (status.state === "connected") wasIn.current = true;
-    if (status.state === "closed" && status.error && !wasIn.current) onEnd(sentence(words(status, undefined, 0, 0).text));
+    if (status.state === "closed" && status.error && !wasIn.current) onEnd(sentence(words(status, undefined, 0).text));
   }, [status, onEnd]);
 }

@@ -2,10 +2,12 @@ import "./Connection.css";
 import { useEffect, useState } from "react";
 import type { Chat, Room, RoomStatus } from "chorus-client";
 import { useStatus } from "chorus-client/react";
+import type { Entry } from "chorus-client/timeline";
 import { StatusDot } from "../ui/Badge.tsx";
 import { Button } from "../ui/Button.tsx";
 import { useNow } from "../ui/observable.ts";
 import { words } from "./status.ts";
+import { useHeldUp } from "./useHeldUp.ts";
 
 /** For so long it is said what came meanwhile. */
 const SAID_MS = 8_000;
@@ -14,15 +16,17 @@ interface ConnectionProps {
   readonly chat: Chat | undefined;
   readonly room: Room | undefined;
   readonly status: RoomStatus;
+  readonly entries: readonly Entry[];
   readonly onSignIn: () => void;
 }
 
 /** How the connection stands, in words that are true now. */
-export function Connection({ chat, room, status, onSignIn }: ConnectionProps) {
+export function Connection({ chat, room, status, entries, onSignIn }: ConnectionProps) {
   const connection = useStatus();
   const caughtUp = useCaughtUp(room);
   const now = useNow(250, connection.state === "waiting");
-  const { tone, text, tail, why, help } = words(connection, status, now, caughtUp);
+  const heldUp = useHeldUp(entries, connection.state === "connected" && status.state === "joined");
+  const { tone, text, tail, why, help } = words(connection, status, now, { caughtUp, heldUp });
   return (
     <div className="connection" role="group" aria-label="Connection" title={why} data-testid="status">
       <StatusDot tone={tone} hollow={connection.state !== "connected"}>

@@ -93,7 +93,7 @@ export function Conversation({ chat, name, ownName, seen, drafts, onRooms, onSig
             <span aria-hidden="true">#</span>
             {name}
           </h1>
-          <Connection chat={chat} room={room} status={status} onSignIn={onSignIn} />
+          <Connection chat={chat} room={room} status={status} entries={entries} onSignIn={onSignIn} />
           <IconButton label="Members" icon="people" aria-pressed={showsMembers} onClick={() => setShowsMembers(!showsMembers)} />
         </header>
         {status.state === "left" && status.error && (

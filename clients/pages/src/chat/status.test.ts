@@ -1,12 +1,12 @@
 import { expect, test } from "vitest";
 import type { ChorusError, RoomStatus, Status } from "chorus-client";
-import { sentence, words } from "./status.ts";
+import { sentence, words, type Traffic } from "./status.ts";
 
 const connected: Status = { state: "connected", transport: "websocket", user: "anna", node: "node-1", session: "s" };
 const joined: RoomStatus = { state: "joined", caughtUp: 0, recovered: true };
 const error = (code: string, message: string): ChorusError => Object.assign(new Error(message), { name: "ChorusError" as const, code });
-const said = (status: Status, room: RoomStatus | undefined = joined, now = 0, caughtUp = 0) => {
-  const { text, tail = "" } = words(status, room, now, caughtUp);
+const said = (status: Status, room: RoomStatus | undefined = joined, now = 0, traffic: Traffic = {}) => {
+  const { text, tail = "" } = words(status, room, now, traffic);
   return text + tail;
 };
 
@@ -20,7 +20,7 @@ test("the wait is counted down, and is never nought", () => {
     "reconnecting in 1 s",
     "reconnecting in 1 s",
   ]);
-  expect(words(waiting, joined, 0, 0)).toMatchObject({ help: "connect", why: "connection lost" });
+  expect(words(waiting, joined, 0)).toMatchObject({ help: "connect", why: "connection lost" });
 });
 
 test("a connection is told with its room", () => {
@@ -28,10 +28,16 @@ test("a connection is told with its room", () => {
   expect(said({ ...connected, transport: "sse" })).toBe("connected to node-1, without a WebSocket");
   expect(said(connected, { state: "joining" })).toBe("joining…");
   expect(said(connected, { state: "recovering" })).toBe("catching up…");
-  expect(said(connected, joined, 0, 1)).toBe("caught up: 1 message");
-  expect(said(connected, joined, 0, 1_200)).toBe("caught up: 1,200 messages");
+  expect(said(connected, joined, 0, { caughtUp: 1 })).toBe("caught up: 1 message");
+  expect(said(connected, joined, 0, { caughtUp: 1_200 })).toBe("caught up: 1,200 messages");
   expect(said(connected, { state: "left", error: error("forbidden", "no") })).toBe("you may not be in this room");
   expect(said(connected, { state: "left", error: error("odd", "the moon is full") })).toBe("the moon is full");
+});
+
+test("what does not go through is told before anything good, and only where there is a connection", () => {
+  expect(said(connected, joined, 0, { heldUp: 1, caughtUp: 5 })).toBe("sending is held up: 1 waits");
+  expect(said(connected, joined, 0, { heldUp: 12 })).toBe("sending is held up: 12 wait");
+  expect(said({ state: "offline" }, joined, 0, { heldUp: 12 })).toBe("offline: this device has no network");
 });
 
 test("without a connection the room says nothing", () => {

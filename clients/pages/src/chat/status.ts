@@ -13,8 +13,16 @@ export interface Words {
   readonly help?: "connect" | "sign in";
 }
 
-/** How the connection, and the room on it, stand. `caughtUp` is the number of messages that came in place of those that were missed. */
-export function words(status: Status, room: RoomStatus | undefined, now: number, caughtUp: number): Words {
+/** Numbers of messages. */
+export interface Traffic {
+  /** Those that came in place of what was missed, lately. */
+  readonly caughtUp?: number;
+  /** Those that the server does not take, though it is there. */
+  readonly heldUp?: number;
+}
+
+/** How the connection, and the room on it, stand. */
+export function words(status: Status, room: RoomStatus | undefined, now: number, { caughtUp = 0, heldUp = 0 }: Traffic = {}): Words {
   switch (status.state) {
     case "idle":
       return { tone: "plain", text: "not connected" };
@@ -34,6 +42,7 @@ export function words(status: Status, room: RoomStatus | undefined, now: number,
   if (room?.state === "joining") return { tone: "warn", text: "joining…" };
   if (room?.state === "recovering") return { tone: "warn", text: "catching up…" };
   if (room?.state === "left" && room.error) return { tone: "bad", text: leftBecause(room.error.code, room.error.message) };
+  if (heldUp > 0) return { tone: "warn", text: "sending is held up", tail: `: ${heldUp.toLocaleString("en")} ${heldUp === 1 ? "waits" : "wait"}` };
   if (caughtUp > 0) return { tone: "good", text: `caught up: ${caughtUp.toLocaleString("en")} ${caughtUp === 1 ? "message" : "messages"}` };
   const way = status.transport === "sse" ? ", without a WebSocket" : "";
   return { tone: "good", text: "connected", tail: ` to ${status.node}${way}` };
