@@ -11,8 +11,10 @@ import type { GapEntry, MessageEntry, TimelineState } from "./timeline/types.ts"
 
 export type { Entry, GapEntry, MessageEntry, Reaction, TimelineState } from "./timeline/types.ts";
 
-/** How long what a join replays is gathered before listeners hear of it, in ms. */
+/** How long what a join replays, and what a crowd says at once, is gathered before listeners hear of it, in ms. */
 const GATHER = 50;
+/** So many events within that time are told one by one: that is no crowd. */
+const FEW = 4;
 /** How many pages `loadOlder` reads when they hold no message, but only what was done to others. */
 const PAGES = 5;
 
@@ -29,6 +31,10 @@ export class Timeline implements Observable<TimelineState> {
   readonly #ends: (() => void)[];
   #snapshot: TimelineState | undefined;
   #gathering: ReturnType<typeof setTimeout> | undefined;
+  /** There is something that listeners have not heard of. */
+  #untold = false;
+  /** How many events are still told one by one. */
+  #single = FEW;
   /** Where the last event or reset that was taken up has led. */
   #stand: Position | undefined;
   /** What is held begins with this number. */
@@ -208,16 +214,30 @@ export class Timeline implements Observable<TimelineState> {
     }
   }
 
-  /** A replay comes event by event, each a task of its own: listeners hear of some together. */
+  /**
+   * A replay comes event by event, each a task of its own, and so does what a crowd says: listeners hear of some together, for whatever they
+   * do, they do for all that is held.
+   */
   #gather(): void {
-    if (this.#room.status.value.state === "joined") return this.#changed();
     this.#snapshot = undefined;
-    this.#gathering ??= setTimeout(() => this.#changed(), GATHER);
+    this.#untold = true;
+    this.#gathering ??= setTimeout(() => this.#tell(), GATHER);
+    if (this.#room.status.value.state !== "joined" || this.#single === 0) return;
+    this.#single--;
+    this.#changed();
+  }
+
+  /** By a timer and not by the time that has passed: it comes when the listeners are done with what they heard before. */
+  #tell(): void {
+    this.#gathering = undefined;
+    this.#single = this.#untold ? 0 : FEW;
+    if (!this.#untold) return;
+    this.#gathering = setTimeout(() => this.#tell(), GATHER);
+    this.#changed();
   }
 
   #changed(): void {
-    clearTimeout(this.#gathering);
-    this.#gathering = undefined;
+    this.#untold = false;
     this.#snapshot = undefined;
     for (const listener of this.#listeners) listener(this.value);
   }

@@ -429,6 +429,31 @@ describe("snapshots", () => {
     expect(calls).toBe(before + 1);
   });
 
+  test("tell what a crowd says together, to the last word, and afterwards one event at once", () => {
+    vi.useFakeTimers();
+    try {
+      const { room, timeline } = begun(1);
+      let calls = 0;
+      let heard = 0;
+      timeline.subscribe(({ entries }) => {
+        calls++;
+        heard = entries.length;
+      });
+      for (let n = 0; n < 100; n++) {
+        for (let more = 0; more < 10; more++) room.say("x");
+        vi.advanceTimersByTime(10);
+      }
+      vi.advanceTimersByTime(200);
+      expect(heard).toBe(1_001);
+      expect(calls).toBeLessThan(40);
+      const before = calls;
+      room.say("by itself");
+      expect(calls).toBe(before + 1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test("come during a long replay, too", async () => {
     const { room, timeline } = begun(1);
     const told = new Promise((resolve) => timeline.subscribe(resolve));
