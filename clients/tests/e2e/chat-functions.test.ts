@@ -1,0 +1,228 @@
+/** What one can do on the chat page, by two people on a real cluster. */
+import WebSocket from "ws";
+import type { Browser } from "playwright-core";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { Stage } from "../stage.ts";
+import { launch } from "./browser.ts";
+import { PATIENCE, Person } from "./chat-person.ts";
+
+/** A program that writes a long log gathers its messages. */
+const CONFIG = "[history]\nlength = 20000\n[limits]\nframes_per_second = 100000\nframe_burst = 100000\n";
+
+let stage: Stage;
+let browser: Browser;
+let present: Person[] = [];
+
+beforeAll(async () => {
+  [stage, browser] = await Promise.all([Stage.start({ config: CONFIG }), launch()]);
+}, 60_000);
+
+afterEach(async () => {
+  expect(present.flatMap(({ faults }) => faults)).toEqual([]);
+  await Promise.all(present.map(({ context }) => context.close()));
+  present = [];
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await stage?.close();
+});
+
+async function enter(user: string, room: string, options: Parameters<typeof Person.enter>[4] = {}): Promise<Person> {
+  const person = await Person.enter(stage, browser, user, room, options);
+  present.push(person);
+  return person;
+}
+
+test("what is edited, deleted and reacted to is so on both pages", async () => {
+  const [alice, bob] = [await enter("alice", "amended"), await enter("bob", "amended")];
+  await alice.say("first draught");
+  await alice.say("to be gone");
+
+  await alice.tool("first draught", "Edit");
+  await alice.composer.fill("second draught");
+  await alice.composer.press("Enter");
+  for (const { page } of [alice, bob]) await page.getByText("second draught (edited)").waitFor();
+
+  await bob.tool("second draught", "Add a reaction");
+  await bob.page.getByRole("button", { name: "thumbs up" }).click();
+  await alice.page.getByRole("button", { name: "👍 from bob" }).click();
+  await bob.page.getByRole("button", { name: "👍 from alice and you" }).or(bob.page.getByRole("button", { name: "👍 from you and alice" })).click();
+  await alice.page.getByRole("button", { name: "👍 from you", exact: true }).waitFor();
+
+  await bob.message("to be gone").hover();
+  await bob.message("to be gone").getByRole("toolbar").waitFor();
+  expect(await bob.message("to be gone").getByRole("button").allTextContents(), "others' messages can't be changed").toHaveLength(1);
+  await alice.tool("to be gone", "Delete");
+  await alice.page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  for (const { page } of [alice, bob]) await page.getByText("Message deleted").waitFor();
+  expect(JSON.stringify(await stage.log("amended"))).not.toContain("to be gone");
+});
+
+test("who is there, who types, and who has read how far is seen", async () => {
+  const [alice, bob] = [await enter("alice", "company"), await enter("bob", "company")];
+  const members = alice.page.getByRole("region", { name: "Members" }).getByRole("listitem");
+  await expect.poll(async () => (await members.allTextContents()).map((text) => text.replace(/^[A-Z]/, ""))).toEqual(["alice (you)", "bob"]);
+
+  await bob.composer.pressSequentially("I am thinking");
+  await alice.page.getByText("bob is typing…").waitFor();
+  await bob.composer.fill("");
+  await alice.page.getByText("bob is typing…").waitFor({ state: "hidden" });
+
+  await alice.say("read this");
+  await alice.message("read this").getByRole("img", { name: "Read by bob" }).waitFor();
+  // Bob looks at another room.
+  await bob.page.getByRole("textbox", { name: "Join a room" }).fill("elsewhere");
+  await bob.page.getByRole("textbox", { name: "Join a room" }).press("Enter");
+  await bob.page.getByRole("heading", { name: "elsewhere" }).waitFor();
+  for (const text of ["one", "two", "three"]) await alice.say(text);
+  const link = bob.page.getByRole("link", { name: "company, 3 unread" });
+  await link.waitFor();
+  expect(await alice.message("three").getByRole("img").count(), "nobody has read that").toBe(0);
+
+  await link.click();
+  const divided = bob.page.getByTestId("message").filter({ has: bob.page.getByText("New", { exact: true }) });
+  await divided.waitFor();
+  expect(await divided.locator(".said").textContent()).toBe("one");
+  await bob.page.getByRole("link", { name: "company", exact: true }).waitFor();
+  await alice.message("three").getByRole("img", { name: "Read by bob" }).waitFor();
+
+  await bob.context.close();
+  await expect.poll(() => members.count(), { timeout: PATIENCE }).toBe(1);
+});
+
+test("a message is seen at once, and how it fares", async () => {
+  const [alice, bob] = [await enter("alice", "waiting"), await enter("bob", "waiting")];
+  await stage.stall(true);
+  try {
+    await alice.say("does it arrive?");
+    expect(await alice.visible()).toEqual([expect.objectContaining({ text: "does it arrive?", state: "sending" })]);
+    await alice.page.getByText("sending…").waitFor();
+    await alice.shows(/^sending is held up: 1 waits/);
+  } finally {
+    await stage.stall(false);
+  }
+  for (const person of [alice, bob]) {
+    await expect.poll(() => person.visible(), { timeout: PATIENCE }).toEqual([expect.objectContaining({ text: "does it arrive?", state: "sent" })]);
+  }
+  await alice.shows(/^connected to|^caught up/);
+});
+
+test("who may not write is told so, and can take it back", async () => {
+  const reader = await Person.enter(stage, browser, "reader", "read-only", {}, { "read-only": "r" });
+  present.push(reader);
+  await reader.say("may I?");
+  const refused = reader.message("may I?");
+  await refused.getByText("not sent: you may not write here").waitFor();
+  await refused.getByRole("button", { name: "Send again" }).click();
+  await refused.getByText("not sent: you may not write here").waitFor();
+  await refused.getByRole("button", { name: "Discard" }).click();
+  await refused.waitFor({ state: "detached" });
+  expect(await stage.log("read-only")).toEqual([]);
+});
+
+test("a wait is counted down, and can be cut short", async () => {
+  const alice = await enter("alice", "hurry");
+  await stage.refuse(true);
+  try {
+    const waits = () => alice.statuses.join("\n");
+    await expect.poll(waits, { timeout: PATIENCE }).toMatch(/reconnecting in 3 s.*\n(.*\n)*?reconnecting in 2 s.*\n(.*\n)*?reconnecting in 1 s/);
+    await alice.status.getByRole("button", { name: "Connect now" }).waitFor();
+  } finally {
+    await stage.refuse(false);
+  }
+  const from = alice.statuses.length;
+  await alice.status.getByRole("button", { name: "Connect now" }).click();
+  await alice.shows(/^connected to node-\d/, from);
+  // Failing to connect is no fault of the page.
+  alice.faults.splice(0);
+});
+
+test("what others write can't do anything: links are links, marks are marks, and the rest is text", async () => {
+  const text = "see https://example.org/a?b=c, **bold** *italic* `code`; javascript:alert(1) [x](javascript:alert(2)) data:text/html,y <img src=x onerror=alert(3)>";
+  await post("safety", { text });
+  const alice = await enter("alice", "safety");
+  const said = alice.message("see https").locator(".said");
+  const links = await said.locator("a").evaluateAll((found) => found.map((link) => [link.getAttribute("href"), link.getAttribute("target"), link.getAttribute("rel")]));
+  expect(links).toEqual([["https://example.org/a?b=c", "_blank", expect.stringContaining("noopener")]]);
+  expect(await said.locator("strong, em, code").allTextContents()).toEqual(["bold", "italic", "code"]);
+  expect(await said.locator("img, script").count()).toBe(0);
+  expect(await said.textContent()).toContain("<img src=x onerror=alert(3)>");
+});
+
+test("a day later, today is yesterday", async () => {
+  await post("days", { text: "what day is it?" });
+  const alice = await enter("alice", "days");
+  await alice.page.getByRole("heading", { name: "Today" }).waitFor();
+  const later = await alice.context.newPage();
+  await later.clock.setFixedTime(Date.now() + 86_400_000);
+  await later.goto(`${stage.page}#room=days`);
+  await later.getByLabel("Token").fill(await stage.token("later", { seconds: 200_000 }));
+  await later.getByRole("button", { name: "Join", exact: true }).click();
+  await later.getByRole("heading", { name: "Yesterday" }).waitFor();
+});
+
+test("what was before is loaded as one scrolls up, and what one reads stays where it is", async () => {
+  await write("before", 300);
+  const alice = await enter("alice", "before");
+  await alice.message(/message 299( |$)/).waitFor();
+  const moved = await alice.page.getByLabel("Conversation").evaluate(climb);
+  expect(moved.length).toBeGreaterThanOrEqual(2);
+  expect(Math.max(...moved), `px that a line in sight moved: ${moved}`).toBeLessThanOrEqual(2);
+  await alice.page.getByText("This is the beginning of what the server still has").waitFor();
+  const texts = (await alice.everything()).map(({ text }) => text);
+  expect(texts).toEqual(Array.from({ length: 300 }, (_, number) => expect.stringMatching(new RegExp(`^message ${number}( |$)`))));
+});
+
+/** In the page: scrolls up until all is loaded. How far a line in sight moved each time that more came above it, in px, seen frame by frame. */
+async function climb(scroller: Element): Promise<number[]> {
+  const frame = () => new Promise((go) => requestAnimationFrame(go));
+  const top = () => scroller.getBoundingClientRect().top;
+  const moves = [];
+  for (let step = 0; step < 1_000 && !scroller.querySelector(".feed-start"); step++) {
+    // As a wheel does it, in steps.
+    scroller.scrollTop -= 200;
+    await frame();
+    const anchor = [...scroller.querySelectorAll<HTMLElement>("[data-seq]")].find((row) => row.getBoundingClientRect().top > top());
+    if (!anchor) continue;
+    const { seq, index } = anchor.dataset;
+    const before = anchor.getBoundingClientRect().top;
+    let moved = 0;
+    let after = 0;
+    // It rests while more is asked for, and for some frames after that has come.
+    for (let count = 0; count < 600 && after < 10 && (after > 0 || count < 2 || scroller.querySelector("[aria-busy=true]")); count++) {
+      await frame();
+      const now = scroller.querySelector<HTMLElement>(`[data-seq="${seq}"]`);
+      moved = Math.max(moved, now ? Math.abs(now.getBoundingClientRect().top - before) : Infinity);
+      if (after > 0 || now?.dataset.index !== index) after++;
+    }
+    if (after > 0) moves.push(moved);
+  }
+  return moves;
+}
+
+async function post(room: string, data: object): Promise<void> {
+  const headers = { authorization: `Bearer ${stage.about.apiKey}`, "content-type": "application/json" };
+  const answer = await fetch(`http://${stage.about.nodes[0]}/v1/rooms/${room}/messages`, { method: "POST", headers, body: JSON.stringify({ data }) });
+  if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
+}
+
+/** Fills a room from a node itself, with messages of one line and of several. */
+async function write(room: string, count: number): Promise<void> {
+  const token = await stage.token("writer");
+  const socket = new WebSocket(stage.node(1));
+  await new Promise<void>((done, failed) => {
+    let answers = 0;
+    socket.on("open", () => {
+      for (const frame of [{ type: "auth", token }, { type: "join", room, ref: "join" }]) socket.send(JSON.stringify(frame));
+    });
+    socket.on("error", failed);
+    socket.on("message", (text: Buffer) => {
+      const { type, ref } = JSON.parse(text.toString()) as { type: string; ref?: unknown };
+      if (type === "error") failed(new Error(text.toString()));
+      if (ref === "join") {
+        for (let number = 0; number < count; number++) socket.send(JSON.stringify({ type: "message", room, ref: number, data: { text: `message ${number}${" word".repeat((number * 7) % 60)}` } }));
+      } else if (type === "ok" && ++answers === count) done();
+    });
+  }).finally(() => socket.close());
+}
