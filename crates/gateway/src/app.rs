@@ -88,6 +88,7 @@ pub enum StartError {
 /// Runs a node until SIGTERM or SIGINT, and through its drain.
 pub async fn run(config: Config) -> Result<(), StartError> {
     let (metrics, rendering) = metrics::install().map_err(|error| StartError::Metrics(error.to_string()))?;
+    metrics.limits(&config);
     let app = App::new(config, metrics).await?;
     let config = &app.config;
     if let Some(key) = config.weak_secret() {
@@ -213,6 +214,7 @@ impl App {
     /// Begins to say so, to `/readyz` and to whoever connects.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+        self.metrics.draining();
     }
 
     /// A number that never repeats on this node.

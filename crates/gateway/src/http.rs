@@ -17,7 +17,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{auth::Authenticator, clock, config::Config};
+use crate::{auth::Authenticator, clock, config::Config, metrics::process};
 
 mod answer;
 mod api;
@@ -120,6 +120,8 @@ async fn ready(State(state): State<HttpState>) -> Response {
     responses((status = 200, body = String, content_type = "text/plain")),
 )]
 async fn metrics(State(state): State<HttpState>) -> Response {
+    // Without them what else was counted is still worth an answer.
+    let _ = tokio::task::spawn_blocking(process::collect).await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.metrics.render())
         .into_response()
 }

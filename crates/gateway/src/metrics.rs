@@ -3,7 +3,10 @@
 //! Every metric is described and registered at the start, so that one that never happened shows as 0. No
 //! label holds anything a client sent: rooms and users are never labels.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
@@ -14,9 +17,10 @@ use metrics_exporter_prometheus::{
 };
 use proto::{Close, ErrorCode, server::ResetReason};
 
-use crate::limits::Refusal;
+use crate::{clock, config::Config, limits::Refusal};
 
 mod connections;
+pub mod process;
 
 pub use connections::{ConnectionGauge, ConnectionState, Transport};
 
@@ -67,6 +71,9 @@ pub struct Metrics {
     lost: Counter,
     /// Fetches of the keys of tokens that brought them, and that did not.
     jwks_refreshes: [Counter; 2],
+    connections_limit: Gauge,
+    drain_limit: Gauge,
+    draining_since: Gauge,
 }
 
 /// Makes this process' metrics. The second value renders them; [`upkeep`] must run beside it.
@@ -90,6 +97,7 @@ fn recorder() -> Result<PrometheusRecorder, BuildError> {
 fn register() -> Metrics {
     describe();
     register_bus();
+    process::describe();
     gauge!("chorus_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Metrics::new()
 }
@@ -131,7 +139,21 @@ impl Metrics {
             lost: counter!("chorus_closes_total", "code" => "1006", "reason" => "lost"),
             jwks_refreshes: ["ok", "failed"]
                 .map(|result| counter!("chorus_jwks_refreshes_total", "result" => result)),
+            connections_limit: gauge!("chorus_connections_limit"),
+            drain_limit: gauge!("chorus_drain_limit_seconds"),
+            draining_since: gauge!("chorus_draining_since_timestamp_seconds"),
         }
+    }
+
+    /// Tells what this node was configured to bear, so that an alert can say "nearly full" without knowing the number.
+    pub fn limits(&self, config: &Config) {
+        self.connections_limit.set(config.limits.connections as f64);
+        self.drain_limit.set(config.drain_seconds as f64);
+    }
+
+    /// Tells that the drain has begun.
+    pub fn draining(&self) {
+        self.draining_since.set(clock::ms_since_1970(SystemTime::now()) as f64 / 1000.0);
     }
 
     /// Counts a connection that was not taken.
@@ -190,6 +212,17 @@ fn describe() {
         ("chorus_connections", Unit::Count, "Live WebSocket connections"),
         ("chorus_streams", Unit::Count, "Live event streams (Server-Sent Events)"),
         ("chorus_connections_by_state", Unit::Count, "Connections by how far they are, and by transport"),
+        (
+            "chorus_connections_limit",
+            Unit::Count,
+            "Connections that this node may have, of both transports (limits.connections)",
+        ),
+        ("chorus_drain_limit_seconds", Unit::Seconds, "How long a drain may take (drain_seconds)"),
+        (
+            "chorus_draining_since_timestamp_seconds",
+            Unit::Seconds,
+            "Unix time at which the drain began; 0 while the node is not draining",
+        ),
         ("chorus_rooms", Unit::Count, "Rooms that this node follows"),
         ("chorus_members", Unit::Count, "Memberships of this node's connections in rooms"),
         (
@@ -209,6 +242,11 @@ fn describe() {
         describe_gauge!(name, unit, help);
     }
     let counters = [
+        (
+            "chorus_accepts_total",
+            Unit::Count,
+            "Connections that were taken, by transport, also those that were only told that there is no place",
+        ),
         ("chorus_frames_received_total", Unit::Count, "Frames from clients"),
         ("chorus_received_bytes_total", Unit::Bytes, "Payload bytes of frames from clients"),
         ("chorus_frames_sent_total", Unit::Count, "Frames to clients"),

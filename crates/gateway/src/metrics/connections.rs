@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use metrics::{Gauge, gauge};
+use metrics::{Counter, Gauge, counter, gauge};
 
 use super::Metrics;
 
@@ -65,6 +65,7 @@ impl ConnectionState {
 pub(super) struct Gauges([OfTransport; Transport::ALL.len()]);
 
 struct OfTransport {
+    accepts: Counter,
     all: Gauge,
     by_state: [Gauge; ConnectionState::ALL.len()],
 }
@@ -72,6 +73,7 @@ struct OfTransport {
 impl Gauges {
     pub(super) fn new() -> Self {
         Self(Transport::ALL.map(|transport| OfTransport {
+            accepts: counter!("chorus_accepts_total", "transport" => transport.as_str()),
             all: transport.gauge(),
             by_state: ConnectionState::ALL.map(|state| state.gauge(transport)),
         }))
@@ -90,6 +92,7 @@ impl Metrics {
     pub fn connection(self: &Arc<Self>, transport: Transport) -> ConnectionGauge {
         let state = ConnectionState::Authenticating;
         let gauges = &self.connections.0[transport as usize];
+        gauges.accepts.increment(1);
         gauges.all.increment(1.0);
         gauges.by_state[state as usize].increment(1.0);
         ConnectionGauge { metrics: Arc::clone(self), transport, state }

@@ -19,6 +19,11 @@ fn everything_is_there_from_the_start_and_counts() {
         "chorus_connections_by_state{state=\"open\",transport=\"websocket\"} 0",
         "chorus_streams 0",
         "chorus_connections_by_state{state=\"open\",transport=\"sse\"} 0",
+        "chorus_accepts_total{transport=\"websocket\"} 0",
+        "chorus_accepts_total{transport=\"sse\"} 0",
+        "chorus_connections_limit 0",
+        "chorus_drain_limit_seconds 0",
+        "chorus_draining_since_timestamp_seconds 0",
         "chorus_rooms 0",
         "chorus_members 0",
         "chorus_tail_bytes 0",
@@ -85,6 +90,7 @@ fn everything_is_there_from_the_start_and_counts() {
     }
     assert!(during.contains("chorus_closes_total{code=\"1008\",reason=\"kicked\"} 2"), "{during}");
     assert!(during.contains("chorus_connections 1"), "{during}");
+    assert!(during.contains("chorus_accepts_total{transport=\"sse\"} 1"), "{during}");
     assert!(
         during.contains("chorus_connections_by_state{state=\"open\",transport=\"websocket\"} 1"),
         "{during}"
@@ -105,4 +111,30 @@ fn everything_is_there_from_the_start_and_counts() {
         after.contains("chorus_connections_by_state{state=\"open\",transport=\"websocket\"} 0"),
         "{after}"
     );
+}
+
+#[test]
+fn what_a_node_may_bear_and_the_begin_of_its_drain_are_told() {
+    let (recorder, register) = recorder_of_its_own();
+    let metrics = ::metrics::with_local_recorder(&recorder, register);
+    let mut config = Config::default();
+    config.limits.connections = 7;
+    config.drain_seconds = 3;
+    metrics.limits(&config);
+    let told = recorder.handle().render();
+    for line in [
+        "chorus_connections_limit 7",
+        "chorus_drain_limit_seconds 3",
+        "chorus_draining_since_timestamp_seconds 0",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line} is not in\n{told}");
+    }
+    let before = clock::ms_since_1970(SystemTime::now()) as f64 / 1000.0;
+    metrics.draining();
+    let told = recorder.handle().render();
+    let since = told
+        .lines()
+        .find_map(|line| line.strip_prefix("chorus_draining_since_timestamp_seconds "))
+        .and_then(|seconds| seconds.parse::<f64>().ok());
+    assert!(since.is_some_and(|since| since >= before), "{since:?} {before}");
 }
