@@ -13,7 +13,7 @@ struct Package {
     present: fn() -> bool,
 }
 
-const PACKAGES: [Package; 12] = [
+const PACKAGES: [Package; 13] = [
     Package { name: "redis-server", present: || find("redis-server").is_some() },
     // Debian keeps the name by which a Redis becomes a sentinel in a package of its own.
     Package { name: "redis-sentinel", present: || find("redis-sentinel").is_some() },
@@ -28,6 +28,8 @@ const PACKAGES: [Package; 12] = [
     Package { name: "curl", present: || find("curl").is_some() },
     // For its judgement of the unit; nothing of it is started.
     Package { name: "systemd", present: || find("systemd-analyze").is_some() },
+    // With promtool, which judges the rules.
+    Package { name: "prometheus", present: || find("prometheus").is_some() && find("promtool").is_some() },
     Package { name: "valgrind", present: || find("valgrind").is_some() },
 ];
 

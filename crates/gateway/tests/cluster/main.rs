@@ -17,6 +17,7 @@ mod churn;
 mod close;
 mod cluster;
 mod config;
+mod dashboards;
 mod documents;
 mod drain;
 mod embedded;
