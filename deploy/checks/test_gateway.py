@@ -1,5 +1,6 @@
 """What the chart relies on, asked of the real program."""
 
+import resource
 import signal
 import subprocess
 import unittest
@@ -11,6 +12,28 @@ from tools import CHORUS
 
 
 class Gateway(unittest.TestCase):
+    def test_it_takes_all_the_files_that_it_may(self):
+        """A container of containerd 2 starts with 1,024, and nothing in a chart can say otherwise."""
+
+        def few():
+            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, min(hard, 4096)))
+
+        environment = {"CHORUS_LISTEN": "127.0.0.1:0"}
+        with subprocess.Popen(
+            [CHORUS], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=few
+        ) as gateway:
+            try:
+                said = ""
+                for line in gateway.stderr:
+                    said += line
+                    if " listening " in line:
+                        break
+                self.assertIn("fewer files may be open than limits.connections", said)
+                self.assertEqual(resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE), (4096, 4096))
+            finally:
+                gateway.kill()
+
     def test_probes_and_metrics_are_where_the_chart_looks(self):
         container = rendered(CHART / "ci/least-values.yaml").container()
         # In development mode: without a Redis it is ready at once.

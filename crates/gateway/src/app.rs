@@ -20,7 +20,7 @@ use crate::{
     auth::Authenticator,
     config::{self, Config, ConfigError},
     connections::Connections,
-    dev, drain,
+    descriptors, dev, drain,
     http::{self, HttpState},
     limits::{Admission, Calls, Lobby},
     metrics::{self, Metrics},
@@ -104,6 +104,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             "rooms are in this node's memory: who is on another node does not hear them, and a restart forgets them"
         );
     }
+    descriptors::raise(config.limits.connections);
     let listener = serve::listen(config.listen, &config.limits).map_err(|cause| StartError::Listen {
         address: config.listen,
         key: "listen",

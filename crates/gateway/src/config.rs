@@ -163,7 +163,8 @@ settings! {
         /// Bytes a second of past events that a connection is sent, so that those who come back leave room
         /// for those who stayed.
         replay_bytes_per_second: u32 = 4 * 1024 * 1024, 1024..=1_073_741_824;
-        /// Connections of the node. Each takes some 4 KB and one file descriptor: see `ulimit -n`.
+        /// Connections of the node. Each takes some 4 KB and one file descriptor: see `ulimit -Hn`; the soft limit a node
+        /// raises by itself.
         connections: usize = 100_000, 1..=10_000_000;
         /// Connections from one address (of IPv6, from one /64), and as many again that have not said yet what they
         /// want, unless it is a trusted proxy's. An office behind one address is several hundred people.

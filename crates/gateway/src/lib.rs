@@ -18,6 +18,7 @@ pub mod command;
 pub mod config;
 pub mod connection;
 pub mod connections;
+pub mod descriptors;
 pub mod dev;
 pub mod drain;
 pub mod http;

@@ -119,7 +119,7 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, stop: Ca
             },
             Err(error) => {
                 // Out of file descriptors, most likely. It will pass, and a tight loop would not help.
-                tracing::warn!(%error, "can't accept connections; is the limit of open files (ulimit -n) reached?");
+                tracing::warn!(%error, "can't accept connections; is the limit of open files (ulimit -Hn) reached?");
                 time::sleep(Duration::from_millis(100)).await;
             }
         }
