@@ -9,6 +9,8 @@ import { PATIENCE, Person } from "./chat-person.ts";
 /** A program that writes a long log gathers its messages. */
 const CONFIG = "[history]\nlength = 20000\n[limits]\nframes_per_second = 100000\nframe_burst = 100000\n";
 
+const MANY = 10_000;
+
 let stage: Stage;
 let browser: Browser;
 let present: Person[] = [];
@@ -46,9 +48,9 @@ test("what is edited, deleted and reacted to is so on both pages", async () => {
 
   await bob.tool("second draught", "Add a reaction");
   await bob.page.getByRole("button", { name: "thumbs up" }).click();
-  await alice.page.getByRole("button", { name: "👍 from bob" }).click();
-  await bob.page.getByRole("button", { name: "👍 from alice and you" }).or(bob.page.getByRole("button", { name: "👍 from you and alice" })).click();
-  await alice.page.getByRole("button", { name: "👍 from you", exact: true }).waitFor();
+  await alice.page.getByRole("button", { name: "👍 1, from bob" }).click();
+  await bob.page.getByRole("button", { name: "👍 2, from alice and you" }).or(bob.page.getByRole("button", { name: "👍 2, from you and alice" })).click();
+  await alice.page.getByRole("button", { name: "👍 1, from you", exact: true }).waitFor();
 
   await bob.message("to be gone").hover();
   await bob.message("to be gone").getByRole("toolbar").waitFor();
@@ -200,6 +202,36 @@ async function climb(scroller: Element): Promise<number[]> {
   }
   return moves;
 }
+
+test("ten thousand messages are as many elements as fit the screen", { timeout: 150_000 }, async () => {
+  const alice = await enter("alice", "many");
+  await write("many", MANY);
+  await expect.poll(async () => (await alice.visible()).at(-1)?.text, { timeout: 3 * PATIENCE }).toMatch(new RegExp(`^message ${MANY - 1}( |$)`));
+  const { most, frames } = await alice.page.getByLabel("Conversation").evaluate(async (scroller) => {
+    const frame = () => new Promise<number>((go) => requestAnimationFrame(go));
+    const frames = [];
+    let most = 0;
+    let last = await frame();
+    for (let step = 0; step < 300; step++) {
+      // Mostly as a wheel does it, now and then as somebody who drags the bar.
+      scroller.scrollTop -= step % 50 ? 120 : scroller.scrollHeight / 8;
+      const now = await frame();
+      frames.push(now - last);
+      last = now;
+      most = Math.max(most, scroller.querySelectorAll("article").length);
+    }
+    return { most, frames: frames.sort((one, other) => one - other) };
+  });
+  expect(most).toBeLessThan(200);
+  expect(most).toBeGreaterThan(10);
+  const at = (share: number) => frames[Math.floor(share * (frames.length - 1))]!.toFixed(0);
+  console.log(`scrolling through ${MANY} messages: at most ${most} elements; a frame takes ${at(0.5)} ms in the middle, ${at(0.95)} at the 95th percentile, ${at(1)} at most`);
+
+  await alice.page.getByRole("button", { name: "To the newest" }).click();
+  await alice.message(new RegExp(`message ${MANY - 1}( |$)`)).waitFor();
+  // All of them are there: the last row knows how many are above it.
+  expect(await alice.page.getByTestId("message").last().getAttribute("data-index")).toBe(`${MANY - 1}`);
+});
 
 async function post(room: string, data: object): Promise<void> {
   const headers = { authorization: `Bearer ${stage.about.apiKey}`, "content-type": "application/json" };

@@ -26,13 +26,16 @@ export function EmojiPicker({ near, onPick, onClose }: EmojiPickerProps) {
     const element = picker.current;
     if (!element) return;
     const before = document.activeElement;
+    const message = before?.closest<HTMLElement>("[data-index]");
     const closed = (event: Event) => (event as ToggleEvent).newState === "closed" && onClose();
     element.showPopover();
     element.querySelector("button")?.focus();
     element.addEventListener("toggle", closed);
     return () => {
       element.removeEventListener("toggle", closed);
-      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+      // The button that opened it went when its message lost the focus.
+      const back = before?.isConnected ? before : message;
+      if (back instanceof HTMLElement) back.focus({ preventScroll: true });
     };
   }, [onClose]);
 

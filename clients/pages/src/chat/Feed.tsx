@@ -38,6 +38,7 @@ export function Feed({ rows, older, me, names, actions, below, handle, onOlder, 
   const scroller = useRef<HTMLDivElement>(null);
   /** Whether what comes below is followed. */
   const stuck = useRef(true);
+  const before = useRef(0);
   const [bottom, setBottom] = useState(true);
   const [focused, setFocused] = useState<number>();
   const shift = useShift(rows);
@@ -49,10 +50,12 @@ export function Feed({ rows, older, me, names, actions, below, handle, onOlder, 
     (offset: number) => {
       const element = scroller.current;
       if (!element) return;
-      const isBottom = element.scrollHeight - element.clientHeight - offset < NEAR;
-      stuck.current = isBottom;
-      setBottom(isBottom);
-      onBottom(isBottom);
+      // Where the end went on below, for more came than was drawn yet, it is still followed: nobody went up.
+      const follows = element.scrollHeight - element.clientHeight - offset < NEAR || (stuck.current && offset >= before.current);
+      before.current = offset;
+      stuck.current = follows;
+      setBottom(follows);
+      onBottom(follows);
       if (offset < EARLY && older === "more") onOlder();
     },
     [older, onOlder, onBottom],
@@ -63,9 +66,15 @@ export function Feed({ rows, older, me, names, actions, below, handle, onOlder, 
     if (opened || rows.length === 0) return;
     setOpened(true);
     const news = rows.findIndex((row) => row.news);
-    if (news >= 0) list.current?.scrollToIndex(news, { align: "center" });
-    else end();
-  }, [opened, rows, end]);
+    if (news < 0) {
+      end();
+      return;
+    }
+    stuck.current = false;
+    list.current?.scrollToIndex(news, { align: "center" });
+    // When all fits the screen nothing scrolls, and yet this is the end.
+    requestAnimationFrame(() => requestAnimationFrame(() => look(scroller.current?.scrollTop ?? 0)));
+  }, [opened, rows, end, look]);
 
   useLayoutEffect(() => {
     if (opened && stuck.current) end();

@@ -17,7 +17,7 @@ export function Said({ data, edited }: { readonly data: Json | undefined; readon
   }
   return (
     <>
-      <pre className="said-data">{JSON.stringify(data, null, 2)}</pre>
+      <pre className="said-data" tabIndex={0}>{JSON.stringify(data, null, 2)}</pre>
       {note}
     </>
   );
@@ -37,7 +37,12 @@ function show(piece: Piece, index: number): ReactNode {
     case "code":
       return <code key={index}>{piece.text}</code>;
     case "block":
-      return <pre key={index}>{piece.text}</pre>;
+      // It may be wider than the screen: who has no mouse scrolls it when it has the focus.
+      return (
+        <pre key={index} tabIndex={0}>
+          {piece.text}
+        </pre>
+      );
     case "bold":
       return <strong key={index}>{piece.pieces.map(show)}</strong>;
     case "italic":

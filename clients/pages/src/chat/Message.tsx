@@ -77,7 +77,7 @@ export const Message = memo(function Message({ row, entry, index, me, names, act
                 const who = listed(users.map((user) => (user === me ? "you" : nameOf(user))), 6);
                 return (
                   <li key={key}>
-                    <button type="button" className="reaction" aria-pressed={mine} aria-label={`${key} from ${who}`} title={who} disabled={!isThere} onClick={() => actions.react(entry, key, !mine)}>
+                    <button type="button" className="reaction" aria-pressed={mine} aria-label={`${key} ${users.length}, from ${who}`} title={who} disabled={!isThere} onClick={() => actions.react(entry, key, !mine)}>
                       <span aria-hidden="true">{key}</span> <span className="numbers">{users.length}</span>
                     </button>
                   </li>
