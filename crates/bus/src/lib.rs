@@ -284,6 +284,9 @@ pub trait Bus: Send + Sync + 'static {
     /// The room's head is made if there is none, and kept alive while the room is followed.
     async fn follow(&self, room: &RoomName, follower: Arc<dyn Follower>) -> Result<Following, BusError>;
 
+    /// From now on keeps so much of the rooms' logs. A log that is longer is trimmed with the room's next append.
+    fn set_retentions(&self, retentions: Retentions);
+
     /// Reads at most `limit` events, and no more than a thousand: what follows is read behind the last of them.
     /// Concurrent reads of the same part of a room are one read, and none is older than its call. Reading makes
     /// nothing: a room that was never used has the head `none/0`.

@@ -8,6 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use dashmap::DashMap;
+use parking_lot::RwLock;
 use proto::{Position, RoomName, UserId};
 use tokio::{
     sync::{broadcast, oneshot},
@@ -41,7 +42,7 @@ const SIGNALS: usize = 1024;
 
 /// What the nodes of a cluster share when all of them live in one process.
 pub struct MemoryHub {
-    retentions: Retentions,
+    retentions: RwLock<Retentions>,
     rooms: DashMap<RoomName, Arc<Room>>,
     signals: broadcast::Sender<Bytes>,
     tickets: Tickets,
@@ -57,7 +58,7 @@ impl MemoryHub {
     /// A hub without rooms.
     pub fn new(retentions: impl Into<Retentions>) -> Arc<Self> {
         Arc::new(Self {
-            retentions: retentions.into(),
+            retentions: RwLock::new(retentions.into()),
             rooms: DashMap::new(),
             signals: broadcast::Sender::new(SIGNALS),
             tickets: Tickets::default(),
@@ -83,9 +84,8 @@ impl MemoryHub {
             return room;
         }
         self.sweep_at_times();
-        Arc::clone(
-            &self.rooms.entry(name.clone()).or_insert_with(|| Arc::new(Room::new(self.retentions.of(name)))),
-        )
+        let room = || Arc::new(Room::new(self.retentions.read().of(name)));
+        Arc::clone(&self.rooms.entry(name.clone()).or_insert_with(room))
     }
 
     fn known_room(&self, name: &RoomName) -> Option<Arc<Room>> {
@@ -110,7 +110,8 @@ impl MemoryHub {
         let mut idle = Vec::new();
         self.rooms.retain(|name, room| {
             let Some(last_use) = room.tidy() else { return true };
-            let expired = last_use.elapsed() > Duration::from_millis(self.retentions.of(name).age_ms);
+            let age_ms = self.retentions.read().of(name).age_ms;
+            let expired = last_use.elapsed() > Duration::from_millis(age_ms);
             if !expired {
                 idle.push(last_use);
             }
@@ -160,6 +161,14 @@ impl Bus for MemoryBus {
         // Nobody can have dropped the receiver yet.
         let _ = sender.send(self.hub.room(room).append(append));
         Appending(receiver)
+    }
+
+    fn set_retentions(&self, retentions: Retentions) {
+        // First for the rooms to come: one that is made meanwhile is told the same twice.
+        self.hub.retentions.write().clone_from(&retentions);
+        for room in &self.hub.rooms {
+            room.retain(retentions.of(room.key()));
+        }
     }
 
     async fn follow(&self, room: &RoomName, follower: Arc<dyn Follower>) -> Result<Following, BusError> {

@@ -41,7 +41,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Append, Appending, Bus, BusError, Follower, Following, Health, Marked, Mute, NodeId, NodeInfo, Notice,
-    Page, PresenceUpdate, ReadFrom, RoomState, RoomsPage, Sanction, Sanctions, epoch, follow::Observation,
+    Page, PresenceUpdate, ReadFrom, Retentions, RoomState, RoomsPage, Sanction, Sanctions, epoch,
+    follow::Observation,
 };
 use beside::Beside;
 use connection::{keep_connected, watch_commands};
@@ -321,6 +322,10 @@ impl Drop for Guard {
 impl Bus for RedisBus {
     fn append(&self, room: &RoomName, append: Append) -> Appending {
         lane::append(&self.0, room, append)
+    }
+
+    fn set_retentions(&self, retentions: Retentions) {
+        self.0.link.set_retentions(retentions);
     }
 
     async fn follow(&self, room: &RoomName, follower: Arc<dyn Follower>) -> Result<Following, BusError> {

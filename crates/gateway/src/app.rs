@@ -7,10 +7,9 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use axum::{Router, routing::get};
+use axum::{Extension, Router, routing::get};
 use bus::{Bus, BusError, MemoryBus, RedisBus, RedisConfig, RedisTls};
 use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
@@ -18,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::Authenticator,
-    config::{self, Config, ConfigError},
+    config::{self, Config, ConfigError, InForce, Sources},
     connections::Connections,
     descriptors, dev, drain,
     http::{self, HttpState},
@@ -27,6 +26,7 @@ use crate::{
     moderation::Moderation,
     nodes::{self, NodeStatus},
     presence,
+    reload::{Reloader, SetFilter},
     room::Shared,
     rooms::Rooms,
     serve::{self, Terms},
@@ -36,7 +36,7 @@ use crate::{
 /// What all sessions of a node share.
 pub struct App {
     /// The configuration in force.
-    pub config: Arc<Config>,
+    pub config: Arc<InForce>,
     /// Checks tokens.
     pub auth: Arc<Authenticator>,
     /// The log and its fan-out.
@@ -85,12 +85,13 @@ pub enum StartError {
     Metrics(String),
 }
 
-/// Runs a node until SIGTERM or SIGINT, and through its drain.
-pub async fn run(config: Config) -> Result<(), StartError> {
+/// Runs a node until SIGTERM or SIGINT, and through its drain. `sources` are where the configuration came from, and where it
+/// is read anew.
+pub async fn run(config: Config, sources: Sources, set_filter: SetFilter) -> Result<(), StartError> {
     let (metrics, rendering) = metrics::install().map_err(|error| StartError::Metrics(error.to_string()))?;
     metrics.limits(&config);
     let app = App::new(config, metrics).await?;
-    let config = &app.config;
+    let config = app.config.held();
     if let Some(key) = config.weak_secret() {
         tracing::warn!(key, "this secret is short enough to be guessed: good for a try on this machine only");
     }
@@ -129,21 +130,23 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tokio::spawn(presence::run(Arc::clone(&app.rooms)));
     tokio::spawn(Arc::clone(&app.moderation).watch());
     tokio::spawn(refresh_keys(Arc::clone(&app)));
+    let reloader = Reloader::new(Arc::clone(&app), sources, set_filter);
+    tokio::spawn(Arc::clone(&reloader).on_signal());
     tokio::spawn(nodes::describe(Arc::clone(&app), rendering.clone()));
     let terms = Terms {
-        lobby: Lobby::new(config),
-        header_timeout: Duration::from_millis(config.limits.header_read_timeout_ms),
+        lobby: Lobby::new(Arc::clone(&app.config)),
+        config: Arc::clone(&app.config),
         metrics: Arc::clone(&app.metrics),
     };
     if let Some(listener) = metrics_listener {
         tracing::info!(addr = %listener.local_addr().unwrap_or(config.listen), "serving metrics");
         let router = http::metrics_router(state.clone());
         // A flood of clients must not blind whoever watches.
-        let terms = Terms { lobby: Lobby::new(config), ..terms.clone() };
+        let terms = Terms { lobby: Lobby::new(Arc::clone(&app.config)), ..terms.clone() };
         tokio::spawn(serve::serve(listener, router, terms, CancellationToken::new()));
     }
     let address = listener.local_addr().unwrap_or(config.listen);
-    tokio::spawn(serve::serve(listener, app.router(state), terms, stop.clone()));
+    tokio::spawn(serve::serve(listener, app.router(state).layer(Extension(reloader)), terms, stop.clone()));
     tracing::info!(addr = %address, node = %app.bus.node(), "listening");
     if config.development() && config.pages {
         // For the person who typed the command; a closed standard output is no reason to stop.
@@ -163,15 +166,15 @@ impl App {
     pub async fn new(config: Config, metrics: Arc<Metrics>) -> Result<Arc<Self>, StartError> {
         let auth = Arc::new(Authenticator::new(&config)?);
         let bus = connect(&config).await?;
-        let (config, draining) = (Arc::new(config), Arc::<AtomicBool>::default());
+        let (config, draining) = (Arc::new(InForce::from(config)), Arc::<AtomicBool>::default());
         let shared = Shared::new(Arc::clone(&config), Arc::clone(&draining), Arc::clone(&metrics));
         let rooms = Rooms::new(Arc::clone(&bus), Arc::new(shared));
         Ok(Arc::new(Self {
-            moderation: Moderation::new(&rooms, config.limits.sessions_per_user),
+            moderation: Moderation::new(&rooms),
             rooms,
-            connections: Connections::new(config.limits.outbox_bytes, Arc::clone(&metrics)),
-            admission: Admission::new(&config.limits),
-            calls: Calls::new(&config.limits),
+            connections: Connections::new(Arc::clone(&metrics)),
+            admission: Admission::default(),
+            calls: Calls::default(),
             config,
             auth,
             bus,
@@ -186,7 +189,7 @@ impl App {
     /// Everything on the main listener.
     pub fn router(self: &Arc<Self>, state: HttpState) -> Router {
         let mut sockets = Router::new().route("/ws", get(socket::chat));
-        if self.config.diagnostics.echo {
+        if self.config.now().diagnostics.echo {
             sockets = sockets.route("/echo", get(socket::echo));
         }
         sockets

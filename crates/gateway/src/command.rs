@@ -112,7 +112,7 @@ fn show_presence(session: &Session, identity: &Identity, reference: Option<Ref>,
     let Some(room) = session.connection.room(&name) else {
         return session.refuse(reference, Refusal::NOT_JOINED);
     };
-    match Rule::of(&session.app.config, &name).company(&room.roster, Some(&identity.user)) {
+    match Rule::of(&session.app.config.now(), &name).company(&room.roster, Some(&identity.user)) {
         Ok(Company { count, members }) => {
             let (room, members) = (Some(name), members.as_deref());
             session.ok(reference, Success { room, members, count: Some(count), ..Success::default() });

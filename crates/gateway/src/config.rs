@@ -12,7 +12,9 @@ use crate::auth::Rights;
 
 #[macro_use]
 mod setting;
+mod change;
 mod check;
+mod in_force;
 mod jwks;
 mod load;
 mod namespace;
@@ -23,11 +25,13 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
+pub use change::Change;
+pub use in_force::{InForce, Now};
 pub use jwks::JwksUrl;
 pub use load::{ConfigError, Sources};
 pub use namespace::{Namespace, Namespaces};
 pub use secret::{RedisUrl, Secret};
-use setting::{Expected, Setting, list};
+use setting::{Expected, Setting, When, list};
 
 settings! {
     /// Everything that can be set.
@@ -50,20 +54,20 @@ settings! {
         redis_url: Option<RedisUrl> = None, "a URL such as redis://user:password@host:6379/0";
         /// The sites whose pages may connect. With none listed, a page may connect to the host that it came
         /// from.
-        allowed_origins: Vec<String> = Vec::new(), list("origins such as https://chat.example.com");
+        allowed_origins: Vec<String> = Vec::new(), list("origins such as https://chat.example.com"), AtOnce;
         /// Keys for the server's side of the HTTP API. They open every room: make them long and random.
         api_keys: Vec<Secret> = Vec::new(),
-            list("keys of at least 16 bytes each, as from `openssl rand -hex 32`");
+            list("keys of at least 16 bytes each, as from `openssl rand -hex 32`"), AtOnce;
         /// The proxies whose `X-Forwarded-For` is believed. Without them a client's address is its socket's.
         #[serde(deserialize_with = "network::list")]
-        trusted_proxies: Vec<IpNet> = Vec::new(), list("IP addresses and networks such as 10.0.0.0/8");
+        trusted_proxies: Vec<IpNet> = Vec::new(), list("IP addresses and networks such as 10.0.0.0/8"), AtOnce;
         /// Seconds between SIGTERM and the end, over which the closing of the connections is spread. Whoever
         /// starts the process must wait longer than that before killing it.
-        drain_seconds: u64 = 10, 0..=3600;
+        drain_seconds: u64 = 10, 0..=3600, AtOnce;
         /// Whether the pages are served: the chat at `/`, `/tester` and `/cluster`. They may do no more than any client.
         pages: bool = true, Expected::Either;
         /// Which log lines are written, to standard error.
-        log: String = "info".to_owned(), "a filter such as info or warn,gateway=debug";
+        log: String = "info".to_owned(), "a filter such as info or warn,gateway=debug", AtOnce;
         /// How log lines look: `text` for people, `json` for collectors.
         log_format: LogFormat = LogFormat::Text, "text or json";
         /// How Redis is reached over TLS.
@@ -111,29 +115,29 @@ settings! {
         /// The key that tokens are signed with (HS256, HS384 or HS512). Without any key and without a Redis
         /// the node is in development mode: it makes a key, and gives guests a token.
         jwt_secret: Option<Secret> = None,
-            "a secret; where others than this machine can connect at least 32 random bytes, as HS256 needs (RFC 7518, section 3.2): try `openssl rand -base64 32`";
+            "a secret; where others than this machine can connect at least 32 random bytes, as HS256 needs (RFC 7518, section 3.2): try `openssl rand -base64 32`", AtOnce;
         /// The public key of whoever signs tokens (RS256/384/512, PS256/384/512, ES256, ES384 or `EdDSA`), read when the
-        /// node starts. A token's `kid` is not looked at then.
-        jwt_public_key: Option<PathBuf> = None, "the path of a PEM file (BEGIN PUBLIC KEY)";
+        /// configuration is. A token's `kid` is not looked at then.
+        jwt_public_key: Option<PathBuf> = None, "the path of a PEM file (BEGIN PUBLIC KEY)", AtOnce;
         /// The public keys of whoever signs tokens, as a JWKS: the `jwks_uri` of an identity provider, or a file. It is
         /// fetched again from time to time, and when a token names a key that is not in it; while it can't be had,
         /// the keys of before hold. A redirect is not followed.
         jwks_url: Option<JwksUrl> = None,
-            "a URL such as https://login.example.com/.well-known/jwks.json, or the path of a file";
+            "a URL such as https://login.example.com/.well-known/jwks.json, or the path of a file", AtOnce;
         /// The certificates of those who may sign that of the server of `jwks_url`; nobody else is trusted then. When
         /// it is not set, whom the system trusts.
-        jwks_ca: Option<PathBuf> = None, "the path of a PEM file";
+        jwks_ca: Option<PathBuf> = None, "the path of a PEM file", AtOnce;
         /// Seconds between two fetches of `jwks_url`: for so long a key that the issuer took back may still be believed.
-        jwks_refresh_seconds: u64 = 300, 1..=86_400;
+        jwks_refresh_seconds: u64 = 300, 1..=86_400, AtOnce;
         /// The `aud` that every token must name. When it is not set, `aud` is not looked at.
-        audience: Option<String> = None, "a text that is not empty";
+        audience: Option<String> = None, "a text that is not empty", AtOnce;
         /// The `iss` that every token must name. When it is not set, `iss` is not looked at.
-        issuer: Option<String> = None, "a text that is not empty";
+        issuer: Option<String> = None, "a text that is not empty", AtOnce;
         /// The cookie that a token is taken from, if the request's `Origin` is allowed.
-        cookie: String = "chorus_token".to_owned(), "a cookie's name, of letters, digits and - _ .";
+        cookie: String = "chorus_token".to_owned(), "a cookie's name, of letters, digits and - _ .", AtOnce;
         /// Milliseconds that a client without a credential in its request has to send one. A slow phone needs
         /// two.
-        deadline_ms: u64 = 5_000, 100..=60_000;
+        deadline_ms: u64 = 5_000, 100..=60_000, NewConnections;
     }
 }
 
@@ -142,53 +146,53 @@ settings! {
     LimitsConfig {
         /// Bytes of a message's `data`. A long text fits; what is larger belongs elsewhere, with a link to it
         /// in the message.
-        data_bytes: usize = 16 * 1024, 1..=196_608;
+        data_bytes: usize = 16 * 1024, 1..=196_608, AtOnce;
         /// Bytes of a frame from a client: its `data`, a token of 8 KiB, and room for escapes and white
         /// space.
-        frame_bytes: usize = 64 * 1024, 1024..=16_777_216;
+        frame_bytes: usize = 64 * 1024, 1024..=16_777_216, NewConnections;
         /// How deeply JSON may nest. Many parsers of clients give up at a hundred.
-        json_depth: usize = 32, 2..=128;
+        json_depth: usize = 32, 2..=128, NewConnections;
         /// Rooms that a connection may be in at once.
-        rooms_per_connection: usize = 100, 1..=10_000;
+        rooms_per_connection: usize = 100, 1..=10_000, NewConnections;
         /// Requests of a connection that may wait for their answer; with more, its socket is not read.
-        requests_in_flight: usize = 64, 1..=10_000;
+        requests_in_flight: usize = 64, 1..=10_000, NewConnections;
         /// Frames a second that a connection may send in the long run. People need two; programs may gather
         /// theirs.
-        frames_per_second: u32 = 50, 1..=1_000_000;
+        frames_per_second: u32 = 50, 1..=1_000_000, NewConnections;
         /// Frames that a connection may send at once before that rate holds, as a client does that joins all
         /// its rooms.
-        frame_burst: u32 = 100, 1..=1_000_000;
+        frame_burst: u32 = 100, 1..=1_000_000, NewConnections;
         /// Malformed frames one after the other that end a connection.
-        malformed_in_a_row: u32 = 10, 1..=10_000;
+        malformed_in_a_row: u32 = 10, 1..=10_000, NewConnections;
         /// Bytes a second of past events that a connection is sent, so that those who come back leave room
         /// for those who stayed.
-        replay_bytes_per_second: u32 = 4 * 1024 * 1024, 1024..=1_073_741_824;
+        replay_bytes_per_second: u32 = 4 * 1024 * 1024, 1024..=1_073_741_824, NewConnections;
         /// Connections of the node. Each takes some 4 KB and one file descriptor: see `ulimit -Hn`; the soft limit a node
         /// raises by itself.
-        connections: usize = 100_000, 1..=10_000_000;
+        connections: usize = 100_000, 1..=10_000_000, AtOnce;
         /// Connections from one address (of IPv6, from one /64), and as many again that have not said yet what they
         /// want, unless it is a trusted proxy's. An office behind one address is several hundred people.
-        connections_per_address: usize = 1_000, 1..=10_000_000;
+        connections_per_address: usize = 1_000, 1..=10_000_000, AtOnce;
         /// Sessions that a user may have in the whole cluster, tabs and phones together; 0 for as many as it likes.
-        sessions_per_user: u32 = 0, 0..=1_000_000;
+        sessions_per_user: u32 = 0, 0..=1_000_000, AtOnce;
         /// Messages, edits, deletions and reactions a second that a user may send in the long run, in all rooms and by all
         /// nodes together, and twice as many at once; 0 for as many as its connections may send. Where it is set, each
         /// costs a question to Redis.
-        messages_per_second: u32 = 0, 0..=1_000_000;
+        messages_per_second: u32 = 0, 0..=1_000_000, AtOnce;
         /// Calls of the HTTP API a second that a user may make of one node in the long run, and twice as many at once.
-        calls_per_second: u32 = 50, 1..=1_000_000;
+        calls_per_second: u32 = 50, 1..=1_000_000, AtOnce;
         /// The same for whoever has an API key, by key.
-        server_calls_per_second: u32 = 1_000, 1..=1_000_000;
+        server_calls_per_second: u32 = 1_000, 1..=1_000_000, AtOnce;
         /// New connections a second: about what one core can take in, so that everybody's return after an outage does not become the next one.
-        accepts_per_second: u32 = 10_000, 1..=1_000_000;
+        accepts_per_second: u32 = 10_000, 1..=1_000_000, AtOnce;
         /// Bytes of replies that may wait for a connection that does not take them. One page of history has
         /// up to 256 KiB.
-        outbox_bytes: usize = 1024 * 1024, 16_384..=67_108_864;
+        outbox_bytes: usize = 1024 * 1024, 16_384..=67_108_864, NewConnections;
         /// Milliseconds that a socket may take nothing at all before its connection is closed. It may resume
         /// from where it was.
-        slow_consumer_ms: u64 = 30_000, 100..=3_600_000;
+        slow_consumer_ms: u64 = 30_000, 100..=3_600_000, NewConnections;
         /// Milliseconds that a request's headers may take to arrive.
-        header_read_timeout_ms: u64 = 5_000, 100..=60_000;
+        header_read_timeout_ms: u64 = 5_000, 100..=60_000, NewConnections;
         /// Bytes that the kernel may hold for a connection that reads slowly. Its own default is up to 1.5
         /// MB, and delivers no faster.
         send_buffer_bytes: usize = 64 * 1024, 4096..=16_777_216;
@@ -199,10 +203,10 @@ settings! {
     /// How much of a room's log is kept.
     HistoryConfig {
         /// Events of a room that are kept at least. Redis trims in blocks and may keep a hundred more.
-        length: u64 = 1_000, 1..=1_000_000;
+        length: u64 = 1_000, 1..=1_000_000, AtOnce;
         /// Seconds after a room's last event at which its log is dropped. The room itself is forgotten after
         /// 30 days.
-        age_seconds: u64 = 24 * 60 * 60, 1..=2_592_000;
+        age_seconds: u64 = 24 * 60 * 60, 1..=2_592_000, AtOnce;
         /// When a message is answered `ok`. `local`: when Redis has it; a failover may lose what the replicas did
         /// not have yet, and everybody who saw it is told. `replicated`: when replicas have it, too; otherwise
         /// the answer is `unavailable` after a second, and the same `id` again is safe.
@@ -239,18 +243,18 @@ settings! {
     /// What holds in every room.
     RoomsConfig {
         /// What a user whose token names no rooms may do: `r` join and read, `w` post, `m` moderate.
-        default_rights: Rights = Rights::READ_WRITE, "letters of r, w and m, or nothing";
+        default_rights: Rights = Rights::READ_WRITE, "letters of r, w and m, or nothing", AtOnce;
         /// Members that a room may have, those excepted who come in the same moment; 0 for as many as come. It needs
         /// presence.
-        members: u64 = 0, 0..=1_000_000_000;
+        members: u64 = 0, 0..=1_000_000_000, AtOnce;
         /// Whether those may post who have no right to moderate; without it a room is for announcements.
-        members_may_post: bool = true, Expected::Either;
+        members_may_post: bool = true, Expected::Either, AtOnce;
         /// Messages a second that a user may send into one room in the long run, by all nodes together, and twice as many
         /// at once; 0 for as many as its connections may send. Where it is set, each costs a question to Redis.
-        messages_per_second: u32 = 0, 0..=1_000_000;
+        messages_per_second: u32 = 0, 0..=1_000_000, AtOnce;
         /// Milliseconds that a room is still followed after its last member left, for a reload leaves and
         /// joins again at once.
-        linger_ms: u64 = 2_000, 0..=600_000;
+        linger_ms: u64 = 2_000, 0..=600_000, AtOnce;
     }
 }
 
@@ -258,12 +262,12 @@ settings! {
     /// Who is in which room.
     PresenceConfig {
         /// Whether it is kept at all.
-        enabled: bool = true, Expected::Either;
+        enabled: bool = true, Expected::Either, AtOnce;
         /// Above so many members only their number is told: nobody reads more names, and each coming and going would be told
         /// to all.
-        max_members: u64 = 100, 0..=300;
+        max_members: u64 = 100, 0..=300, AtOnce;
         /// Milliseconds for which those who come and go are gathered, to be told of at once.
-        gather_ms: u64 = 300, 10..=60_000;
+        gather_ms: u64 = 300, 10..=60_000, AtOnce;
     }
 }
 
@@ -271,23 +275,23 @@ settings! {
     /// What holds in a namespace. What is not set is as everywhere.
     NamespaceConfig {
         /// As `history.length`.
-        history_length: Option<u64> = None, 1..=1_000_000;
+        history_length: Option<u64> = None, 1..=1_000_000, AtOnce;
         /// As `history.age_seconds`.
-        history_age_seconds: Option<u64> = None, 1..=2_592_000;
+        history_age_seconds: Option<u64> = None, 1..=2_592_000, AtOnce;
         /// As `presence.enabled`.
-        presence: Option<bool> = None, Expected::Either;
+        presence: Option<bool> = None, Expected::Either, AtOnce;
         /// As `presence.max_members`.
-        presence_max_members: Option<u64> = None, 0..=300;
+        presence_max_members: Option<u64> = None, 0..=300, AtOnce;
         /// As `rooms.default_rights`.
-        default_rights: Option<Rights> = None, "letters of r, w and m, or nothing";
+        default_rights: Option<Rights> = None, "letters of r, w and m, or nothing", AtOnce;
         /// As `limits.data_bytes`.
-        data_bytes: Option<usize> = None, 1..=196_608;
+        data_bytes: Option<usize> = None, 1..=196_608, AtOnce;
         /// As `rooms.messages_per_second`.
-        messages_per_second: Option<u32> = None, 0..=1_000_000;
+        messages_per_second: Option<u32> = None, 0..=1_000_000, AtOnce;
         /// As `rooms.members`.
-        members: Option<u64> = None, 0..=1_000_000_000;
+        members: Option<u64> = None, 0..=1_000_000_000, AtOnce;
         /// As `rooms.members_may_post`.
-        members_may_post: Option<bool> = None, Expected::Either;
+        members_may_post: Option<bool> = None, Expected::Either, AtOnce;
     }
 }
 

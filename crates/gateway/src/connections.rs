@@ -20,7 +20,6 @@ pub struct Connections {
     open: DashMap<u64, Arc<Connection>>,
     next: AtomicU64,
     farewells: Arc<AtomicUsize>,
-    outbox_bytes: usize,
     metrics: Arc<Metrics>,
 }
 
@@ -28,16 +27,16 @@ pub struct Connections {
 pub struct Farewell(Arc<AtomicUsize>);
 
 impl Connections {
-    /// None yet. Each will hold at most `outbox_bytes` of replies.
-    pub fn new(outbox_bytes: usize, metrics: Arc<Metrics>) -> Self {
+    /// None yet.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
         let (next, farewells) = (AtomicU64::new(1), Arc::default());
-        Self { open: DashMap::new(), next, farewells, outbox_bytes, metrics }
+        Self { open: DashMap::new(), next, farewells, metrics }
     }
 
-    /// Takes in an upgraded socket, or a stream.
-    pub fn open(&self, io: impl Into<Outlet>) -> Arc<Connection> {
+    /// Takes in an upgraded socket, or a stream, which will hold at most `outbox_bytes` of replies.
+    pub fn open(&self, io: impl Into<Outlet>, outbox_bytes: usize) -> Arc<Connection> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection::new(id, io, self.outbox_bytes, Arc::clone(&self.metrics)));
+        let connection = Arc::new(Connection::new(id, io, outbox_bytes, Arc::clone(&self.metrics)));
         self.open.insert(id, Arc::clone(&connection));
         connection
     }

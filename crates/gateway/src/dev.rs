@@ -25,7 +25,7 @@ const GUEST_SECONDS: u64 = 60 * 60;
 
 /// The route, or none when this is not development mode.
 pub fn router(state: HttpState) -> Router {
-    if !state.config.development() {
+    if !state.config.now().development() {
         return Router::new();
     }
     let router = Router::new().route("/dev/token", get(token));

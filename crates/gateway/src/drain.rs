@@ -47,7 +47,7 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
 /// Not ready, no more accepts, sockets closed one after the other with a time to come back, the answers awaited;
 /// and an end before the deadline, whatever the clients do.
 pub async fn drain(app: &Arc<App>, stop: &CancellationToken) {
-    let window = Duration::from_secs(app.config.drain_seconds);
+    let window = Duration::from_secs(app.config.now().drain_seconds);
     // Something must be left for the exit itself.
     let deadline = Instant::now() + window.mul_f64(0.9);
     app.begin_drain();

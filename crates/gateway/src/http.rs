@@ -17,7 +17,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{auth::Authenticator, clock, config::Config, metrics::process};
+use crate::{auth::Authenticator, clock, config::InForce, metrics::process};
 
 mod answer;
 mod api;
@@ -29,6 +29,7 @@ mod messages;
 mod moderation;
 mod nodes;
 pub mod problem;
+mod reload;
 mod request;
 mod rooms;
 mod tickets;
@@ -39,7 +40,7 @@ pub(crate) use api::api;
 #[derive(Clone)]
 pub struct HttpState {
     /// The configuration in force.
-    pub config: Arc<Config>,
+    pub config: Arc<InForce>,
     /// Checks tokens.
     pub auth: Arc<Authenticator>,
     /// The bus.
@@ -53,8 +54,11 @@ pub struct HttpState {
 /// The routes of the main listener, the WebSocket's and development's own excepted.
 pub fn router(state: HttpState) -> Router {
     let probes = probes();
-    let all =
-        if state.config.metrics_listen.is_some() { probes } else { probes.route("/metrics", get(metrics)) };
+    let all = if state.config.now().metrics_listen.is_some() {
+        probes
+    } else {
+        probes.route("/metrics", get(metrics))
+    };
     all.with_state(state)
 }
 

@@ -32,6 +32,7 @@ pub mod presence;
 pub mod receipts;
 pub mod refusal;
 pub mod relay;
+pub mod reload;
 pub mod room;
 pub mod rooms;
 pub mod serve;

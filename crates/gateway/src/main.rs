@@ -8,7 +8,8 @@ use std::{
 use clap::Parser;
 use gateway::{
     app,
-    config::{Config, LogFormat},
+    config::{Config, LogFormat, Sources},
+    reload::SetFilter,
 };
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -31,9 +32,10 @@ fn main() -> ExitCode {
 
 /// Does what was asked, and gives what is to be printed.
 fn run(arguments: &Arguments) -> Result<String, Failure> {
-    let config = || Config::load(&arguments.sources());
+    let sources = arguments.sources();
+    let config = || Config::load(&sources);
     match &arguments.command {
-        None => serve(config()?).map(|()| String::new()),
+        None => serve(config()?, sources.clone()).map(|()| String::new()),
         Some(Command::Token(token)) => Ok(cli::token::mint(token, &config()?)? + "\n"),
         Some(Command::Config) => Ok(config()?.to_toml()),
         Some(Command::Health) => Ok(cli::health::check(&config()?)? + "\n"),
@@ -41,13 +43,29 @@ fn run(arguments: &Arguments) -> Result<String, Failure> {
     }
 }
 
-fn serve(config: Config) -> Result<(), Failure> {
-    let lines = fmt().with_env_filter(EnvFilter::new(&config.log)).with_writer(io::stderr);
-    match config.log_format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => lines.json().init(),
-    }
+fn serve(config: Config, sources: Sources) -> Result<(), Failure> {
+    let set_filter = log(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("no threads: {error}")))?;
-    runtime.block_on(app::run(config)).map_err(Failure::from)
+    runtime.block_on(app::run(config, sources, set_filter)).map_err(Failure::from)
+}
+
+/// Has log lines written, and gives what changes by which filter.
+fn log(config: &Config) -> SetFilter {
+    let lines = fmt().with_env_filter(EnvFilter::new(&config.log)).with_writer(io::stderr);
+    // The two have types of their own, and so have their handles.
+    match config.log_format {
+        LogFormat::Text => {
+            let lines = lines.with_ansi(io::stderr().is_terminal()).with_filter_reloading();
+            let handle = lines.reload_handle();
+            lines.init();
+            Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
+        }
+        LogFormat::Json => {
+            let lines = lines.json().with_filter_reloading();
+            let handle = lines.reload_handle();
+            lines.init();
+            Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
+        }
+    }
 }

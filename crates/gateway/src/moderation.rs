@@ -60,8 +60,6 @@ pub struct Moderation {
     unasked: Mutex<HashSet<UserId>>,
     /// How many signals were heeded: what was asked for before one is older than that.
     heeded: AtomicU64,
-    /// Sessions that a user may have in the whole cluster; 0 for as many as it likes.
-    sessions_per_user: u64,
 }
 
 /// What is known of a user who is kept from something.
@@ -111,7 +109,7 @@ enum Signal<'a> {
 
 impl Moderation {
     /// Nobody is known yet.
-    pub fn new(rooms: &Arc<Rooms>, sessions_per_user: u32) -> Arc<Self> {
+    pub fn new(rooms: &Arc<Rooms>) -> Arc<Self> {
         Arc::new(Self {
             bus: Arc::clone(rooms.bus()),
             rooms: Arc::clone(rooms),
@@ -119,7 +117,6 @@ impl Moderation {
             known: Mutex::default(),
             unasked: Mutex::default(),
             heeded: AtomicU64::new(0),
-            sessions_per_user: sessions_per_user.into(),
         })
     }
 
@@ -139,9 +136,10 @@ impl Moderation {
         let (moderation, user) = (Arc::clone(self), identity.user.clone());
         let stay = Stay { moderation, user, connection: Arc::clone(connection) };
         self.check(identity).await?;
-        if self.sessions_per_user > 0 && self.bus.health().up {
+        let most = self.sessions_per_user();
+        if most > 0 && self.bus.health().up {
             let own = self.users.count(&identity.user) as u64;
-            let claim = self.bus.claim_sessions(&identity.user, own, self.sessions_per_user);
+            let claim = self.bus.claim_sessions(&identity.user, own, most);
             if let Ok(Ok(false)) = timeout(PATIENCE, claim).await {
                 let message = Some("this user has as many sessions as it may have".to_owned());
                 return Err(Expulsion {
@@ -361,8 +359,14 @@ impl Moderation {
         }
     }
 
-    /// Signals may have been lost: everybody who is here is to be asked after.
-    fn doubt_all(&self) {
+    /// Sessions that a user may have in the whole cluster; 0 for as many as it likes.
+    fn sessions_per_user(&self) -> u64 {
+        self.rooms.config().limits.sessions_per_user.into()
+    }
+
+    /// Signals may have been lost, or sessions are counted that were not before: everybody who is here is to be asked
+    /// after.
+    pub(crate) fn doubt_all(&self) {
         self.doubt(self.users.all());
     }
 
@@ -416,7 +420,7 @@ impl Moderation {
 
     /// Tells the bus how many sessions a user has here.
     async fn claim(&self, user: &UserId) {
-        if self.sessions_per_user > 0 {
+        if self.sessions_per_user() > 0 {
             // When that fails it is told again as soon as the bus is back.
             let _ = self.bus.claim_sessions(user, self.users.count(user) as u64, 0).await;
         }
@@ -478,7 +482,7 @@ impl fmt::Display for Expulsion {
 impl Drop for Stay {
     fn drop(&mut self) {
         self.moderation.users.leave(&self.user, &self.connection);
-        if self.moderation.sessions_per_user > 0
+        if self.moderation.sessions_per_user() > 0
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let (moderation, user) = (Arc::clone(&self.moderation), self.user.clone());

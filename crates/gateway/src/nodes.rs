@@ -129,7 +129,7 @@ pub async fn describe(app: Arc<App>, metrics: PrometheusHandle) {
             draining_since_ms.get_or_insert_with(unix_ms);
         }
         let status = NodeStatus {
-            name: app.config.node.clone(),
+            name: app.config.now().node.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at_ms,
             uptime_ms: (now - started).as_millis() as u64,

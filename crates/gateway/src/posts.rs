@@ -57,7 +57,7 @@ pub fn resolve(identity: &Identity, room: RoomName) -> RoomName {
 
 /// What somebody may do in a room.
 pub fn rights(app: &App, identity: &Identity, room: &RoomName) -> Rights {
-    identity.rights(room, app.config.namespace(room).default_rights)
+    identity.rights(room, app.config.now().namespace(room).default_rights)
 }
 
 /// Whether somebody may post in a room, where `mute` is what is known to silence it.
@@ -71,7 +71,7 @@ pub fn may_post(app: &App, identity: &Identity, room: &RoomName, mute: Option<Mu
     if !may_post {
         return Err(Refusal::MAY_NOT_WRITE);
     }
-    if !rights.moderate && !app.config.namespace(room).members_may_post {
+    if !rights.moderate && !app.config.now().namespace(room).members_may_post {
         return Err(Refusal::MEMBERS_MAY_NOT_POST);
     }
     let now = unix_ms();
@@ -103,7 +103,7 @@ pub async fn may_post_from_outside(app: &App, identity: &Identity, room: &RoomNa
 /// # Errors
 /// When it is.
 pub fn admit_data(app: &App, room: &RoomName, data: Option<&RawValue>) -> Result<(), Refusal> {
-    let most = app.config.namespace(room).data_bytes;
+    let most = app.config.now().namespace(room).data_bytes;
     if data.is_some_and(|data| data.get().len() > most) {
         let message = format!("data may have {most} bytes in this room").into();
         return Err(Refusal { message, ..Refusal::new(ErrorCode::TooLarge, "") });

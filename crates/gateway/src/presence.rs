@@ -83,7 +83,7 @@ pub async fn look<R>(
     room: &RoomName,
     look: impl FnOnce(&Roster, Rule) -> R,
 ) -> Result<R, BusError> {
-    let rule = Rule::of(&app.config, room);
+    let rule = Rule::of(&app.config.now(), room);
     if let Some(room) = app.rooms.get(room).filter(|room| room.roster.is_loaded()) {
         return Ok(look(&room.roster, rule));
     }
@@ -114,7 +114,7 @@ pub(crate) async fn load(rooms: &Arc<Rooms>, room: &Arc<Room>) -> Result<(), Bus
 }
 
 async fn read(rooms: &Arc<Rooms>, room: &Arc<Room>) -> Result<(), BusError> {
-    let rule = Rule::of(rooms.config(), &room.name);
+    let rule = Rule::of(&rooms.config(), &room.name);
     room.roster.begin_reading();
     let mut state = rooms.bus().room_state(&room.name, rule.most, unix_ms()).await?;
     if !state.gone.is_empty() {
@@ -178,7 +178,7 @@ async fn watch(rooms: &Arc<Rooms>) {
         }
         let gone: Vec<_> = gone.into_iter().collect();
         let claims = rooms.claim_all();
-        for claim in claims.iter().filter(|claim| Rule::of(rooms.config(), &claim.room().name).kept) {
+        for claim in claims.iter().filter(|claim| Rule::of(&rooms.config(), &claim.room().name).kept) {
             let roster = &claim.room().roster;
             let one = !gone.is_empty() && roster.tell_gone(&gone);
             let other = anew && roster.tell_all();

@@ -74,7 +74,7 @@ pub fn mark(
 /// Moves markers and tells of them, until none is left.
 async fn run(claim: Claim) {
     let (room, rooms) = (claim.room(), claim.rooms());
-    let most = Rule::of(rooms.config(), &room.name).most;
+    let most = Rule::of(&rooms.config(), &room.name).most;
     loop {
         let (mut places, mut answers) = (Vec::new(), Vec::new());
         {

@@ -16,7 +16,13 @@ use parking_lot::Mutex;
 use proto::{Epoch, Position, RoomName};
 use tokio::sync::OnceCell;
 
-use crate::{clock::unix_ms, config::Config, connection::Connection, metrics::Metrics, receipts::Receipts};
+use crate::{
+    clock::unix_ms,
+    config::{InForce, TailConfig},
+    connection::Connection,
+    metrics::Metrics,
+    receipts::Receipts,
+};
 
 mod echo;
 mod members;
@@ -100,7 +106,9 @@ impl std::fmt::Debug for Following {
 /// What all rooms of a node share.
 pub struct Shared {
     /// The configuration in force.
-    pub config: Arc<Config>,
+    pub config: Arc<InForce>,
+    /// Of it what only a restart changes: it is looked at with every frame.
+    pub tail: TailConfig,
     /// Whether the node is about to end.
     pub draining: Arc<AtomicBool>,
     /// The bytes in all tails of the node.
@@ -111,8 +119,9 @@ pub struct Shared {
 
 impl Shared {
     /// Nothing is in any tail yet.
-    pub fn new(config: Arc<Config>, draining: Arc<AtomicBool>, metrics: Arc<Metrics>) -> Self {
-        Self { config, draining, tail_bytes: AtomicUsize::new(0), metrics }
+    pub fn new(config: Arc<InForce>, draining: Arc<AtomicBool>, metrics: Arc<Metrics>) -> Self {
+        let tail = config.now().tail.clone();
+        Self { config, tail, draining, tail_bytes: AtomicUsize::new(0), metrics }
     }
 }
 
@@ -189,7 +198,7 @@ impl Room {
     }
 
     fn trim_locked(&self, tail: &mut Tail, now: Instant) {
-        let limits = &self.shared.config.tail;
+        let limits = &self.shared.tail;
         let before = tail.bytes();
         // Whatever the bounds, a room keeps the frame that it is about to flush: one may be larger than a small tail,
         // and when the node's tails are full it is all that is kept.

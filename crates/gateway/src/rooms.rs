@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     auth::Identity,
-    config::Config,
+    config::Now,
     presence::{self, Rule, Tellings},
     relay::Relay,
     room::{Entry, Following, Room, Shared},
@@ -81,7 +81,7 @@ impl Claim {
     /// Makes it a session's of this user, who is there as long as it lasts. False when the room is full.
     pub fn attend(&mut self, identity: &Identity) -> bool {
         let config = self.rooms.config();
-        if !Rule::of(config, &self.room.name).kept || self.member.is_some() {
+        if !Rule::of(&config, &self.room.name).kept || self.member.is_some() {
             return true;
         }
         let most = config.namespace(&self.room.name).members;
@@ -114,8 +114,8 @@ impl Rooms {
     }
 
     /// The configuration in force.
-    pub(crate) fn config(&self) -> &Config {
-        &self.shared.config
+    pub(crate) fn config(&self) -> Now {
+        self.shared.config.now()
     }
 
     /// Whether the node is about to end.
@@ -208,8 +208,9 @@ impl Drop for Claim {
         // A short wait and a second look: a reconnect must not cost an unsubscribe and a subscribe.
         let (rooms, name) = (Arc::clone(&self.rooms), self.room.name.clone());
         if let Ok(runtime) = Handle::try_current() {
+            let linger = Duration::from_millis(rooms.config().rooms.linger_ms);
             runtime.spawn(async move {
-                tokio::time::sleep(Duration::from_millis(rooms.config().rooms.linger_ms)).await;
+                tokio::time::sleep(linger).await;
                 rooms.drop_if_vacant(&name);
             });
         }

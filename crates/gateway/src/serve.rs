@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::{
-    config::LimitsConfig,
+    config::{InForce, LimitsConfig},
     limits::{Lobby, Permit},
     metrics::Metrics,
     socket::Peer,
@@ -93,8 +93,8 @@ impl Line {
 pub struct Terms {
     /// How many may be there that are no WebSockets, or not yet.
     pub lobby: Lobby,
-    /// How long a request's headers may take.
-    pub header_timeout: Duration,
+    /// The configuration in force.
+    pub config: Arc<InForce>,
     /// Where refusals are counted.
     pub metrics: Arc<Metrics>,
 }
@@ -111,7 +111,9 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, stop: Ca
                 Ok(place) => {
                     let line = Line::new(place);
                     let (router, stop) = (router.clone(), stop.clone());
-                    let served = serve_one(stream, peer, line.clone(), router, terms.header_timeout, stop);
+                    let header_timeout =
+                        Duration::from_millis(terms.config.now().limits.header_read_timeout_ms);
+                    let served = serve_one(stream, peer, line.clone(), router, header_timeout, stop);
                     tokio::spawn(async move { line.hold(served).await });
                 }
                 // It has not said anything yet, and nothing is said to it: a flood is not worth an answer.

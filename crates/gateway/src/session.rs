@@ -22,6 +22,7 @@ use crate::{
     app::App,
     auth::{self, Credential, Identity},
     command,
+    config::Config,
     connection::{Connection, End},
     connections::Farewell,
     limits::{Bucket, Permit},
@@ -74,6 +75,8 @@ pub struct Session {
     pub app: Arc<App>,
     /// The socket.
     pub connection: Arc<Connection>,
+    /// The configuration that was in force when it began. What the client was told in `welcome` holds to its end.
+    pub terms: Arc<Config>,
     service: Service,
     who: Mutex<Who>,
     /// Wakes the watch when the identity changed.
@@ -114,8 +117,9 @@ impl Visit {
     /// that the handshake was read into.
     pub fn begin(app: Arc<App>, io: TcpStream, early: &Bytes, opening: Opening) -> Self {
         let Opening { service, credential, rooms, place } = opening;
-        let connection = app.connections.open(io);
-        let limits = &app.config.limits;
+        let terms = app.config.held();
+        let limits = &terms.limits;
+        let connection = app.connections.open(io, limits.outbox_bytes);
         let mut reader = Reader {
             decoder: Decoder::new(limits.frame_bytes),
             rate: Bucket::new(limits.frames_per_second, limits.frame_burst, Instant::now()),
@@ -129,7 +133,7 @@ impl Visit {
         let gauge = app.metrics.connection(Transport::WebSocket);
         let who = Mutex::new(Who { identity: None, gauge, stay: None, rooms });
         let registration = Registration { app: Arc::clone(&app), connection: Arc::clone(&connection) };
-        let session = Session { app, connection, service, who, identified: Notify::new() };
+        let session = Session { app, connection, terms, service, who, identified: Notify::new() };
         Self { session, reader, credential, _registration: registration, _place: place }
     }
 
@@ -251,7 +255,7 @@ impl Session {
                         } else {
                             reader.hasty += 1;
                         }
-                        if reader.hasty > self.app.config.limits.frame_burst {
+                        if reader.hasty > self.terms.limits.frame_burst {
                             return End::Close(Close::RateLimited, None);
                         }
                         self.connection.send(frame::pong(&payload));
@@ -260,7 +264,7 @@ impl Session {
                     Incoming::Binary(_) => return End::Close(Close::BinaryUnsupported, None),
                     Incoming::Close(code) => return End::Client(code),
                 }
-                self.connection.wait_for_room(self.app.config.limits.requests_in_flight).await;
+                self.connection.wait_for_room(self.terms.limits.requests_in_flight).await;
             }
             match self.fill(&mut reader.decoder).await {
                 Ok(0) | Err(_) => return End::Lost,
@@ -298,9 +302,9 @@ impl Session {
 
     /// Does what one text frame asks.
     async fn take(&self, text: &str, pace: Pace<'_>) {
-        let limits = &self.app.config.limits;
+        let limits = &self.terms.limits;
         let bounds =
-            DecodeLimits { data_bytes: self.app.config.largest_data_bytes(), json_depth: limits.json_depth };
+            DecodeLimits { data_bytes: self.terms.largest_data_bytes(), json_depth: limits.json_depth };
         let request = Request::decode(text, bounds);
         let Some(identity) = self.identity() else {
             return match request {
@@ -350,15 +354,15 @@ impl Session {
                 return expulsion.close(&self.connection);
             }
         }
-        let limits = &self.app.config.limits;
+        let limits = &self.terms.limits;
         self.send(&Welcome {
             session: self.app.session_name(self.connection.id),
             user: identity.user.clone(),
-            node: self.app.config.node.clone(),
-            heartbeat_ms: self.app.config.heartbeat.interval_ms,
+            node: self.terms.node.clone(),
+            heartbeat_ms: self.terms.heartbeat.interval_ms,
             limits: server::Limits {
                 id_ttl_ms: proto::ID_TTL_MS,
-                data_bytes: self.app.config.largest_data_bytes(),
+                data_bytes: self.terms.largest_data_bytes(),
                 frame_bytes: limits.frame_bytes,
                 json_depth: limits.json_depth,
                 rooms_per_connection: limits.rooms_per_connection,

@@ -52,10 +52,10 @@ static FILES: LazyLock<Vec<(String, File)>> = LazyLock::new(|| {
 
 /// The routes, or none where the configuration wants no pages.
 pub fn router(state: &HttpState) -> Router {
-    if !state.config.pages {
+    if !state.config.now().pages {
         return Router::new();
     }
-    let about = About { guests: state.config.development() };
+    let about = About { guests: state.config.now().development() };
     let about = ([(header::CACHE_CONTROL, "no-store")], Json(about));
     let router = Router::new().route("/site.json", get(async move || about.clone()));
     FILES.iter().fold(router, |router, (path, file)| {

@@ -77,7 +77,7 @@ fn prepare(
 ) -> Result<(Opening, Response, OnUpgrade), NotUpgraded> {
     let headers = request.headers();
     let accept = accept_key(headers)?;
-    let config = &app.config;
+    let config = app.config.now();
     let origin = origin::check(headers, &config.allowed_origins);
     if origin == Origin::Refused {
         return Err(NotUpgraded {
@@ -121,9 +121,10 @@ fn admit(app: &App, request: &Request) -> Result<Result<Permit, Farewell>, NotUp
     if app.is_draining() {
         return Err(flood(Refusal::Draining));
     }
+    let config = app.config.now();
     let peer = request.extensions().get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
-    let address = client_address(peer, request.headers(), &app.config.trusted_proxies);
-    match app.admission.admit(address) {
+    let address = client_address(peer, request.headers(), &config.trusted_proxies);
+    match app.admission.admit(address, &config.limits) {
         Ok(permit) => Ok(Ok(permit)),
         Err(Refusal::Rate) => Err(flood(Refusal::Rate)),
         Err(reason) => {

@@ -113,7 +113,8 @@ pub(crate) async fn events(State(app): State<Arc<App>>, request: Request) -> Res
 async fn open(app: &Arc<App>, request: Request) -> Result<Response, NoStream> {
     let (parts, _) = request.into_parts();
     let (uri, headers, extensions) = (&parts.uri, &parts.headers, &parts.extensions);
-    let origin = origin::check_get(headers, &app.config.allowed_origins);
+    let config = app.config.held();
+    let origin = origin::check_get(headers, &config.allowed_origins);
     if origin == Origin::Refused {
         return Err(refuse(
             StatusCode::FORBIDDEN,
@@ -122,7 +123,7 @@ async fn open(app: &Arc<App>, request: Request) -> Result<Response, NoStream> {
         ));
     }
     let wish = Wish::of(uri, headers)?;
-    let credential = Credential::from_stream(uri, headers, &app.config.auth.cookie, origin)
+    let credential = Credential::from_stream(uri, headers, &config.auth.cookie, origin)
         .map_err(|error| match error {
             BadRequest::CookieWithoutOrigin => {
                 refuse(StatusCode::FORBIDDEN, Refusal::Origin, error.to_string())
@@ -133,7 +134,7 @@ async fn open(app: &Arc<App>, request: Request) -> Result<Response, NoStream> {
             Problem::new(StatusCode::UNAUTHORIZED, "a stream needs a token, a ticket or a cookie")
         })?;
     let peer = extensions.get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
-    let place = admit(app, client_address(peer, headers, &app.config.trusted_proxies))?;
+    let place = admit(app, client_address(peer, headers, &config.trusted_proxies))?;
     let line = extensions.get::<Line>().cloned().ok_or_else(|| {
         tracing::error!("a request came by no connection of ours");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this connection can't carry a stream")
@@ -208,7 +209,7 @@ fn admit(app: &App, address: IpAddr) -> Result<Permit, NoStream> {
     if app.is_draining() {
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, Refusal::Draining, "this node is about to end"));
     }
-    app.admission.admit(address).map_err(|reason| {
+    app.admission.admit(address, &app.config.now().limits).map_err(|reason| {
         let status = match reason {
             Refusal::Address => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::SERVICE_UNAVAILABLE,

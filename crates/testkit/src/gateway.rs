@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::{Metrics, PATIENCE, Process, Redis, Request, SECRET, until};
 
+/// The configuration file, in the directory of its gateway.
+const CONFIG: &str = "chorus.toml";
+
 /// How a gateway is to be started.
 #[derive(Debug, Clone)]
 pub struct GatewayOptions {
@@ -28,7 +31,7 @@ pub struct Gateway {
     process: Process,
     addr: SocketAddr,
     // Holds the configuration and the logs: removed after the process has ended.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl GatewayOptions {
@@ -107,7 +110,7 @@ impl GatewayOptions {
             listening_address(&process.stderr()).ok_or_else(|| process.last_lines())
         })
         .await;
-        Gateway { process, addr, _dir: dir }
+        Gateway { process, addr, dir }
     }
 
     /// Runs it to its end: for the commands that do not serve, and for configurations that are refused.
@@ -130,7 +133,7 @@ impl GatewayOptions {
             }
         }
         if !self.config.is_empty() {
-            let file = dir.join("chorus.toml");
+            let file = dir.join(CONFIG);
             fs::write(&file, &self.config).expect("the configuration can be written");
             command.env("CHORUS_CONFIG", file);
         }
@@ -149,6 +152,17 @@ impl Gateway {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Writes its configuration file anew, for it to be read again. It has one only if it was started with one.
+    ///
+    /// # Panics
+    /// When the file can't be written.
+    pub fn configure(&self, toml: &str) {
+        let (file, new) = (self.dir.path().join(CONFIG), self.dir.path().join("chorus.toml.new"));
+        fs::write(&new, toml).expect("the configuration can be written");
+        // Never half of it.
+        fs::rename(new, file).expect("the configuration can be replaced");
     }
 
     /// Sends a signal.

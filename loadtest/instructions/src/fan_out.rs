@@ -44,7 +44,7 @@ async fn deliver(times: u64, quiet: &Notify) -> Result<(), String> {
     // A room is followed once, and nobody comes back to it.
     let mut config = Config::default();
     config.rooms.linger_ms = 0;
-    let shared = Shared::new(Arc::new(config), Arc::default(), Arc::clone(&metrics));
+    let shared = Shared::new(Arc::new(config.into()), Arc::default(), Arc::clone(&metrics));
     let rooms = Rooms::new(Arc::clone(&bus), Arc::new(shared));
     let name = sample::room()?;
     let outbox_bytes = LimitsConfig::default().outbox_bytes;

@@ -32,7 +32,6 @@ pub(super) struct FollowerId {
 }
 
 pub(super) struct Room {
-    retention: Retention,
     base: Arc<str>,
     epoch: Epoch,
     /// Followers are called with this lock held: that makes the order of appends the order of deliveries.
@@ -40,6 +39,7 @@ pub(super) struct Room {
 }
 
 struct State {
+    retention: Retention,
     seq: u64,
     /// The newest events; the last one has number `seq`.
     log: VecDeque<LogEvent>,
@@ -56,6 +56,7 @@ impl Room {
         let base: Arc<str> = epoch::random_id().into();
         let now = Instant::now();
         let state = State {
+            retention,
             seq: 0,
             log: VecDeque::new(),
             ids: Ids::new(now),
@@ -65,7 +66,12 @@ impl Room {
             last_append: now,
             last_use: now,
         };
-        Self { retention, epoch: epoch::epoch(&base, GENERATION), base, state: Mutex::new(state) }
+        Self { epoch: epoch::epoch(&base, GENERATION), base, state: Mutex::new(state) }
+    }
+
+    /// Keeps so much from now on.
+    pub(super) fn retain(&self, retention: Retention) {
+        self.state.lock().retention = retention;
     }
 
     pub(super) fn append(&self, append: Append) -> Result<Appended, BusError> {
@@ -74,7 +80,7 @@ impl Room {
         if let Some(seq) = state.ids.get(&append.key, now) {
             return Ok(Appended { position: self.at(seq), duplicate: true });
         }
-        state.expire(self.retention, now);
+        state.expire(now);
         if let Some(seq) = state.settled(&append.effect, &self.epoch)? {
             return Ok(Appended { position: self.at(seq), duplicate: true });
         }
@@ -84,12 +90,8 @@ impl Room {
         let position = self.at(state.seq);
         state.ids.insert(append.key.clone(), position.seq);
         let event = LogEvent { position: position.clone(), key: append.key, body: append.body };
-        if state.log.len() as u64 >= self.retention.length {
-            state.log.pop_front();
-            let first = state.first();
-            state.marks.trim(first);
-        }
         state.log.push_back(event.clone());
+        state.trim();
         state.apply(append.effect);
         for (_, follower) in &state.followers {
             follower.event(event.clone());
@@ -133,7 +135,7 @@ impl Room {
 
     pub(super) fn read(&self, from: &ReadFrom, limit: u32) -> Page {
         let mut state = self.state.lock();
-        state.expire(self.retention, Instant::now());
+        state.expire(Instant::now());
         let head =
             Head { base: Arc::clone(&self.base), seq: state.seq, lineage: Lineage::single(GENERATION) };
         let first = state.first();
@@ -170,7 +172,7 @@ impl Room {
     /// Lets go of a log that has expired. Returns when the room was used last, if nobody follows it.
     pub(super) fn tidy(&self) -> Option<Instant> {
         let mut state = self.state.lock();
-        state.expire(self.retention, Instant::now());
+        state.expire(Instant::now());
         (state.followers.is_empty() && !state.here.is_in_use()).then_some(state.last_use)
     }
 
@@ -223,10 +225,20 @@ impl Room {
 
 impl State {
     /// The log goes when nothing was appended for its age; numbers go on.
-    fn expire(&mut self, retention: Retention, now: Instant) {
-        if now.duration_since(self.last_append) > Duration::from_millis(retention.age_ms) {
+    fn expire(&mut self, now: Instant) {
+        if now.duration_since(self.last_append) > Duration::from_millis(self.retention.age_ms) {
             self.log = VecDeque::new();
             self.marks = AllMarks::default();
+        }
+    }
+
+    /// Drops what is more than is to be kept: one event, or many after it was made less.
+    fn trim(&mut self) {
+        let excess = (self.log.len() as u64).saturating_sub(self.retention.length);
+        if excess > 0 {
+            self.log.drain(..excess as usize);
+            let first = self.first();
+            self.marks.trim(first);
         }
     }
 

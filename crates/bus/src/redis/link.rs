@@ -67,7 +67,7 @@ pub(super) struct Link {
     amend: Script,
     open: Script,
     read: Script,
-    retentions: Retentions,
+    retentions: RwLock<Retentions>,
     /// How long a call may be sent from shard to shard.
     patience: Duration,
 }
@@ -87,9 +87,13 @@ impl Link {
             amend: Script::new(&[include_str!("amend.lua"), APPEND]),
             open: Script::new(&[include_str!("open.lua")]),
             read: Script::new(&[include_str!("read.lua")]),
-            retentions: config.retentions.clone(),
+            retentions: RwLock::new(config.retentions.clone()),
             patience: config.command_timeout,
         }
+    }
+
+    pub(super) fn set_retentions(&self, retentions: Retentions) {
+        *self.retentions.write() = retentions;
     }
 
     pub(super) fn map(&self) -> Option<Arc<Map>> {
@@ -215,7 +219,7 @@ impl Link {
 
     pub(super) async fn append(&self, room: &RoomName, batch: &[Append]) -> Result<Batch, BusError> {
         let channel = keys::channel(room);
-        let retention = self.retentions.of(room);
+        let retention = self.retentions.read().of(room);
         let mut args: Vec<Value> = vec![
             self.publish_command().into(),
             channel.clone().into(),
@@ -370,7 +374,7 @@ impl Link {
 
     /// A head must not lapse before the log that it stands for.
     fn head_life(&self, room: &RoomName) -> u64 {
-        HEAD_LIFE_MS.max(self.retentions.of(room).age_ms)
+        HEAD_LIFE_MS.max(self.retentions.read().of(room).age_ms)
     }
 }
 

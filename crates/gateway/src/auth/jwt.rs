@@ -1,11 +1,13 @@
 //! JSON Web Tokens: the one credential behind all the ways to bring one.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
+use arc_swap::ArcSwap;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation};
 use proto::{UserId, depth};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::sync::Notify;
 
 use super::{
     AuthError, Identity,
@@ -14,16 +16,28 @@ use super::{
 };
 use crate::{
     clock::unix_ms,
-    config::{Config, ConfigError},
+    config::{AuthConfig, Config, ConfigError},
 };
 
 /// Checks tokens, and makes them where this node has the secret: see `chorus token` and development mode.
+///
+/// The keys may be others while it is in use. Whoever was believed by those of before stays who it is.
 pub struct Authenticator {
+    trust: ArcSwap<Trust>,
+    /// Tells whoever keeps the keys fresh that they are others.
+    renewed: Notify,
+}
+
+/// Whom tokens are believed from.
+struct Trust {
     keys: Keys,
     encoding: Option<EncodingKey>,
     /// What holds whichever the key is; the algorithms are the key's.
     validation: Validation,
 }
+
+/// Another configuration's keys, ready to be believed.
+pub struct Prepared(Trust);
 
 /// What a new token says.
 #[derive(Clone, Debug, Serialize)]
@@ -93,36 +107,44 @@ impl Authenticator {
     ///
     /// Keys of a server are not fetched yet: see [`Authenticator::refresh_keys`].
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        match &config.auth.jwt_secret {
-            Some(secret) => Self::with_secret(Some(secret.expose().as_bytes()), config),
-            None if config.auth.has_key() => Self::with_secret(None, config),
+        let auth = &config.auth;
+        let mut key = [0; 32];
+        let secret = match &auth.jwt_secret {
+            Some(secret) => Some(secret.expose().as_bytes()),
+            None if auth.has_key() => None,
             None if config.development() => {
-                let mut key = [0; 32];
                 getrandom::fill(&mut key).map_err(|error| {
                     ConfigError::new(format!("the system gives no random bytes: {error}"))
                 })?;
-                Self::with_secret(Some(&key), config)
+                Some(&key[..])
             }
-            None => Err(ConfigError::new("auth.jwt_secret is not set: no client could ever be believed")),
-        }
+            None => {
+                return Err(ConfigError::new("auth.jwt_secret is not set: no client could ever be believed"));
+            }
+        };
+        let trust = Trust::new(Keys::new(auth, secret)?, secret.map(EncodingKey::from_secret), auth);
+        Ok(Self { trust: ArcSwap::from_pointee(trust), renewed: Notify::new() })
     }
 
-    fn with_secret(secret: Option<&[u8]>, config: &Config) -> Result<Self, ConfigError> {
-        let auth = &config.auth;
-        let mut validation = Validation::new(Algorithm::HS256);
-        // Times are judged last and by ourselves, so that `Expired` means that nothing else is wrong.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        validation.validate_aud = auth.audience.is_some();
-        validation.aud = auth.audience.clone().map(|audience| HashSet::from([audience]));
-        validation.iss = auth.issuer.clone().map(|issuer| HashSet::from([issuer]));
-        // The library passes over a claim that is checked but absent, unless it is required. `exp` is
-        // required by the payload's type.
-        let required = [("aud", auth.audience.is_some()), ("iss", auth.issuer.is_some())];
-        validation.required_spec_claims =
-            required.iter().filter(|(_, set)| *set).map(|(claim, _)| (*claim).to_owned()).collect();
-        let encoding = secret.map(EncodingKey::from_secret);
-        Ok(Self { keys: Keys::new(auth, secret)?, encoding, validation })
+    /// Makes another configuration's keys ready, which may take a fetch of them.
+    ///
+    /// # Errors
+    /// When a file can't be read or is not as it must be, or a server does not give its keys.
+    pub async fn prepare(&self, config: &Config, running: &Config) -> Result<Prepared, ConfigError> {
+        let (trust, auth) = (self.trust.load_full(), &config.auth);
+        if config.development() {
+            // The key that was made at the start is still the one: guests have tokens by it.
+            return Ok(Prepared(Trust::new(trust.keys.clone(), trust.encoding.clone(), auth)));
+        }
+        let secret = auth.jwt_secret.as_ref().map(|secret| secret.expose().as_bytes());
+        let keys = trust.keys.succeeded(&running.auth, auth, secret).await?;
+        Ok(Prepared(Trust::new(keys, secret.map(EncodingKey::from_secret), auth)))
+    }
+
+    /// Believes these from now on, and no others.
+    pub fn adopt(&self, Prepared(trust): Prepared) {
+        self.trust.store(Arc::new(trust));
+        self.renewed.notify_one();
     }
 
     /// Makes an identity of a token. Where its key is not known and could be a new one, that waits for one fetch of the
@@ -136,19 +158,56 @@ impl Authenticator {
             return Err(AuthError::Failed("the token is longer than 8 KiB"));
         }
         let header = jsonwebtoken::decode_header(token).map_err(|error| failed(&error))?;
-        let key = self.keys.find(&header).await?;
-        self.judge(token, key, now_ms)
+        let trust = self.trust.load_full();
+        let key = trust.keys.find(&header).await?;
+        trust.judge(token, key, now_ms)
     }
 
     /// Whether there are keys to check tokens with, or were at some time.
     pub fn has_keys(&self) -> bool {
-        self.keys.are_there()
+        self.trust.load().keys.are_there()
     }
 
-    /// Fetches the keys anew for as long as the node lives, and tells each time how it went; at once done where all keys
-    /// stand in the configuration.
-    pub async fn refresh_keys(&self, told: impl FnMut(FetchResult)) {
-        self.keys.refresh(told).await;
+    /// Fetches the keys anew for as long as the node lives, and tells each time how it went. Where all keys stand in the
+    /// configuration it only waits for others.
+    pub async fn refresh_keys(&self, mut told: impl FnMut(FetchResult)) {
+        loop {
+            let trust = self.trust.load_full();
+            let refresh = async {
+                trust.keys.refresh(&mut told).await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = refresh => {}
+                () = self.renewed.notified() => {}
+            }
+        }
+    }
+
+    /// Signs claims with HS256.
+    pub fn mint(&self, claims: &Claims) -> Result<String, AuthError> {
+        let trust = self.trust.load();
+        let encoding = trust.encoding.as_ref().ok_or(AuthError::Failed("there is no secret to sign with"))?;
+        jsonwebtoken::encode(&Header::default(), claims, encoding)
+            .map_err(|_| AuthError::Failed("the token can't be signed"))
+    }
+}
+
+impl Trust {
+    fn new(keys: Keys, encoding: Option<EncodingKey>, auth: &AuthConfig) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        // Times are judged last and by ourselves, so that `Expired` means that nothing else is wrong.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.validate_aud = auth.audience.is_some();
+        validation.aud = auth.audience.clone().map(|audience| HashSet::from([audience]));
+        validation.iss = auth.issuer.clone().map(|issuer| HashSet::from([issuer]));
+        // The library passes over a claim that is checked but absent, unless it is required. `exp` is
+        // required by the payload's type.
+        let required = [("aud", auth.audience.is_some()), ("iss", auth.issuer.is_some())];
+        validation.required_spec_claims =
+            required.iter().filter(|(_, set)| *set).map(|(claim, _)| (*claim).to_owned()).collect();
+        Self { keys, encoding, validation }
     }
 
     fn judge(&self, token: &str, key: Pinned, now_ms: u64) -> Result<Identity, AuthError> {
@@ -167,7 +226,7 @@ impl Authenticator {
         if !info.as_deref().is_none_or(is_info) {
             return Err(AuthError::Failed("info is longer than 1 KiB or nests too deeply"));
         }
-        if nbf.is_some_and(|nbf| milliseconds(nbf) > now_ms + Self::NBF_LEEWAY_MS) {
+        if nbf.is_some_and(|nbf| milliseconds(nbf) > now_ms + Authenticator::NBF_LEEWAY_MS) {
             return Err(AuthError::Failed("the token is not good yet"));
         }
         let identity = Identity {
@@ -180,13 +239,6 @@ impl Authenticator {
             rooms,
         };
         if identity.is_expired(now_ms) { Err(AuthError::Expired) } else { Ok(identity) }
-    }
-
-    /// Signs claims with HS256.
-    pub fn mint(&self, claims: &Claims) -> Result<String, AuthError> {
-        let encoding = self.encoding.as_ref().ok_or(AuthError::Failed("there is no secret to sign with"))?;
-        jsonwebtoken::encode(&Header::default(), claims, encoding)
-            .map_err(|_| AuthError::Failed("the token can't be signed"))
     }
 }
 

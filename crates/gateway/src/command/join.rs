@@ -72,7 +72,7 @@ async fn enter(session: &Session, identity: &Identity, reference: Option<Ref>, j
         Err(refusal) => return session.refuse(reference, refusal),
     };
     let joined = session.connection.room(&name).is_some();
-    if !joined && session.connection.rooms() >= session.app.config.limits.rooms_per_connection {
+    if !joined && session.connection.rooms() >= session.terms.limits.rooms_per_connection {
         let message = "this connection is in as many rooms as it may be: leave one first";
         return session.error(reference, ErrorCode::TooLarge, message);
     }
@@ -111,7 +111,7 @@ pub fn take_seat(session: &Session, identity: &Identity, seat: Seat, reference: 
     let Seat { mut claim, place } = seat;
     claim.listen();
     let ok = wants_ok.then(|| {
-        let (roster, rule) = (&claim.room().roster, Rule::of(&session.app.config, &claim.room().name));
+        let (roster, rule) = (&claim.room().roster, Rule::of(&session.app.config.now(), &claim.room().name));
         let members = rule.kept.then(|| roster.company(rule.most, Some(&identity.user)).members).flatten();
         let markers = roster.markers(rule.most);
         let ok = Success {

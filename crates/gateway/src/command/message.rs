@@ -53,7 +53,7 @@ pub(super) async fn append(
     };
     let key = append.key.clone();
     // The event comes before the replicas have it. Then it comes like any other, and the `ok` when it is true.
-    let early = session.app.config.history.ack == Ack::Replicated;
+    let early = session.terms.history.ack == Ack::Replicated;
     let quiet = !echo && !early && room.echoes.expect(&key, &connection, ok.clone());
 
     let (metrics, started) = (Arc::clone(&session.app.metrics), Instant::now());

@@ -26,6 +26,14 @@ pub struct Sources {
     pub flags: Vec<(&'static str, String)>,
 }
 
+impl Sources {
+    /// The file that is read, if there is one.
+    pub fn place(&self) -> Option<PathBuf> {
+        let variable = || self.environment.get("CHORUS_CONFIG").map(PathBuf::from);
+        self.file.clone().or_else(variable)
+    }
+}
+
 /// Why a configuration is refused: one line that names the key, the value, and what would be right.
 /// It holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,8 +60,7 @@ struct Layers {
 
 pub(super) fn load(sources: &Sources) -> Result<Config, ConfigError> {
     let mut layers = Layers { settings: settings(), given: BTreeMap::new() };
-    let variable = sources.environment.get("CHORUS_CONFIG").map(PathBuf::from);
-    if let Some(file) = sources.file.clone().or(variable) {
+    if let Some(file) = sources.place() {
         layers.file(&file)?;
     }
     layers.environment(&sources.environment)?;

@@ -16,15 +16,15 @@ use crate::auth::Rights;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Namespaces {
-    given: BTreeMap<String, NamespaceConfig>,
+    pub(super) given: BTreeMap<String, NamespaceConfig>,
     /// Made by the first who asks, for it takes the other sections, too; nothing of them changes afterwards.
     #[serde(skip)]
-    resolved: OnceLock<Resolved>,
+    pub(super) resolved: OnceLock<Resolved>,
 }
 
 /// What holds in each.
 #[derive(Clone, Debug)]
-struct Resolved {
+pub(super) struct Resolved {
     default: Namespace,
     by_name: HashMap<Box<str>, Namespace>,
     data_bytes: usize,

@@ -48,7 +48,7 @@ fn table<'a>(page: &mut String, rows: impl Iterator<Item = &'a Setting>) {
     let defaults = Config { node: "(host name)".to_owned(), ..Config::default() };
     let defaults = flat(toml::Table::try_from(&defaults).unwrap());
     page.push_str(
-        "| key | environment, flag | default | may be | what it does |\n| --- | --- | --- | --- | --- |\n",
+        "| key | environment, flag | default | may be | a new value holds | what it does |\n| --- | --- | --- | --- | --- | --- |\n",
     );
     for setting in rows {
         let key = setting.key.rsplit('.').next().unwrap();
@@ -59,6 +59,11 @@ fn table<'a>(page: &mut String, rows: impl Iterator<Item = &'a Setting>) {
         let default = defaults.get(&setting.key).map_or_else(|| "–".to_owned(), |value| format!("`{value}`"));
         let (variable, may_be) = (setting.variable(), setting.expected.to_string());
         let variable = if variable.contains('*') { "–".to_owned() } else { format!("`{variable}`") };
-        writeln!(page, "| `{key}` | {variable}{flag} | {default} | {may_be} | {} |", setting.about).unwrap();
+        writeln!(
+            page,
+            "| `{key}` | {variable}{flag} | {default} | {may_be} | {} | {} |",
+            setting.when, setting.about
+        )
+        .unwrap();
     }
 }

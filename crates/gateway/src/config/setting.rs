@@ -12,6 +12,30 @@ pub(super) struct Setting {
     pub(super) about: &'static str,
     /// What is right.
     pub(super) expected: Expected,
+    /// When a new value holds.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the page that is checked by a test prints it"))]
+    pub(super) when: When,
+}
+
+/// When a new value of a setting holds, after the configuration was read anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// At once, for those who are connected, too.
+    AtOnce,
+    /// For those who connect from then on.
+    NewConnections,
+    /// For none: the node must be started again.
+    Restart,
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtOnce => "at once",
+            Self::NewConnections => "new connections",
+            Self::Restart => "restart",
+        })
+    }
 }
 
 /// What a setting may be.
@@ -107,13 +131,15 @@ pub(super) fn list(words: &'static str) -> Expected {
 ///
 /// ```text
 /// /// What it means, with its unit, and why the default is what it is.
-/// key: Type = default, what may be;
+/// key: Type = default, what may be, when a new value holds (`Restart` if nothing is said);
 /// ```
 macro_rules! settings {
+    (@when) => { When::Restart };
+    (@when $when:ident) => { When::$when };
     ($(#[$about:meta])* $name:ident {
         $(
             $(#[doc = $doc:literal])* $(#[serde($($serde:tt)*)])?
-            $field:ident: $type:ty = $default:expr, $expected:expr;
+            $field:ident: $type:ty = $default:expr, $expected:expr $(, $when:ident)?;
         )*
     }) => {
         $(#[$about])*
@@ -135,7 +161,19 @@ macro_rules! settings {
                     key: stringify!($field).to_owned(),
                     about: concat!($($doc),*).trim_ascii(),
                     expected: Expected::from($expected),
+                    when: settings!(@when $($when)?),
                 },)*]
+            }
+        }
+
+        impl $crate::config::change::Settle for $name {
+            fn settle(&mut self, running: &Self, key: &str, _: When, change: &mut $crate::config::change::Change) {
+                $(self.$field.settle(
+                    &running.$field,
+                    &$crate::config::change::inner(key, stringify!($field)),
+                    settings!(@when $($when)?),
+                    change,
+                );)*
             }
         }
     };

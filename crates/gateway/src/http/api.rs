@@ -14,7 +14,8 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    HttpState, asyncapi, document, frames, messages, moderation, nodes, problem::Problem, rooms, tickets,
+    HttpState, asyncapi, document, frames, messages, moderation, nodes, problem::Problem, reload, rooms,
+    tickets,
 };
 use crate::{
     app::App,
@@ -59,6 +60,7 @@ pub(crate) fn api(app: &Arc<App>, state: HttpState) -> Router {
         .routes(routes!(rooms::members))
         .routes(routes!(nodes::list))
         .routes(routes!(nodes::drain))
+        .routes(routes!(reload::reload))
         .routes(routes!(moderation::disconnect))
         .routes(routes!(moderation::ban, moderation::show_ban, moderation::unban))
         .routes(routes!(moderation::revoke))
@@ -82,7 +84,8 @@ pub(crate) fn api(app: &Arc<App>, state: HttpState) -> Router {
 fn cors(app: &Arc<App>) -> CorsLayer {
     let app = Arc::clone(app);
     let allowed = move |_: &HeaderValue, request: &Parts| {
-        let listed = &app.config.allowed_origins;
+        let config = app.config.now();
+        let listed = &config.allowed_origins;
         !listed.is_empty() && origin::check(&request.headers, listed) == Origin::Allowed
     };
     CorsLayer::new()

@@ -87,7 +87,10 @@ impl FromRequestParts<Arc<App>> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let bare = !parts.headers.contains_key(header::AUTHORIZATION);
-        let open = app.config.development() && app.config.api_keys.is_empty();
+        let open = {
+            let config = app.config.now();
+            config.development() && config.api_keys.is_empty()
+        };
         if bare && open && dev::came_from_afar(&parts.headers).is_none() {
             parts.extensions.insert(Here);
         }
@@ -101,7 +104,8 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let (headers, config) = (&parts.headers, &app.config);
+        // Held across waits, so a handle of its own.
+        let (headers, config) = (&parts.headers, app.config.held());
         let is_read = matches!(parts.method, Method::GET | Method::HEAD);
         let judge = if is_read { origin::check_get } else { origin::check };
         let origin = judge(headers, &config.allowed_origins);
@@ -110,7 +114,7 @@ impl FromRequestParts<Arc<App>> for Caller {
             return Err(Problem::new(StatusCode::FORBIDDEN, detail));
         }
         let here = parts.extensions.get::<Here>().is_some();
-        let caller = match credential::bearer(headers).and_then(|token| api_key(config, &token)) {
+        let caller = match credential::bearer(headers).and_then(|token| api_key(&config, &token)) {
             Some(number) => Self::server(Who::Server(number))?,
             None if here => Self::server(Who::Here)?,
             None => {
@@ -121,7 +125,7 @@ impl FromRequestParts<Arc<App>> for Caller {
                 Self { who: Who::User(identity.user.clone()), identity }
             }
         };
-        app.calls.take(&caller.who, Instant::now()).map_err(|wait| {
+        app.calls.take(&caller.who, &config.limits, Instant::now()).map_err(|wait| {
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many calls: slow down");
             Problem { retry_after: Some(wait), ..problem }
         })?;

@@ -105,8 +105,10 @@ pub(super) async fn take(
     body: Body,
 ) -> Result<Response, Problem> {
     caller.speak_for(from.as_deref(), None)?;
-    let (data_bytes, json_depth) = (app.config.largest_data_bytes(), app.config.limits.json_depth);
-    let bounds = DecodeLimits { data_bytes, json_depth };
+    let bounds = {
+        let config = app.config.now();
+        DecodeLimits { data_bytes: config.largest_data_bytes(), json_depth: config.limits.json_depth }
+    };
     let Request { reference, frame } = Request::decode(body.text(&app)?, bounds).map_err(malformed)?;
     let identity = caller.identity();
     let success = match frame {
@@ -131,7 +133,7 @@ pub(super) async fn take(
         ClientFrame::Presence(presence) => {
             let claim = readable(&app, identity, presence.room).await?;
             let room = claim.room();
-            let rule = Rule::of(&app.config, &room.name);
+            let rule = Rule::of(&app.config.now(), &room.name);
             let Company { count, members } = rule.company(&room.roster, None)?;
             let (room, members) = (Some(room.name.clone()), members.as_deref());
             return Ok(answer::json(&Success {

@@ -21,9 +21,9 @@ impl FromRequest<Arc<App>> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let most = app.config.limits.frame_bytes;
+        let most = app.config.now().limits.frame_bytes;
         // As for the headers: whoever sends a byte a minute would keep its place for ever.
-        let patience = Duration::from_millis(app.config.limits.header_read_timeout_ms);
+        let patience = Duration::from_millis(app.config.now().limits.header_read_timeout_ms);
         let body =
             timeout(patience, axum::body::to_bytes(request.into_body(), most)).await.map_err(|_| {
                 Problem::new(
@@ -48,7 +48,7 @@ impl FromRequest<Arc<App>> for Body {
 impl Body {
     /// The text, if it nests no deeper than it may.
     pub(super) fn text(&self, app: &App) -> Result<&str, Problem> {
-        let most = app.config.limits.json_depth;
+        let most = app.config.now().limits.json_depth;
         if !depth::within(&self.0, most) {
             let detail = format!("JSON may nest {most} levels deep");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));

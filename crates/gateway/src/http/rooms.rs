@@ -128,7 +128,7 @@ pub(super) async fn members(
     if !rights(&app, caller.identity(), &name).read {
         return Err(Refusal::MAY_NOT_READ.into());
     }
-    if !Rule::of(&app.config, &name).kept {
+    if !Rule::of(&app.config.now(), &name).kept {
         return Err(Refusal::NO_PRESENCE.into());
     }
     let company = presence::look(&app, &name, |roster, rule| roster.company(rule.most, None)).await;

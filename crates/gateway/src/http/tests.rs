@@ -11,7 +11,7 @@ use axum::{
 };
 use bus::{
     Append, Appending, BusError, Follower, Following, Health, Marked, MemoryBus, Mute, NodeId, NodeInfo,
-    Notice, Page, PresenceUpdate, ReadFrom, Retention, RoomState, RoomsPage, Sanction, Sanctions,
+    Notice, Page, PresenceUpdate, ReadFrom, Retention, Retentions, RoomState, RoomsPage, Sanction, Sanctions,
 };
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -23,7 +23,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::{
     auth::{Claims, ticket},
-    config::Secret,
+    config::{Config, Secret},
 };
 
 /// A state with a key and the memory bus.
@@ -33,7 +33,7 @@ pub(crate) fn state(change: impl FnOnce(&mut Config)) -> HttpState {
     change(&mut config);
     HttpState {
         auth: Arc::new(Authenticator::new(&config).unwrap()),
-        config: Arc::new(config),
+        config: Arc::new(config.into()),
         bus: Arc::new(MemoryBus::new("test", Retention { length: 10, age_ms: 1000 })),
         draining: Arc::default(),
         metrics: PrometheusBuilder::new().build_recorder().handle(),
@@ -194,6 +194,7 @@ impl Bus for Away {
     async fn follow(&self, _: &RoomName, _: Arc<dyn Follower>) -> Result<Following, BusError> {
         Self::error()
     }
+    fn set_retentions(&self, _: Retentions) {}
     async fn read(&self, _: &RoomName, _: ReadFrom, _: u32) -> Result<Page, BusError> {
         Self::error()
     }

@@ -35,11 +35,11 @@ pub(super) struct Ticket {
     ),
 )]
 pub(super) async fn create(State(state): State<HttpState>, headers: HeaderMap) -> Result<Response, Problem> {
-    let origin = origin::check(&headers, &state.config.allowed_origins);
+    let origin = origin::check(&headers, &state.config.now().allowed_origins);
     if origin == Origin::Refused {
         return Err(Problem::new(StatusCode::FORBIDDEN, "this origin is not allowed: see allowed_origins"));
     }
-    let credential = Credential::from_call(&headers, &state.config.auth.cookie, origin)
+    let credential = Credential::from_call(&headers, &state.config.now().auth.cookie, origin)
         .map_err(|error| Problem::new(StatusCode::FORBIDDEN, error.to_string()))?
         .ok_or_else(|| {
             let detail = "a ticket needs a token: Authorization: Bearer <token>";

@@ -6,20 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use ipnet::IpNet;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{Bucket, Refusal};
-use crate::config::{Config, LimitsConfig};
+use crate::config::{InForce, LimitsConfig};
 
 /// The door. Cloning gives another handle on the same one.
 #[derive(Clone)]
 pub struct Admission(Arc<Door>);
 
 struct Door {
-    connections: usize,
-    connections_per_address: usize,
     state: Mutex<State>,
 }
 
@@ -37,32 +34,49 @@ pub struct Permit {
 }
 
 impl Admission {
-    /// A door with nobody inside.
-    pub fn new(limits: &LimitsConfig) -> Self {
-        let accepts = Bucket::new(limits.accepts_per_second, limits.accepts_per_second, Instant::now());
-        Self(Arc::new(Door {
-            connections: limits.connections,
-            connections_per_address: limits.connections_per_address,
-            state: Mutex::new(State { accepts, connections: 0, by_address: HashMap::new() }),
-        }))
+    /// Takes a place for a connection from `address` by the limits of now, or says why there is none. Those who are inside
+    /// stay when the limits become narrower.
+    pub fn admit(&self, address: IpAddr, limits: &LimitsConfig) -> Result<Permit, Refusal> {
+        let LimitsConfig { connections, connections_per_address, accepts_per_second, .. } = limits;
+        self.take(address, *connections, *connections_per_address, *accepts_per_second)
     }
 
-    /// Takes a place for a connection from `address`, or says why there is none.
-    pub fn admit(&self, address: IpAddr) -> Result<Permit, Refusal> {
+    fn take(
+        &self,
+        address: IpAddr,
+        connections: usize,
+        per_address: usize,
+        per_second: u32,
+    ) -> Result<Permit, Refusal> {
         let address = group(address);
         let mut state = self.0.state.lock();
-        if state.connections >= self.0.connections {
+        if state.connections >= connections {
             return Err(Refusal::Node);
         }
         // An address that has its share must not use up the others' rate, so that is asked last.
-        if state.by_address.get(&address).is_some_and(|count| *count >= self.0.connections_per_address) {
+        if state.by_address.get(&address).is_some_and(|count| *count >= per_address) {
             return Err(Refusal::Address);
         }
-        state.accepts.take(1, Instant::now()).map_err(|_| Refusal::Rate)?;
+        let now = Instant::now();
+        if !state.accepts.is_for(per_second, per_second) {
+            state.accepts = Bucket::new(per_second, per_second, now);
+        }
+        state.accepts.take(1, now).map_err(|_| Refusal::Rate)?;
         state.connections += 1;
         *state.by_address.entry(address).or_default() += 1;
         drop(state);
         Ok(Permit { door: self.0.clone(), address })
+    }
+}
+
+impl Default for Admission {
+    /// A door with nobody inside.
+    fn default() -> Self {
+        // The first who comes brings the rate.
+        let accepts = Bucket::new(1, 1, Instant::now());
+        Self(Arc::new(Door {
+            state: Mutex::new(State { accepts, connections: 0, by_address: HashMap::new() }),
+        }))
     }
 }
 
@@ -71,8 +85,7 @@ impl Admission {
 #[derive(Clone)]
 pub struct Lobby {
     admission: Admission,
-    /// Everybody comes from their addresses.
-    trusted_proxies: Arc<[IpNet]>,
+    config: Arc<InForce>,
 }
 
 /// Requests that may be under way from one address whatever its limit of WebSockets is: a place in here is given back a
@@ -81,24 +94,20 @@ const REQUESTS: usize = 64;
 
 impl Lobby {
     /// As many as there may be WebSockets, on the node and from an address; any number in a second.
-    pub fn new(config: &Config) -> Self {
-        let limits = LimitsConfig {
-            connections: config.limits.connections.max(REQUESTS),
-            connections_per_address: config.limits.connections_per_address.max(REQUESTS),
-            accepts_per_second: u32::MAX,
-            ..config.limits.clone()
-        };
-        let trusted_proxies = config.trusted_proxies.clone().into();
-        Self { admission: Admission::new(&limits), trusted_proxies }
+    pub fn new(config: Arc<InForce>) -> Self {
+        Self { admission: Admission::default(), config }
     }
 
-    /// Takes a place for a connection from `address`, or says why there is none; a trusted proxy needs none.
+    /// Takes a place for a connection from `address`, or says why there is none; a trusted proxy needs none, for everybody
+    /// comes from its address.
     pub fn admit(&self, address: IpAddr) -> Result<Option<Permit>, Refusal> {
-        let address = address.to_canonical();
-        if self.trusted_proxies.iter().any(|network| network.contains(&address)) {
+        let (config, address) = (self.config.now(), address.to_canonical());
+        if config.trusted_proxies.iter().any(|network| network.contains(&address)) {
             return Ok(None);
         }
-        self.admission.admit(address).map(Some)
+        let most = config.limits.connections.max(REQUESTS);
+        let per_address = config.limits.connections_per_address.max(REQUESTS);
+        self.admission.take(address, most, per_address, u32::MAX).map(Some)
     }
 }
 
@@ -134,15 +143,25 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::Config;
 
-    fn door(connections: usize, connections_per_address: usize, accepts_per_second: u32) -> Admission {
+    /// A door and what holds there.
+    struct Gate(Admission, LimitsConfig);
+
+    impl Gate {
+        fn admit(&self, address: IpAddr) -> Result<Permit, Refusal> {
+            self.0.admit(address, &self.1)
+        }
+    }
+
+    fn door(connections: usize, connections_per_address: usize, accepts_per_second: u32) -> Gate {
         let limits = LimitsConfig {
             connections,
             connections_per_address,
             accepts_per_second,
             ..LimitsConfig::default()
         };
-        Admission::new(&limits)
+        Gate(Admission::default(), limits)
     }
 
     fn address(text: &str) -> IpAddr {
@@ -175,7 +194,7 @@ mod tests {
         assert_eq!(refused(door.admit(address("1.1.1.2"))), None);
         drop(places);
         assert_eq!(refused(door.admit(address("1.1.1.1"))), None);
-        assert!(door.0.state.lock().by_address.is_empty());
+        assert!(door.0.0.state.lock().by_address.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -183,10 +202,24 @@ mod tests {
         let door = door(100, 100, 10);
         let places: Vec<_> = (0..10).map(|_| door.admit(address("1.1.1.1")).unwrap()).collect();
         assert_eq!(refused(door.admit(address("1.1.1.1"))), Some(Refusal::Rate));
-        assert_eq!(door.0.state.lock().connections, 10, "a refusal takes no place");
+        assert_eq!(door.0.0.state.lock().connections, 10, "a refusal takes no place");
         tokio::time::advance(Duration::from_millis(100)).await;
         assert_eq!(refused(door.admit(address("1.1.1.1"))), None);
         drop(places);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn limits_may_change_while_somebody_is_inside() {
+        let mut door = door(2, 10, 100);
+        let _inside = [door.admit(address("1.1.1.1")).unwrap(), door.admit(address("1.1.1.1")).unwrap()];
+        door.1.connections = 1;
+        assert_eq!(refused(door.admit(address("2.2.2.2"))), Some(Refusal::Node));
+        door.1.connections = 10;
+        door.1.connections_per_address = 2;
+        assert_eq!(refused(door.admit(address("1.1.1.1"))), Some(Refusal::Address));
+        door.1.accepts_per_second = 1;
+        assert_eq!(refused(door.admit(address("2.2.2.2"))), None);
+        assert_eq!(refused(door.admit(address("3.3.3.3"))), Some(Refusal::Rate));
     }
 
     #[test]
@@ -194,7 +227,7 @@ mod tests {
         let door = door(100_000, 1, 1_000_000);
         let crowd: Vec<_> = (0..50_000).map(|n| door.admit(IpAddr::V4(n.into())).unwrap()).collect();
         drop(crowd);
-        let state = door.0.state.lock();
+        let state = door.0.0.state.lock();
         assert_eq!((state.connections, state.by_address.len()), (0, 0));
         assert!(state.by_address.capacity() <= 1024, "{}", state.by_address.capacity());
     }
@@ -203,7 +236,7 @@ mod tests {
     fn a_trusted_proxy_needs_no_place_in_the_lobby() {
         let mut config = Config { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Config::default() };
         config.limits.connections_per_address = 1;
-        let lobby = Lobby::new(&config);
+        let lobby = Lobby::new(Arc::new(config.into()));
         let admit = |text: &str| (0..=REQUESTS).map(|_| lobby.admit(address(text))).collect::<Vec<_>>();
         let strangers = admit("1.1.1.1");
         assert!(strangers[..REQUESTS].iter().all(|place| matches!(place, Ok(Some(_)))));

@@ -36,6 +36,11 @@ impl Bucket {
         Ok(())
     }
 
+    /// Whether it is for this rate and burst.
+    pub fn is_for(&self, rate: u32, burst: u32) -> bool {
+        (self.rate, self.burst) == (rate.max(1), burst.max(1))
+    }
+
     /// Whether nothing is missing.
     pub fn is_full(&self, now: Instant) -> bool {
         self.full_at <= now

@@ -24,35 +24,30 @@ pub enum Who {
 }
 
 /// How fast each caller may go on, on this node.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Calls {
     buckets: Mutex<HashMap<Who, Bucket>>,
-    per_user: u32,
-    per_key: u32,
 }
 
 impl Calls {
-    /// Nobody has called yet.
-    pub fn new(limits: &LimitsConfig) -> Self {
-        let (per_user, per_key) = (limits.calls_per_second, limits.server_calls_per_second);
-        Self { buckets: Mutex::default(), per_user, per_key }
-    }
-
-    /// Lets a call pass, or says when it may.
+    /// Lets a call pass by the limits of now, or says when it may.
     ///
     /// # Errors
     /// When the caller is too fast.
-    pub fn take(&self, who: &Who, now: Instant) -> Result<(), Duration> {
+    pub fn take(&self, who: &Who, limits: &LimitsConfig, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock();
         if buckets.len() >= CALLERS && !buckets.contains_key(who) {
             buckets.retain(|_, bucket| !bucket.is_full(now));
         }
         let rate = match who {
-            Who::Server(_) | Who::Here => self.per_key,
-            Who::User(_) => self.per_user,
+            Who::Server(_) | Who::Here => limits.server_calls_per_second,
+            Who::User(_) => limits.calls_per_second,
         };
-        let bucket =
-            buckets.entry(who.clone()).or_insert_with(|| Bucket::new(rate, rate.saturating_mul(2), now));
+        let burst = rate.saturating_mul(2);
+        let bucket = buckets.entry(who.clone()).or_insert_with(|| Bucket::new(rate, burst, now));
+        if !bucket.is_for(rate, burst) {
+            *bucket = Bucket::new(rate, burst, now);
+        }
         bucket.take(1, now)
     }
 }
@@ -65,15 +60,18 @@ mod tests {
     fn each_caller_has_its_own_and_the_idle_are_forgotten() {
         let limits =
             LimitsConfig { calls_per_second: 1, server_calls_per_second: 2, ..LimitsConfig::default() };
-        let (calls, start) = (Calls::new(&limits), Instant::now());
+        let (calls, start) = (Calls::default(), Instant::now());
         let user = |number: usize| Who::User(UserId::parse(&number.to_string()).unwrap());
-        let burst = |who: &Who| (0..10).take_while(|_| calls.take(who, start).is_ok()).count();
+        let burst = |who: &Who| (0..10).take_while(|_| calls.take(who, &limits, start).is_ok()).count();
         assert_eq!((burst(&user(0)), burst(&user(1)), burst(&Who::Server(0))), (2, 2, 4));
-        assert!(calls.take(&user(0), start).is_err_and(|wait| wait <= Duration::from_secs(1)));
-        assert!((2..CALLERS + 10).all(|number| calls.take(&user(number), start).is_ok()));
-        assert!(calls.take(&user(0), start + Duration::from_secs(1)).is_ok());
+        assert!(calls.take(&user(0), &limits, start).is_err_and(|wait| wait <= Duration::from_secs(1)));
+        assert!((2..CALLERS + 10).all(|number| calls.take(&user(number), &limits, start).is_ok()));
+        assert!(calls.take(&user(0), &limits, start + Duration::from_secs(1)).is_ok());
         let later = start + Duration::from_secs(9);
-        assert!((0..10).all(|number| calls.take(&user(2 * CALLERS + number), later).is_ok()));
+        assert!((0..10).all(|number| calls.take(&user(2 * CALLERS + number), &limits, later).is_ok()));
         assert!(calls.buckets.lock().len() < 20);
+
+        let wider = LimitsConfig { calls_per_second: 2, ..limits };
+        assert_eq!((0..10).take_while(|_| calls.take(&user(2 * CALLERS), &wider, later).is_ok()).count(), 4);
     }
 }

@@ -12,11 +12,11 @@ use crate::{app::App, refusal::Refusal};
 /// # Errors
 /// When there are too many.
 pub async fn pace(app: &App, user: &UserId, room: &RoomName) -> Result<(), Refusal> {
-    let everywhere = app.config.limits.messages_per_second;
+    let everywhere = app.config.now().limits.messages_per_second;
     if everywhere > 0 {
         take(app, user.as_str(), everywhere).await?;
     }
-    let here = app.config.namespace(room).messages_per_second;
+    let here = app.config.now().namespace(room).messages_per_second;
     if here > 0 {
         take(app, &format!("{user} {room}"), here).await?;
     }

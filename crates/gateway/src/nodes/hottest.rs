@@ -148,7 +148,7 @@ mod tests {
     #[tokio::test]
     async fn the_loudest_are_told_the_loudest_first() {
         let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new("node", Config::default().retentions()));
-        let shared = Shared::new(Config::default().into(), Arc::default(), Metrics::new().into());
+        let shared = Shared::new(Arc::new(Config::default().into()), Arc::default(), Metrics::new().into());
         let rooms = Rooms::new(Arc::clone(&bus), Arc::new(shared));
         let (mut claims, mut unique) = (Vec::new(), 0);
         let name = |number: usize| RoomName::parse(&format!("room-{number}")).unwrap();

@@ -95,7 +95,7 @@ pub(super) async fn run(rooms: &Rooms) {
 /// Tells of one room, and comes back to it while there may be more.
 async fn tell(claim: Claim) {
     let (rooms, room) = (claim.rooms().clone(), claim.room());
-    let rule = Rule::of(rooms.config(), &room.name);
+    let rule = Rule::of(&rooms.config(), &room.name);
     // Whose sessions end in a drain comes back by way of another node, and was never away; those who do not come
     // back are gone with this node.
     if rooms.is_draining() {
@@ -117,7 +117,7 @@ async fn tell(claim: Claim) {
 
 /// How long changes of a room are gathered.
 fn gather(claim: &Claim) -> Duration {
-    let gather = Rule::of(claim.rooms().config(), &claim.room().name).gather;
+    let gather = Rule::of(&claim.rooms().config(), &claim.room().name).gather;
     gather * if claim.room().roster.is_crowded() { CROWD } else { 1 }
 }
 

@@ -51,7 +51,7 @@ impl Room {
                 frames.push(frame);
             }
             // Half of the tail: the other half is for what comes now.
-            if bytes > self.shared.config.tail.bytes / 2 {
+            if bytes > self.shared.tail.bytes / 2 {
                 return Ok(Reach::Log);
             }
             if at.seq >= self.with_tail(|tail| tail.before().seq) {

@@ -25,8 +25,8 @@ const NUDGES: u32 = 4;
 impl Session {
     /// Writes on where the rooms' flushers could not, for as long as the connection lasts.
     pub(super) async fn write_on(&self) {
-        let patience = Duration::from_millis(self.app.config.limits.slow_consumer_ms);
-        let replay_rate = self.app.config.limits.replay_bytes_per_second;
+        let patience = Duration::from_millis(self.terms.limits.slow_consumer_ms);
+        let replay_rate = self.terms.limits.replay_bytes_per_second;
         let mut replayed = Bucket::new(replay_rate, replay_rate, Instant::now());
         while self.connection.ending().is_none() {
             if self.connection.is_blocked() {

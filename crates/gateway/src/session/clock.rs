@@ -14,8 +14,8 @@ const EXPIRING_NOTICE: Duration = Duration::from_secs(30);
 impl Session {
     /// Pings, notices silence, and holds the client to its deadlines.
     pub(super) async fn watch(&self) {
-        let interval = Duration::from_millis(self.app.config.heartbeat.interval_ms);
-        let auth_deadline = Instant::now() + Duration::from_millis(self.app.config.auth.deadline_ms);
+        let interval = Duration::from_millis(self.terms.heartbeat.interval_ms);
+        let auth_deadline = Instant::now() + Duration::from_millis(self.terms.auth.deadline_ms);
         let anonymous = self.service == Service::Echo;
         let mut ping_at = Instant::now() + interval;
         // The expiry that the client was told of.

@@ -52,7 +52,8 @@ impl Stream {
     /// Begins one that writes to `pipe`.
     pub fn begin(app: Arc<App>, pipe: Pipe, opening: StreamOpening) -> Self {
         let StreamOpening { identity, seats, ticket, place, line } = opening;
-        let connection = app.connections.open(pipe);
+        let terms = app.config.held();
+        let connection = app.connections.open(pipe, terms.limits.outbox_bytes);
         // Every block says where the client stands in all of its rooms, also before it has heard of the last of them.
         let places = seats.iter().map(|seat| (seat.room().clone(), seat.position().clone()));
         connection.write_blocks(Blocks::new(places.collect()));
@@ -64,7 +65,8 @@ impl Stream {
         let gauge = app.metrics.connection(Transport::Stream);
         let who = Mutex::new(Who { identity: None, gauge, stay: None, rooms: Vec::new() });
         let registration = Registration { app: Arc::clone(&app), connection: Arc::clone(&connection) };
-        let session = Session { app, connection, service: Service::Chat, who, identified: Notify::new() };
+        let session =
+            Session { app, connection, terms, service: Service::Chat, who, identified: Notify::new() };
         let identity = Some(identity);
         Self { session, identity, seats, ticket, line, _registration: registration, _place: place }
     }

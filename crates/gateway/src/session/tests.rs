@@ -16,7 +16,7 @@ async fn a_fault_of_ours_closes_its_connection_and_forgets_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, _) = listener.accept().await.unwrap();
-    let connection = app.connections.open(server);
+    let connection = app.connections.open(server, 65_536);
     let registration = Registration { app: Arc::clone(&app), connection };
     let session = tokio::spawn(async move {
         let _registration = registration;

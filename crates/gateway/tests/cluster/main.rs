@@ -38,6 +38,7 @@ mod observe;
 mod openapi;
 mod presence;
 mod receipts;
+mod reload;
 mod requests;
 mod resume;
 mod slow;

@@ -162,6 +162,13 @@ impl Jwks {
         }
     }
 
+    /// Fetches before anybody is believed by them. Nobody waits for another fetch then.
+    pub(super) async fn fetch_first(&self) -> FetchResult {
+        self.fetch().await?;
+        self.round.send_modify(|round| round.asked = false);
+        Ok(())
+    }
+
     async fn fetch(&self) -> FetchResult {
         let keys = match &self.source {
             Source::File(path) => read_file(path)?,

@@ -15,7 +15,7 @@ fn rooms(tail_bytes: usize) -> (Arc<Rooms>, Arc<dyn Bus>) {
     let mut config = Config::default();
     config.tail.bytes = tail_bytes;
     config.rooms.linger_ms = 0;
-    let shared = Arc::new(Shared::new(Arc::new(config), Arc::default(), Arc::new(Metrics::new())));
+    let shared = Arc::new(Shared::new(Arc::new(config.into()), Arc::default(), Arc::new(Metrics::new())));
     (Rooms::new(Arc::clone(&bus), shared), bus)
 }
 
