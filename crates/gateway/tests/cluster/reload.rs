@@ -79,7 +79,7 @@ async fn limits_and_namespaces_hold_at_once_and_what_welcome_said_to_the_end() {
     assert_eq!(old.refused(post("lobby", 101)).await, "too_large");
     old.ok(post("lobby", 100)).await;
     // What holds of a connection was said to it.
-    old.join("a third one").await;
+    old.join("a-third-one").await;
     let mut new = connect(&gateway, "bob").await;
     assert_eq!(new.welcome()["limits"]["rooms_per_connection"], 1);
     assert_eq!(new.welcome()["limits"]["data_bytes"], 100);
@@ -223,11 +223,15 @@ async fn other_keys_of_an_issuer_are_had_before_they_are_believed() {
     let key = testkit::SigningKey::new("new", "ES256");
     let issuer = testkit::Issuer::start(&[&key]).await;
     let gateway = start("").await;
-    gateway.configure(&format!("api_keys = [{KEY:?}]\n[auth]\njwks_url = {:?}\n", issuer.url()));
+    gateway.configure(&format!(
+        "api_keys = [{KEY:?}]\n[auth]\njwks_url = {:?}\njwks_ca = {:?}\n",
+        issuer.url(),
+        issuer.ca()
+    ));
     let response = reload(&gateway, KEY).await;
     assert_eq!(
         (response.status, &response.json()["changed"]),
-        (200, &json!(["auth.jwt_secret", "auth.jwks_url"]))
+        (200, &json!(["auth.jwt_secret", "auth.jwks_url", "auth.jwks_ca"]))
     );
     assert_eq!(issuer.requests(), 1);
     let claims = json!({ "sub": "alice", "exp": expiring(3600) });
@@ -237,8 +241,9 @@ async fn other_keys_of_an_issuer_are_had_before_they_are_believed() {
     // A reload for another reason needs no issuer: it keeps what it has of this one.
     issuer.answer(testkit::Answer::Status(500));
     gateway.configure(&format!(
-        "api_keys = [{KEY:?}]\n[limits]\nframe_burst = 7\n[auth]\njwks_url = {:?}\n",
-        issuer.url()
+        "api_keys = [{KEY:?}]\n[limits]\nframe_burst = 7\n[auth]\njwks_url = {:?}\njwks_ca = {:?}\n",
+        issuer.url(),
+        issuer.ca()
     ));
     assert_eq!(reload(&gateway, KEY).await.status, 200);
     Dial::to(gateway.addr()).bearer(&key.sign(&claims)).welcomed().await;
