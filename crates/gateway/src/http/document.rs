@@ -142,7 +142,8 @@ mod tests {
         let mut config = Config::default();
         config.auth.jwt_secret = Some(Secret::new("k".repeat(32)));
         let app = App::new(config, Metrics::new().into()).await.unwrap();
-        app.router(state(|_| ()))
+        // They are for people, and no part of the API.
+        app.router(state(|config| config.pages = false))
     }
 
     async fn document() -> Value {
