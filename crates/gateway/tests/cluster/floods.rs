@@ -190,7 +190,7 @@ async fn too_many_rooms(gateway: &Gateway, limit: usize) -> u64 {
         // On a busy machine that takes longer than a heartbeat, and the bystander has to answer it.
         loop {
             tokio::select! {
-                _ = &mut asking => break,
+                () = &mut asking => break,
                 () = bystander.drain(Duration::from_millis(100)) => {}
             }
         }
