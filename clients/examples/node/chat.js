@@ -18,7 +18,7 @@ let socket;
 let attempt = 0;
 let retry; // The timer of the next attempt.
 let retryAfter = 0; // What the server asked for, in ms.
-let heartbeat = 30_000;
+let heartbeat = 6_000; // In ms, until the server tells its own.
 let joined = false;
 let position; // {epoch, seq} of the last event that was seen: a new connection goes on from there.
 let idTtl = Infinity; // For how many ms the server knows an `id` again.
@@ -42,8 +42,8 @@ function connect() {
   });
   socket.on("ping", alive);
   socket.on("message", (text) => {
-    alive();
     receive(JSON.parse(text));
+    alive(); // Afterwards: from `welcome` on, the server's own heartbeat counts.
   });
   socket.on("error", (error) => (reason = error.message));
   socket.on("close", (code, text) => {
