@@ -4,7 +4,7 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::Authenticator,
+    clock::unix_ms,
     config::{self, Config, ConfigError, InForce, Sources},
     connections::Connections,
     descriptors, dev, drain,
@@ -58,6 +59,7 @@ pub struct App {
     /// What it said of itself last; none before the first time.
     pub status: Mutex<Option<NodeStatus>>,
     draining: Arc<AtomicBool>,
+    draining_since_ms: OnceLock<u64>,
     unique: AtomicU64,
 }
 
@@ -182,6 +184,7 @@ impl App {
             tasks: TaskTracker::new(),
             status: Mutex::default(),
             draining,
+            draining_since_ms: OnceLock::new(),
             unique: AtomicU64::new(0),
         }))
     }
@@ -215,10 +218,15 @@ impl App {
         self.draining.load(Ordering::SeqCst)
     }
 
+    /// Since when, in milliseconds since 1970.
+    pub fn draining_since_ms(&self) -> Option<u64> {
+        self.draining_since_ms.get().copied()
+    }
+
     /// Begins to say so, to `/readyz` and to whoever connects.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
-        self.metrics.draining();
+        self.metrics.draining(*self.draining_since_ms.get_or_init(unix_ms));
     }
 
     /// A number that never repeats on this node.

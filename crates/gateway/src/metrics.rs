@@ -3,10 +3,7 @@
 //! Every metric is described and registered at the start, so that one that never happened shows as 0. No
 //! label holds anything a client sent: rooms and users are never labels.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
@@ -17,7 +14,7 @@ use metrics_exporter_prometheus::{
 };
 use proto::{Close, ErrorCode, server::ResetReason};
 
-use crate::{clock, config::Config, limits::Refusal};
+use crate::{config::Config, limits::Refusal};
 
 mod connections;
 pub mod process;
@@ -151,9 +148,9 @@ impl Metrics {
         self.drain_limit.set(config.drain_seconds as f64);
     }
 
-    /// Tells that the drain has begun.
-    pub fn draining(&self) {
-        self.draining_since.set(clock::ms_since_1970(SystemTime::now()) as f64 / 1000.0);
+    /// Tells since when, in milliseconds since 1970, the node drains.
+    pub fn draining(&self, since_ms: u64) {
+        self.draining_since.set(since_ms as f64 / 1000.0);
     }
 
     /// Counts a connection that was not taken.

@@ -117,7 +117,6 @@ pub struct Latency {
 pub async fn describe(app: Arc<App>, metrics: PrometheusHandle) {
     let (started, started_at_ms) = (Instant::now(), unix_ms());
     let (mut thermometer, mut window) = (Thermometer::new(started), Window::default());
-    let mut draining_since_ms = None;
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -125,9 +124,6 @@ pub async fn describe(app: Arc<App>, metrics: PrometheusHandle) {
         thermometer.measure(&app.rooms).await;
         let figures = Figures::read(&metrics.render());
         let (now, health) = (Instant::now(), app.bus.health());
-        if app.is_draining() {
-            draining_since_ms.get_or_insert_with(unix_ms);
-        }
         let status = NodeStatus {
             name: app.config.now().node.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -138,7 +134,7 @@ pub async fn describe(app: Arc<App>, metrics: PrometheusHandle) {
             rooms: app.rooms.count() as u64,
             members: figures.members,
             draining: app.is_draining(),
-            draining_since_ms,
+            draining_since_ms: app.draining_since_ms(),
             bus: BusStatus {
                 up: health.up,
                 detail: health.detail,

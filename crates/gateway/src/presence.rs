@@ -62,9 +62,7 @@ impl Rule {
             gather: Duration::from_millis(config.presence.gather_ms),
         }
     }
-}
 
-impl Rule {
     /// Who is in a room of which this is known, and `own`, who asks.
     ///
     /// # Errors

@@ -64,6 +64,7 @@ impl Reloader {
             );
         }
         let counted_anew = config.limits.sessions_per_user != running.limits.sessions_per_user;
+        app.metrics.limits(&config);
         app.config.replace(config);
         if counted_anew {
             // The bus was not told of anybody's sessions while any number was allowed.

@@ -78,10 +78,6 @@ impl Caller {
 /// calls from this machine without any credential.
 pub(super) struct Operator(pub(super) Caller);
 
-/// Marks a request that needs no credential.
-#[derive(Clone)]
-struct Here;
-
 impl FromRequestParts<Arc<App>> for Operator {
     type Rejection = Problem;
 
@@ -91,10 +87,8 @@ impl FromRequestParts<Arc<App>> for Operator {
             let config = app.config.now();
             config.development() && config.api_keys.is_empty()
         };
-        if bare && open && dev::came_from_afar(&parts.headers).is_none() {
-            parts.extensions.insert(Here);
-        }
-        let caller = Caller::from_request_parts(parts, app).await?;
+        let is_here = bare && open && dev::came_from_afar(&parts.headers).is_none();
+        let caller = Caller::of(parts, app, is_here).await?;
         caller.must_be_server()?;
         Ok(Self(caller))
     }
@@ -104,6 +98,13 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        Self::of(parts, app, false).await
+    }
+}
+
+impl Caller {
+    /// Who made this request, if they may: without a credential, only whoever is `here`.
+    async fn of(parts: &Parts, app: &App, is_here: bool) -> Result<Self, Problem> {
         // Held across waits, so a handle of its own.
         let (headers, config) = (&parts.headers, app.config.held());
         let is_read = matches!(parts.method, Method::GET | Method::HEAD);
@@ -113,10 +114,9 @@ impl FromRequestParts<Arc<App>> for Caller {
             let detail = "this origin is not allowed: see allowed_origins";
             return Err(Problem::new(StatusCode::FORBIDDEN, detail));
         }
-        let here = parts.extensions.get::<Here>().is_some();
         let caller = match credential::bearer(headers).and_then(|token| api_key(&config, &token)) {
             Some(number) => Self::server(Who::Server(number))?,
-            None if here => Self::server(Who::Here)?,
+            None if is_here => Self::server(Who::Here)?,
             None => {
                 let credential = Credential::from_call(headers, &config.auth.cookie, origin)
                     .map_err(|error| Problem::new(StatusCode::FORBIDDEN, error.to_string()))?

@@ -21,9 +21,11 @@ impl FromRequest<Arc<App>> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let most = app.config.now().limits.frame_bytes;
-        // As for the headers: whoever sends a byte a minute would keep its place for ever.
-        let patience = Duration::from_millis(app.config.now().limits.header_read_timeout_ms);
+        let (most, patience) = {
+            let limits = &app.config.now().limits;
+            // As for the headers: whoever sends a byte a minute would keep its place for ever.
+            (limits.frame_bytes, Duration::from_millis(limits.header_read_timeout_ms))
+        };
         let body =
             timeout(patience, axum::body::to_bytes(request.into_body(), most)).await.map_err(|_| {
                 Problem::new(

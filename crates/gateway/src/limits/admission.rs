@@ -58,9 +58,7 @@ impl Admission {
             return Err(Refusal::Address);
         }
         let now = Instant::now();
-        if !state.accepts.is_for(per_second, per_second) {
-            state.accepts = Bucket::new(per_second, per_second, now);
-        }
+        state.accepts.adapt(per_second, per_second, now);
         state.accepts.take(1, now).map_err(|_| Refusal::Rate)?;
         state.connections += 1;
         *state.by_address.entry(address).or_default() += 1;

@@ -36,9 +36,11 @@ impl Bucket {
         Ok(())
     }
 
-    /// Whether it is for this rate and burst.
-    pub fn is_for(&self, rate: u32, burst: u32) -> bool {
-        (self.rate, self.burst) == (rate.max(1), burst.max(1))
+    /// Begins anew, full, if it was for another rate or burst: the configuration has changed.
+    pub fn adapt(&mut self, rate: u32, burst: u32, now: Instant) {
+        if (self.rate, self.burst) != (rate.max(1), burst.max(1)) {
+            *self = Self::new(rate, burst, now);
+        }
     }
 
     /// Whether nothing is missing.

@@ -45,9 +45,7 @@ impl Calls {
         };
         let burst = rate.saturating_mul(2);
         let bucket = buckets.entry(who.clone()).or_insert_with(|| Bucket::new(rate, burst, now));
-        if !bucket.is_for(rate, burst) {
-            *bucket = Bucket::new(rate, burst, now);
-        }
+        bucket.adapt(rate, burst, now);
         bucket.take(1, now)
     }
 }

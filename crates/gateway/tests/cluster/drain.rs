@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use testkit::{Client, Close, Cluster, Dial, PATIENCE, Redis, Request, Signal, until};
 
-use crate::calls::KEY;
-use crate::fixture::{FAST, agreed, options};
+use crate::{
+    calls::{KEY, server},
+    fixture::{FAST, agreed, options},
+    nodes::until_nodes,
+};
 
 const CLIENTS: usize = 12;
 const EACH: usize = 60;
@@ -16,7 +19,8 @@ const DRAIN_SECONDS: u64 = 3;
 
 async fn draining_cluster(size: usize) -> Cluster {
     let config = format!("drain_seconds = {DRAIN_SECONDS}\n{FAST}");
-    Cluster::start_with(Redis::start().await, size, options().config(&config)).await
+    let options = options().config(&config).env("CHORUS_API_KEYS", KEY);
+    Cluster::start_with(Redis::start().await, size, options).await
 }
 
 #[tokio::test]
@@ -28,21 +32,11 @@ async fn nobody_loses_a_message_when_a_node_drains_under_load() {
 /// Whoever runs the cluster asks any of its nodes.
 #[tokio::test]
 async fn nobody_loses_a_message_when_a_node_is_told_to_drain_by_another() {
-    let config = format!("drain_seconds = {DRAIN_SECONDS}\n{FAST}");
-    let options = options().config(&config).env("CHORUS_API_KEYS", KEY);
-    let cluster = Cluster::start_with(Redis::start().await, 3, options).await;
+    let cluster = draining_cluster(3).await;
     // A node may be heard of two seconds after it has begun.
-    until(PATIENCE, "node 2 to know of all", async || {
-        let told = Request::get("/v1/nodes").bearer(KEY).send(cluster.addr(2)).await.json();
-        if told["nodes"].as_array().is_some_and(|nodes| nodes.len() == 3) {
-            Ok(())
-        } else {
-            Err(told.to_string())
-        }
-    })
-    .await;
+    until_nodes(&cluster, "node 2 to know of all", |nodes| nodes.len() == 3).await;
     drain_under_load(cluster, async |cluster| {
-        let answer = Request::new("POST", "/v1/nodes/node-0/drain").bearer(KEY).send(cluster.addr(2)).await;
+        let answer = server(cluster, 2, "POST", "/v1/nodes/node-0/drain", Value::Null).await;
         assert_eq!(answer.status, 202, "{answer:?}");
     })
     .await;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testkit::{Client, Cluster, Gateway, GatewayOptions, PATIENCE, Request, Response, until};
+use testkit::{Client, Cluster, GatewayOptions, PATIENCE, Request, Response, until};
 
 use crate::{
     calls::{KEY, cluster, server},
@@ -22,7 +22,11 @@ fn sum(nodes: &[Value], figure: &str) -> u64 {
 }
 
 /// Waits until the nodes, as the last one lists them, are as they should be.
-async fn until_nodes(cluster: &Cluster, what: &str, good: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+pub(crate) async fn until_nodes(
+    cluster: &Cluster,
+    what: &str,
+    good: impl Fn(&[Value]) -> bool,
+) -> Vec<Value> {
     until(PATIENCE, what, async || {
         let nodes = nodes(cluster, cluster.nodes.len() - 1).await;
         if good(&nodes) { Ok(nodes) } else { Err(format!("{nodes:?}")) }
@@ -163,7 +167,7 @@ async fn a_node_that_is_told_to_drain_is_shown_to_and_comes_back() {
     let mut held = Client::connect(cluster.addr(1), "alice").await;
     let first = until_nodes(&cluster, "three nodes", |nodes| nodes.len() == 3).await[1]["id"].clone();
     let id = first.as_str().expect("an id").to_owned();
-    let path: &'static str = format!("/v1/nodes/{id}/drain").leak();
+    let path = &format!("/v1/nodes/{id}/drain");
     // Also by another node, and also twice: the second finds it draining, or gone.
     let told = server(&cluster, 0, "POST", path, Value::Null).await;
     assert_eq!((told.status, told.json()), (202, json!({ "nodes": [id] })));
@@ -242,7 +246,7 @@ async fn in_development_mode_whoever_sits_there_needs_no_key() {
     }
     let post = Request::new("POST", "/v1/rooms/lobby/messages").json(&json!({ "data": 1 }));
     assert_eq!(post.send(gateway.addr()).await.status, 401, "that is not what the pages need");
-    assert!(ready(&gateway).await, "nothing has happened");
+    assert_eq!(Request::get("/readyz").send(gateway.addr()).await.status, 200, "nothing has happened");
     assert_eq!(drain("Origin", own).await.status, 202);
     assert_eq!(gateway.exited(PATIENCE).await.code(), Some(0));
     assert!(gateway.log().contains("development mode"), "the audit says who: {}", gateway.log());
@@ -251,8 +255,4 @@ async fn in_development_mode_whoever_sits_there_needs_no_key() {
     let ask = async |request: Request| request.send(locked.addr()).await.status;
     assert_eq!(ask(Request::get("/v1/nodes")).await, 401, "who has made a key wants it to be needed");
     assert_eq!(ask(Request::get("/v1/nodes").bearer(KEY)).await, 200);
-}
-
-async fn ready(gateway: &Gateway) -> bool {
-    Request::get("/readyz").send(gateway.addr()).await.status == 200
 }

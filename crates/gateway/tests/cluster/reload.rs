@@ -114,6 +114,15 @@ async fn how_many_may_come_changes_while_they_are_there() {
 }
 
 #[tokio::test]
+async fn what_a_node_may_bear_is_told_anew() {
+    let gateway = start("").await;
+    reloaded(&gateway, &file(KEY, SECRET, "drain_seconds = 7\n[limits]\nconnections = 123\n")).await;
+    let metrics = gateway.metrics().await;
+    assert_eq!(metrics.get("chorus_connections_limit"), Some(123.0));
+    assert_eq!(metrics.get("chorus_drain_limit_seconds"), Some(7.0));
+}
+
+#[tokio::test]
 async fn an_api_key_is_replaced() {
     let gateway = start("").await;
     assert_eq!(reload(&gateway, OTHER_KEY).await.status, 401);
