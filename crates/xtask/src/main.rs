@@ -6,6 +6,7 @@
 mod bench;
 mod chaos;
 mod clients;
+mod compat;
 mod conformance;
 mod deploy;
 mod figures;
@@ -30,6 +31,7 @@ cargo xtask figures          size, start time, memory per idle connection, what 
 cargo xtask chaos [--faults N] [--seed S] [--seeds HOW-MANY] [--only PART-OF-A-NAME]
                   [--shape single|cluster|cluster-local|sentinel|sentinel-local]
                              faults against a cluster of its own, one after the other, and whether anything was lost
+cargo xtask compat [COMMIT]  a cluster of an earlier version (else: of the newest release) becomes one of this, under load
 cargo xtask bench [--quick] [--only NAME,NAME] [--rounds N] [--page]
                              the same workloads on Chorus and on its peers; writes docs/PERFORMANCE.md
 cargo xtask instructions [--accept]
@@ -53,6 +55,8 @@ fn main() -> ExitCode {
         ("conformance", []) => conformance::judge(),
         ("instructions", []) => instructions::judge(false),
         ("instructions", [accept]) if accept == "--accept" => instructions::judge(true),
+        ("compat", []) => compat::judge(None),
+        ("compat", [revision]) => compat::judge(Some(revision)),
         ("chaos", _) => chaos::judge(rest),
         ("bench", _) => bench::measure(rest),
         ("help" | "--help" | "-h", _) => {

@@ -13,6 +13,7 @@ use testkit::Redis;
 mod ages;
 mod forks;
 mod health;
+mod layout;
 mod outages;
 mod panics;
 mod strangers;

@@ -93,7 +93,7 @@ async fn drain_under_load(mut cluster: Cluster, begin: impl AsyncFnOnce(&Cluster
 }
 
 /// Says it; false when the connection was closed by the drain before the reply.
-async fn say(client: &mut Client, id: &str) -> bool {
+pub(crate) async fn say(client: &mut Client, id: &str) -> bool {
     let request = json!({ "type": "message", "room": "lobby", "id": id, "data": id });
     let reference = client.submit(request).await;
     let reply = client
@@ -117,7 +117,7 @@ async fn say(client: &mut Client, id: &str) -> bool {
 }
 
 /// Waits for the close, and resumes on another node.
-async fn move_on(mut client: Client, node: std::net::SocketAddr) -> Client {
+pub(crate) async fn move_on(mut client: Client, node: std::net::SocketAddr) -> Client {
     let name = client.name().to_owned();
     let close = client.closed().await;
     assert_eq!((close.code, close.reason.as_str()), (1012, "restart"), "{name}");

@@ -46,3 +46,4 @@ mod start;
 mod strangers;
 mod talk;
 mod tools;
+mod upgrade;
