@@ -5,8 +5,8 @@
 use std::time::SystemTime;
 
 use bus::{
-    ReadFrom, Verdict,
-    conformance::{append, bodies, follow, read, room},
+    Bus, ReadFrom, Verdict,
+    conformance::{append, bodies, follow, message, read, room},
 };
 use proto::{Epoch, Position};
 use testkit::Redis;
@@ -23,6 +23,11 @@ const APPEND: &str = r"
     redis.call('ZADD', KEYS[3], seq, key)
     redis.call('HSET', KEYS[1], 's', seq)
     redis.call('PUBLISH', ARGV[3], '\1e' .. base .. '.' .. generation .. ' ' .. seq .. '\n' .. entry)";
+
+/// The first entry of a log.
+const FIRST: &str = r"
+    local id, fields = unpack(redis.call('XRANGE', KEYS[1], '-', '+')[1])
+    return id .. ' ' .. table.concat(fields, ' ')";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_of_version_1_is_read_followed_and_gone_on_with() {
@@ -84,10 +89,24 @@ async fn what_is_written_is_version_1() {
         ["v", "s", "b", "g", "l"].map(field),
         ["1", "1", base, generation, &format!("{generation}:1")]
     );
-    const FIRST: &str = r"
-        local id, fields = unpack(redis.call('XRANGE', KEYS[1], '-', '+')[1])
-        return id .. ' ' .. table.concat(fields, ' ')";
     let entry = "\x01\x09alice\0oneone";
     assert_eq!(redis.text(&["EVAL", FIRST, "1", &key("log")]), format!("1-0 {generation} {entry}"));
     assert_eq!(redis.number(&["ZSCORE", &key("ids"), "alice\0one"]), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_of_a_later_version_is_left_alone() {
+    let redis = Redis::start().await;
+    let room = room("of-tomorrow");
+    let bus = node(&redis.url()).await;
+    append(&bus, &room, "one").await;
+    let head = format!("{{chat:{room}}}:head");
+    redis.command(&["HSET", &head, "v", "2"]);
+    let before = redis.command(&["HGETALL", &head]);
+    let refused = bus.append(&room, message("two")).await.expect_err("another version").to_string();
+    assert!(refused.contains("another version"), "{refused}");
+    let since = Position { epoch: Epoch::parse("base.0-aa").expect("an epoch"), seq: 0 };
+    let refused = bus.read(&room, ReadFrom::After(since), 9).await.expect_err("another version").to_string();
+    assert!(refused.contains("another version"), "{refused}");
+    assert_eq!(redis.command(&["HGETALL", &head]), before);
 }
