@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use testkit::chaos::{Fault, Oks, Options, SHORT, SHORT_CLUSTER, SHORT_SENTINEL, Shape, run};
+use testkit::chaos::{Fault, Oks, Options, PAUSE, SHORT, SHORT_CLUSTER, SHORT_SENTINEL, Shape, run};
 
 #[tokio::test]
 async fn nothing_is_lost_whatever_fails() {
@@ -31,6 +31,8 @@ async fn judge(shape: Shape, faults: &[Fault]) {
         seed: 3,
         gateways: 3,
         members: 12,
+        pause: PAUSE,
+        lasting: None,
         artifacts: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../artifacts/chaos"),
     };
     let outcome = run(&options).await;

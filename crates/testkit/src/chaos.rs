@@ -15,6 +15,7 @@
 //! | `audit` | what the nodes and Redis tell when all is over |
 //! | `checker`, `health`, `company`, `amended`, `banished` | what is wrong with it; pure |
 //! | `report` | the table |
+//! | `slope` | whether what they hold grows |
 //! | `random` | the seed |
 
 pub mod amended;
@@ -34,6 +35,7 @@ pub mod proof;
 pub mod random;
 pub mod report;
 pub mod run;
+pub mod slope;
 pub mod visitors;
 pub mod watch;
 
@@ -42,4 +44,5 @@ pub use checker::{Kind, Violation};
 pub use fault::{Fault, SHORT, SHORT_CLUSTER, SHORT_SENTINEL, deck};
 pub use random::Random;
 pub use report::{Row, Table};
-pub use run::{Options, Outcome, run};
+pub use run::{Options, Outcome, PAUSE, run};
+pub use slope::Slope;

@@ -32,6 +32,26 @@ pub(crate) fn judge(arguments: &[String]) -> Outcome {
     run("chaos", &mut chaos)
 }
 
+/// Faults and load for so many minutes on the gateway as it is released; an error says that something was lost, or that it
+/// grows.
+pub(crate) fn soak(arguments: &[String]) -> Outcome {
+    let (mut minutes, mut seed) = (60_u32, 1_u64);
+    for pair in arguments.chunks(2) {
+        let [name, value] = pair else { return Err(format!("{} needs a value", pair[0])) };
+        let number = |_| format!("{name} {value}: expected a number");
+        match name.as_str() {
+            "--minutes" => minutes = value.parse().map_err(number)?,
+            "--seed" => seed = value.parse().map_err(number)?,
+            _ => return Err(format!("no such option of soak: {name}")),
+        }
+    }
+    run("build the gateway", cargo().args(["build", "--release", "-p", "gateway", "--bin", "chorus"]))?;
+    let mut soak = cargo();
+    soak.args(["run", "--quiet", "-p", "testkit", "--bin", "soak", "--"]);
+    soak.arg(target().join("release/chorus")).arg(root().join("artifacts/soak"));
+    run("soak", soak.args([minutes.to_string(), seed.to_string()]))
+}
+
 fn parse(arguments: &[String]) -> Result<Asked, String> {
     let mut asked = Asked { faults: 32, seed: 1, seeds: 1, shape: "single".to_owned(), only: String::new() };
     for pair in arguments.chunks(2) {

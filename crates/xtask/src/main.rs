@@ -32,6 +32,8 @@ cargo xtask chaos [--faults N] [--seed S] [--seeds HOW-MANY] [--only PART-OF-A-N
                   [--shape single|cluster|cluster-local|sentinel|sentinel-local]
                              faults against a cluster of its own, one after the other, and whether anything was lost
 cargo xtask compat [COMMIT]  a cluster of an earlier version (else: of the newest release) becomes one of this, under load
+cargo xtask soak [--minutes M] [--seed S]
+                             an hour, else M minutes, of load with faults: nothing lost, memory flat
 cargo xtask bench [--quick] [--only NAME,NAME] [--rounds N] [--page]
                              the same workloads on Chorus and on its peers; writes docs/PERFORMANCE.md
 cargo xtask instructions [--accept]
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         ("compat", []) => compat::judge(None),
         ("compat", [revision]) => compat::judge(Some(revision)),
         ("chaos", _) => chaos::judge(rest),
+        ("soak", _) => chaos::soak(rest),
         ("bench", _) => bench::measure(rest),
         ("help" | "--help" | "-h", _) => {
             print!("{HELP}");

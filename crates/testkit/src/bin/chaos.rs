@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use testkit::chaos::{Options, Random, Shape, Table, deck, run};
+use testkit::chaos::{Options, PAUSE, Random, Shape, Table, deck, run};
 
 /// Violations of a run that are shown; all of them are in the artifacts.
 const SHOWN: usize = 20;
@@ -30,7 +30,17 @@ async fn main() -> ExitCode {
         assert!(!faults.is_empty(), "no fault is called {only:?}");
         eprintln!("seed {seed}: {} faults", faults.len());
         let (binary, histories) = (binary.clone(), artifacts.join(&name));
-        let options = Options { binary, shape, faults, seed, gateways: 3, members: 18, artifacts: histories };
+        let options = Options {
+            binary,
+            shape,
+            faults,
+            seed,
+            gateways: 3,
+            members: 18,
+            pause: PAUSE,
+            lasting: None,
+            artifacts: histories,
+        };
         let outcome = run(&options).await;
         for violation in outcome.violations.iter().take(SHOWN) {
             println!("seed {seed}: {violation}");

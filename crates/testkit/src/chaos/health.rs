@@ -34,6 +34,8 @@ pub struct Sample {
     pub since: Since,
     /// `chorus_bus_holes_filled_total`.
     pub filled: u64,
+    /// `process_resident_memory_bytes`.
+    pub resident: u64,
 }
 
 /// A node, and what it said.

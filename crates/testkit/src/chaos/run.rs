@@ -16,7 +16,7 @@ use super::checker::{self, Evidence, Kind, Violation};
 use super::company::{self, ALIVE_MS, TOLD_MS};
 use super::crowd::{Clock, Crowd};
 use super::fault::Fault;
-use super::health::{self, LIMIT_MS};
+use super::health::{self, LIMIT_MS, Watched};
 use super::history::{History, Loss};
 use super::nemesis::Nemesis;
 use super::outcasts::Outcasts;
@@ -29,8 +29,9 @@ use super::visitors::Visitors;
 pub(super) const RECOVERY: Duration = Duration::from_secs(30);
 /// Between two looks at whether it does.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
-/// Quiet time between a recovery and the next fault.
-const PAUSE: Duration = Duration::from_millis(500);
+
+/// Quiet time between a recovery and the next fault, where there is no reason for another.
+pub const PAUSE: Duration = Duration::from_millis(500);
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -47,6 +48,10 @@ pub struct Options {
     pub gateways: usize,
     /// Clients.
     pub members: usize,
+    /// Quiet time between a recovery and the next fault.
+    pub pause: Duration,
+    /// After so long no more fault begins; none: all of them do.
+    pub lasting: Option<Duration>,
     /// Where the histories of a failure go, in a directory named after the seed.
     pub artifacts: PathBuf,
 }
@@ -58,6 +63,8 @@ pub struct Outcome {
     pub table: Table,
     /// What was broken.
     pub violations: Vec<Violation>,
+    /// What the nodes said of themselves.
+    pub watched: Vec<Watched>,
 }
 
 /// Runs the faults against a cluster of its own and judges what came of it.
@@ -79,11 +86,12 @@ pub async fn run(options: &Options) -> Outcome {
     let mut outcasts = Outcasts::start(arena.doors(), clock);
     let (mut primaries, mut seen_at) = (arena.store.primaries(), clock.now());
     for (round, &fault) in options.faults.iter().enumerate() {
-        if !violations.is_empty() {
-            // What follows would only say the same again.
+        let over = options.lasting.is_some_and(|time| u128::from(clock.now()) > time.as_millis());
+        // What follows a violation would only say the same again.
+        if over || !violations.is_empty() {
             break;
         }
-        sleep(PAUSE).await;
+        sleep(options.pause).await;
         let before = Measure::take(&arena);
         let doors: Vec<_> = arena.seats.iter().map(|seat| seat.addr).collect();
         let visitors = caught(clock, "visitors", Visitors::come(&doors, round)).await;
@@ -161,7 +169,8 @@ pub async fn run(options: &Options) -> Outcome {
     if !violations.is_empty() {
         write(options, &arena, &histories, &done, &violations);
     }
-    Outcome { table: Table::of(&done, &histories, &arena.watch.seen(), &violations), violations }
+    let watched = arena.watch.seen();
+    Outcome { table: Table::of(&done, &histories, &watched, &violations), violations, watched }
 }
 
 /// What is wrong with what everybody wrote down.

@@ -72,8 +72,10 @@ async fn look(clock: Clock, at: u64, addr: SocketAddr) -> Option<Sample> {
     let ready = Request::get("/readyz").try_send(addr).await.ok()?.status == 200;
     let metrics = Metrics::parse(&Request::get("/metrics").try_send(addr).await.ok()?.body);
     let up = metrics.sum("chorus_bus_up") > 0.5;
-    // A counter is never negative.
-    let filled = metrics.sum("chorus_bus_holes_filled_total").to_string().parse().unwrap_or(0);
+    // None of them is negative.
+    let count = |name| metrics.sum(name).to_string().parse().unwrap_or(0);
+    let filled = count("chorus_bus_holes_filled_total");
+    let resident = count("process_resident_memory_bytes");
     let since = match metrics.get(since::METRIC) {
         None => Since::Unsaid,
         Some(unix) if unix <= 0.0 => Since::Up,
@@ -82,5 +84,5 @@ async fn look(clock: Clock, at: u64, addr: SocketAddr) -> Option<Sample> {
             Since::Down(clock.now().cast_signed() - ((now - unix) * 1000.0) as i64)
         }
     };
-    Some(Sample { at, ready, up, since, filled })
+    Some(Sample { at, ready, up, since, filled, resident })
 }

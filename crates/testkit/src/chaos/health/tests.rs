@@ -8,7 +8,7 @@ fn saying(bad: impl Fn(u64) -> bool) -> Watched {
     // Since the first look at which it was bad.
     let since = |at| (0..=at / 200).map(|number| at - number * 200).take_while(|at| bad(*at)).last();
     let said = |at| since(at).map_or(Since::Up, |since| Since::Down(since.cast_signed()));
-    let sample = |at| Sample { at, ready: !bad(at), up: !bad(at), since: said(at), filled: 0 };
+    let sample = |at| Sample { at, ready: !bad(at), up: !bad(at), since: said(at), filled: 0, resident: 0 };
     Watched { node: "node-0".into(), samples: (0..50).map(|number| sample(number * 200)).collect() }
 }
 
