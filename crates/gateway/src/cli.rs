@@ -10,6 +10,7 @@ use gateway::{
 };
 
 pub(crate) mod health;
+pub(crate) mod plan;
 pub(crate) mod token;
 
 /// A chat gateway. Without a command it serves; without a configuration it does so for this machine only.
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Config,
     /// Ask the gateway that runs with this configuration whether it is ready
     Health,
+    /// How many nodes, and how large a Redis, so many users need
+    Plan(plan::Asked),
     /// Print the version
     Version,
 }

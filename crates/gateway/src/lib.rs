@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod moderation;
 pub mod nodes;
 pub mod pages;
+pub mod plan;
 pub mod posts;
 pub mod presence;
 pub mod receipts;

@@ -39,6 +39,7 @@ fn run(arguments: &Arguments) -> Result<String, Failure> {
         Some(Command::Token(token)) => Ok(cli::token::mint(token, &config()?)? + "\n"),
         Some(Command::Config) => Ok(config()?.to_toml()),
         Some(Command::Health) => Ok(cli::health::check(&config()?)? + "\n"),
+        Some(Command::Plan(asked)) => cli::plan::made(asked),
         Some(Command::Version) => Ok(format!("chorus {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }

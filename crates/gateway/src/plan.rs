@@ -1,0 +1,286 @@
+//! How many nodes, and how large a Redis, so many users need: `chorus plan`, and `docs/SCALING.md`, which explains it.
+//!
+//! What each thing costs was measured, on one core of the machine that `docs/PERFORMANCE.md` describes. A node that has more
+//! to do at once pays less for each delivery (down to a thirtieth), so this is what a cluster needs at worst and not at best.
+
+use std::fmt;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Connected at once.
+    pub users: f64,
+    /// Rooms in all.
+    pub rooms: f64,
+    /// In how many of them each user is.
+    pub rooms_each: f64,
+    /// Messages a second, in all rooms together.
+    pub rate: f64,
+    /// Bytes of a message's data.
+    pub bytes: f64,
+    /// Connections that end, and come again, in an hour: this part of all.
+    pub turnover: f64,
+    /// Seconds between a heartbeat and the next (`heartbeat.interval_ms`).
+    pub heartbeat: f64,
+    /// Messages that a room keeps (`history.length`).
+    pub history: f64,
+}
+
+/// What there is.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Cores of a node.
+    pub cores: f64,
+    /// Memory of a node, in bytes.
+    pub memory: f64,
+    /// How much of both may be used, as a part of 1, with all nodes there.
+    pub use_at_most: f64,
+    /// Memory of a Redis, in bytes.
+    pub redis_memory: f64,
+}
+
+/// What a node pays, in microseconds of a core.
+mod cost {
+    /// A message: to read and judge its frame, to append it, to answer.
+    pub(super) const MESSAGE: f64 = 120.0;
+    /// A node that has members in the message's room: to take it from Redis.
+    pub(super) const RECEIVE: f64 = 48.0;
+    /// A delivery to one member: two thirds of it are the kernel's, for one `send`.
+    pub(super) const DELIVERY: f64 = 7.5;
+    /// A handshake with a token (HS256), and the join of a room.
+    pub(super) const HANDSHAKE: f64 = 55.0;
+    /// A ping, and the pong.
+    pub(super) const HEARTBEAT: f64 = 12.0;
+    /// Redis: the append of a message, in a Redis with much to do.
+    pub(super) const APPEND: f64 = 23.0;
+    /// Redis: the same for each node that hears of it.
+    pub(super) const PUBLISH: f64 = 3.0;
+}
+
+/// What is held, in bytes.
+mod size {
+    /// A connection, authenticated and in one room.
+    pub(super) const CONNECTION: f64 = 3_700.0;
+    /// Its socket, in the kernel.
+    pub(super) const SOCKET: f64 = 3_000.0;
+    /// One more room that it is in.
+    pub(super) const MEMBERSHIP: f64 = 200.0;
+    /// A room on a node, with a short tail.
+    pub(super) const ROOM: f64 = 2_000.0;
+    /// What stands around a message's data in a frame.
+    pub(super) const FRAME: f64 = 110.0;
+    /// What stands around it in Redis: the stream's entry, and its id.
+    pub(super) const ENTRY: f64 = 230.0;
+    /// The most that the tails of a node's rooms hold (`tail.node_bytes`).
+    pub(super) const TAILS: f64 = 268_435_456.0;
+    /// A process that has nothing to do.
+    pub(super) const PROCESS: f64 = 10_000_000.0;
+}
+
+/// For so long an event stays in a tail (`tail.age_seconds`).
+const TAIL_SECONDS: f64 = 60.0;
+/// A Redis runs its scripts on one core. How much of that, and of its memory, may be used.
+const REDIS_AT_MOST: f64 = 0.5;
+/// Connections of one node: what its limit is without a word (`limits.connections`).
+const CONNECTIONS: f64 = 100_000.0;
+/// More nodes are not looked at.
+const MOST: f64 = 100_000.0;
+/// A cluster goes on when one of its nodes is lost.
+const SPARE: f64 = 1.0;
+
+/// What a cluster needs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Members of a room, on average.
+    pub members: f64,
+    /// Deliveries a second.
+    pub deliveries: f64,
+    /// Nodes, with one to spare.
+    pub nodes: f64,
+    /// Why not fewer.
+    pub because: Bound,
+    /// Nodes that hear of a message, on average.
+    pub receivers: f64,
+    /// Of a node, with all of them there.
+    pub node: Node,
+    /// Redis, or shards of a cluster.
+    pub shards: f64,
+    /// Cores that all of Redis uses.
+    pub redis_cores: f64,
+    /// Bytes that all of Redis holds.
+    pub redis_bytes: f64,
+    /// Bits a second that Redis sends to the nodes.
+    pub redis_bits: f64,
+}
+
+/// What one node has to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Node {
+    /// Its connections.
+    pub connections: f64,
+    /// Cores that it uses.
+    pub cores: f64,
+    /// Memory that it uses, the kernel's for its sockets too, in bytes.
+    pub bytes: f64,
+    /// Bits a second that it sends to clients.
+    pub bits: f64,
+}
+
+/// What the number of nodes comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// One carries it all.
+    Nothing,
+    /// Their cores.
+    Cores,
+    /// Their memory.
+    Memory,
+    /// The connections that one may have.
+    Connections,
+    /// More would be needed than anybody runs.
+    TooMany,
+}
+
+impl Load {
+    /// Members of a room, on average.
+    fn members(&self) -> f64 {
+        self.users * self.rooms_each / self.rooms
+    }
+
+    /// Of so many nodes, those that have a member in an average room.
+    fn receivers(&self, nodes: f64) -> f64 {
+        nodes * (1.0 - (1.0 - 1.0 / nodes).powf(self.members()))
+    }
+
+    /// What each of so many nodes has to do.
+    #[must_use]
+    pub fn on(&self, nodes: f64) -> Node {
+        let deliveries = self.rate * self.members();
+        let handshakes = self.users * self.turnover / 3600.0;
+        let micros = self.rate * cost::MESSAGE
+            + self.rate * self.receivers(nodes) * cost::RECEIVE
+            + deliveries * cost::DELIVERY
+            + handshakes * cost::HANDSHAKE
+            + self.users / self.heartbeat * cost::HEARTBEAT;
+        // A node has each room in which it has a member once, and what was said there for a while.
+        let share = self.receivers(nodes) / nodes;
+        let tails = self.rate * share * TAIL_SECONDS * (self.bytes + size::FRAME);
+        let rooms = self.rooms * share * size::ROOM + tails.min(size::TAILS);
+        let connection =
+            size::CONNECTION + size::SOCKET + (self.rooms_each - 1.0).max(0.0) * size::MEMBERSHIP;
+        Node {
+            connections: self.users / nodes,
+            cores: micros / 1e6 / nodes,
+            bytes: size::PROCESS + self.users / nodes * connection + rooms,
+            bits: deliveries / nodes * (self.bytes + size::FRAME) * 8.0,
+        }
+    }
+
+    /// What it needs, of such machines.
+    #[must_use]
+    pub fn plan(&self, machine: &Machine) -> Plan {
+        let (mut needed, mut because) = (1.0_f64, Bound::Nothing);
+        loop {
+            let node = self.on(needed);
+            let room = machine.use_at_most;
+            let bounds = [
+                (Bound::Cores, node.cores / (machine.cores * room)),
+                (Bound::Memory, node.bytes / (machine.memory * room)),
+                (Bound::Connections, node.connections / (CONNECTIONS * room)),
+            ];
+            let (bound, over) = bounds
+                .into_iter()
+                .fold((Bound::Nothing, 1.0), |most, next| if next.1 > most.1 { next } else { most });
+            if bound == Bound::Nothing {
+                break;
+            }
+            if needed > MOST {
+                because = Bound::TooMany;
+                break;
+            }
+            (needed, because) = ((needed * over).ceil().max(needed + 1.0), bound);
+        }
+        let nodes = needed + SPARE;
+        let receivers = self.receivers(nodes);
+        let redis_cores = self.rate * (cost::APPEND + receivers * cost::PUBLISH) / 1e6;
+        let redis_bytes = self.rooms * self.history * (self.bytes + size::ENTRY);
+        let shards = (redis_cores / REDIS_AT_MOST).max(redis_bytes / (machine.redis_memory * REDIS_AT_MOST));
+        Plan {
+            members: self.members(),
+            deliveries: self.rate * self.members(),
+            nodes,
+            because,
+            receivers,
+            node: self.on(nodes),
+            shards: shards.ceil().max(1.0),
+            redis_cores,
+            redis_bytes,
+            redis_bits: self.rate * receivers * (self.bytes + size::FRAME) * 8.0,
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let because = match self.because {
+            Bound::Nothing => "one carries it; the other is to spare",
+            Bound::Cores => "their cores decide, and one is to spare",
+            Bound::Memory => "their memory decides, and one is to spare",
+            Bound::Connections => "half of limits.connections decides, and one is to spare",
+            Bound::TooMany => "and that is NOT ENOUGH: say less in rooms so large, or split them",
+        };
+        let Node { connections, cores, bytes, bits } = self.node;
+        writeln!(f, "members of a room   {:.1} on average", self.members)?;
+        writeln!(f, "deliveries          {} a second", count(self.deliveries))?;
+        writeln!(f, "nodes               {} ({because})", count(self.nodes))?;
+        writeln!(
+            f,
+            "each node           {} connections, {cores:.2} cores, {}, {} to clients",
+            count(connections),
+            memory(bytes),
+            speed(bits)
+        )?;
+        writeln!(f, "nodes per message   {:.1}", self.receivers)?;
+        write!(
+            f,
+            "Redis               {} ({:.2} cores, {}, {} to the nodes)",
+            if self.shards > 1.0 {
+                format!("a cluster of {} primaries", count(self.shards))
+            } else {
+                "one primary".to_owned()
+            },
+            self.redis_cores,
+            memory(self.redis_bytes),
+            speed(self.redis_bits)
+        )
+    }
+}
+
+/// A number that somebody reads: three digits of it count.
+fn count(number: f64) -> String {
+    match number {
+        ..10_000.0 => format!("{number:.0}"),
+        10_000.0..1e6 => format!("{:.0} thousand", number / 1e3),
+        1e6..1e9 => format!("{:.1} million", number / 1e6),
+        _ => format!("{:.1} billion", number / 1e9),
+    }
+}
+
+fn memory(bytes: f64) -> String {
+    match bytes {
+        ..1e9 => format!("{:.0} MB", bytes / 1e6),
+        1e9..1e12 => format!("{:.1} GB", bytes / 1e9),
+        _ => format!("{:.1} TB", bytes / 1e12),
+    }
+}
+
+fn speed(bits: f64) -> String {
+    match bits {
+        ..1e9 => format!("{:.0} Mbit/s", bits / 1e6),
+        1e9..1e12 => format!("{:.1} Gbit/s", bits / 1e9),
+        _ => format!("{:.1} Tbit/s", bits / 1e12),
+    }
+}
+
+#[cfg(test)]
+mod tests;

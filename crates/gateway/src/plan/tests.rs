@@ -1,0 +1,52 @@
+use super::*;
+
+const MACHINE: Machine = Machine { cores: 4.0, memory: 8e9, use_at_most: 0.5, redis_memory: 16e9 };
+
+fn load(users: f64, rooms: f64, rate: f64) -> Load {
+    Load { users, rooms, rooms_each: 1.0, rate, bytes: 128.0, turnover: 1.0, heartbeat: 30.0, history: 100.0 }
+}
+
+#[test]
+fn a_small_cluster_is_two_nodes() {
+    let plan = load(10_000.0, 1000.0, 100.0).plan(&MACHINE);
+    assert_eq!((plan.nodes, plan.because, plan.shards), (2.0, Bound::Nothing, 1.0));
+    assert!((plan.members - 10.0).abs() < 1e-9 && (plan.deliveries - 1000.0).abs() < 1e-6);
+    assert!(plan.receivers > 1.99, "ten members are on both: {}", plan.receivers);
+}
+
+#[test]
+fn what_is_short_decides() {
+    assert_eq!(load(1e6, 1e5, 10.0).plan(&MACHINE).because, Bound::Connections);
+    assert_eq!(load(1e5, 1e4, 1e5).plan(&MACHINE).because, Bound::Cores);
+    let small = Machine { memory: 4e8, ..MACHINE };
+    assert_eq!(load(1e6, 1e5, 10.0).plan(&small).because, Bound::Memory);
+}
+
+#[test]
+fn what_was_planned_is_within_its_bounds_and_one_node_fewer_is_not() {
+    for load in [load(1e6, 1e5, 50_000.0), load(3e7, 3e6, 1e6), load(1e6, 1.0, 1.0), load(1e6, 1e3, 100.0)] {
+        let plan = load.plan(&MACHINE);
+        let used = |nodes: f64| {
+            let node = load.on(nodes);
+            (node.cores / 2.0).max(node.bytes / 4e9).max(node.connections / 50_000.0)
+        };
+        assert!(used(plan.nodes - 1.0) <= 1.0, "without the spare one: {plan:?}");
+        assert!(used((plan.nodes - 2.0) * 0.95) > 1.0, "{plan:?}");
+    }
+}
+
+#[test]
+fn what_is_too_much_is_said_to_be_so() {
+    // Everybody in one room, and everybody talks.
+    let plan = load(1e8, 1.0, 1e6).plan(&MACHINE);
+    assert_eq!(plan.because, Bound::TooMany);
+    assert!(plan.to_string().contains("NOT ENOUGH"), "{plan}");
+}
+
+#[test]
+fn redis_is_divided_when_one_core_or_one_memory_is_too_small() {
+    assert!(load(1e6, 1e5, 50_000.0).plan(&MACHINE).shards > 1.0);
+    assert!(load(1e6, 1e5, 10.0).plan(&MACHINE).shards < 2.0);
+    let remembering = Load { history: 1000.0, ..load(1e6, 1e5, 10.0) };
+    assert!(remembering.plan(&MACHINE).shards > 1.0, "{:?}", remembering.plan(&MACHINE));
+}
