@@ -31,6 +31,7 @@ mod gathering;
 mod reading;
 mod recorder;
 mod sharing;
+mod tracing;
 
 pub use recorder::Recorder;
 
@@ -56,6 +57,7 @@ pub async fn check(cluster: &dyn Cluster) {
     following::check(&nodes).await;
     sharing::check(&nodes).await;
     gathering::check(&nodes).await;
+    tracing::check(&nodes).await;
     nodes.one.close().await;
     nodes.other.close().await;
 }

@@ -29,6 +29,7 @@ mod node;
 mod redis;
 mod retention;
 pub mod state;
+mod trace;
 
 pub use memory::{MemoryBus, MemoryHub};
 pub use node::NodeId;
@@ -40,6 +41,7 @@ pub use retention::{Retention, Retentions};
 pub use state::{
     Marked, Mute, NodeInfo, Notice, PresenceUpdate, RoomInfo, RoomState, RoomsPage, Sanction, Sanctions,
 };
+pub use trace::TraceContext;
 
 /// What is appended to a room's log.
 #[derive(Clone, Debug)]
@@ -50,12 +52,14 @@ pub struct Append {
     pub key: Key,
     /// What it does besides, in the same atomic step.
     pub effect: Effect,
+    /// The span that it is a part of, for those who trace it.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 impl Append {
     /// A message.
     pub fn message(body: Bytes, key: Key) -> Self {
-        Self { body, key, effect: Effect::None }
+        Self { body, key, effect: Effect::None, trace: None }
     }
 }
 
@@ -160,6 +164,9 @@ pub struct LogEvent {
     pub key: Key,
     /// Its text without the opening brace. It shares no memory with a socket's read buffer.
     pub body: Bytes,
+    /// The span that it was appended in, if it is traced. It comes with the event to those who follow the room, and may be
+    /// lost; the log does not hold it.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 /// Who is told what happens in a followed room.

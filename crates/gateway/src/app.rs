@@ -31,7 +31,9 @@ use crate::{
     room::Shared,
     rooms::Rooms,
     serve::{self, Terms},
+    session::Ends,
     site, socket,
+    traces::Traces,
 };
 
 /// What all sessions of a node share.
@@ -56,6 +58,10 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Sessions and the answers that they wait for: the drain waits for them.
     pub tasks: TaskTracker,
+    /// What is said in the log of connections that end.
+    pub ends: Ends,
+    /// Where messages are traced, if they are.
+    pub traces: Option<Arc<Traces>>,
     /// What it said of itself last; none before the first time.
     pub status: Mutex<Option<NodeStatus>>,
     draining: Arc<AtomicBool>,
@@ -160,6 +166,9 @@ pub async fn run(config: Config, sources: Sources, set_filter: SetFilter) -> Res
         () = ordered => {}
     }
     drain::drain(&app, &stop).await;
+    if let Some(traces) = &app.traces {
+        traces.close().await;
+    }
     Ok(())
 }
 
@@ -168,8 +177,10 @@ impl App {
     pub async fn new(config: Config, metrics: Arc<Metrics>) -> Result<Arc<Self>, StartError> {
         let auth = Arc::new(Authenticator::new(&config)?);
         let bus = connect(&config).await?;
+        let traces = Traces::new(&config.otlp, bus.node())?;
         let (config, draining) = (Arc::new(InForce::from(config)), Arc::<AtomicBool>::default());
         let shared = Shared::new(Arc::clone(&config), Arc::clone(&draining), Arc::clone(&metrics));
+        let shared = Shared { traces: traces.clone(), ..shared };
         let rooms = Rooms::new(Arc::clone(&bus), Arc::new(shared));
         Ok(Arc::new(Self {
             moderation: Moderation::new(&rooms),
@@ -182,6 +193,8 @@ impl App {
             bus,
             metrics,
             tasks: TaskTracker::new(),
+            ends: Ends::default(),
+            traces,
             status: Mutex::default(),
             draining,
             draining_since_ms: OnceLock::new(),

@@ -14,6 +14,7 @@ use crate::auth::Rights;
 mod setting;
 mod change;
 mod check;
+mod collector;
 mod in_force;
 mod jwks;
 mod load;
@@ -26,6 +27,7 @@ mod secret;
 mod tests;
 
 pub use change::Change;
+pub use collector::CollectorUrl;
 pub use in_force::{InForce, Now};
 pub use jwks::JwksUrl;
 pub use load::{ConfigError, Sources};
@@ -70,6 +72,11 @@ settings! {
         log: String = "info".to_owned(), "a filter such as info or warn,gateway=debug", AtOnce;
         /// How log lines look: `text` for people, `json` for collectors.
         log_format: LogFormat = LogFormat::Text, "text or json";
+        /// The share of the connections that end as they should whose end is a line in the log; what a client did not want
+        /// always is one. See docs/OPERATIONS.md.
+        log_connections: f64 = 1.0, Expected::Share, AtOnce;
+        /// Where traces of messages go.
+        otlp: OtlpConfig = OtlpConfig::default(), OtlpConfig::settings();
         /// How Redis is reached over TLS.
         redis: RedisConfig = RedisConfig::default(), RedisConfig::settings();
         /// How clients prove who they are.
@@ -92,6 +99,21 @@ settings! {
         namespaces: Namespaces = Namespaces::default(), NamespaceConfig::settings();
         /// What is there to look into a node, and for nothing else.
         diagnostics: DiagnosticsConfig = DiagnosticsConfig::default(), DiagnosticsConfig::settings();
+    }
+}
+
+settings! {
+    /// Where traces of messages go: to a collector that speaks OTLP over HTTP.
+    OtlpConfig {
+        /// The collector. Spans go to `/v1/traces` below it, as with `OTEL_EXPORTER_OTLP_ENDPOINT`. Without it nothing is
+        /// traced. Headers that it asks for stand in the environment, in `OTEL_EXPORTER_OTLP_HEADERS`.
+        endpoint: Option<CollectorUrl> = None, "a URL such as http://collector:4318";
+        /// The certificates of those who may sign the collector's; nobody else is trusted then. When it is not set, whom the
+        /// system trusts.
+        ca: Option<PathBuf> = None, "the path of a PEM file";
+        /// The share of messages that begin a trace here. What a server posts with a `traceparent` is traced if that says so,
+        /// and not counted.
+        sample: f64 = 0.01, Expected::Share, AtOnce;
     }
 }
 

@@ -35,7 +35,7 @@ pub mod writer;
 
 use membership::{Instead, Membership, ReadOn};
 pub use outlet::Outlet;
-use writer::{Outcome, Writer};
+use writer::{Outcome, Writer, Written};
 
 /// One client's socket and everything that waits to be written to it.
 pub struct Connection {
@@ -228,6 +228,11 @@ impl Connection {
     /// Whether anything but rooms' events still waits to be written.
     pub fn has_unsent(&self) -> bool {
         self.with_writer(|writer| writer.has_unsent())
+    }
+
+    /// What was written to it so far.
+    pub fn sent(&self) -> Written {
+        self.with_writer(|writer| writer.written())
     }
 
     // ---- rooms ----

@@ -93,7 +93,7 @@ fn recorder() -> Result<PrometheusRecorder, BuildError> {
 /// Describes and registers everything with the recorder in force.
 fn register() -> Metrics {
     describe();
-    register_bus();
+    register_others();
     process::describe();
     gauge!("chorus_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Metrics::new()
@@ -185,8 +185,8 @@ impl Default for Metrics {
     }
 }
 
-/// What the bus counts by itself, at 0.
-fn register_bus() {
+/// What the bus and the export of spans count by themselves, at 0.
+fn register_others() {
     gauge!("chorus_bus_up").set(0.0);
     gauge!("chorus_bus_down_since_timestamp_seconds").set(0.0);
     for name in [
@@ -197,6 +197,9 @@ fn register_bus() {
         "chorus_bus_panics_total",
     ] {
         counter!(name).absolute(0);
+    }
+    for outcome in ["sent", "lost"] {
+        counter!("chorus_spans_total", "outcome" => outcome).absolute(0);
     }
     for reason in [ResetReason::Trimmed, ResetReason::Forked, ResetReason::New] {
         counter!("chorus_bus_resets_total", "reason" => reason.as_str()).absolute(0);
@@ -277,6 +280,7 @@ fn describe() {
             Unit::Count,
             "Faults of the program that a task of the bus ended with; please report them",
         ),
+        ("chorus_spans_total", Unit::Count, "Spans for the collector of traces (otlp.endpoint), by outcome"),
     ];
     for (name, unit, help) in counters {
         describe_counter!(name, unit, help);

@@ -1,6 +1,6 @@
 //! What is said in rooms, whichever way it comes: over a socket or by a call.
 
-use bus::{Append, Appended, Bus, BusError, Effect, Key, Mute, ReadFrom};
+use bus::{Append, Appended, Bus, BusError, Effect, Key, Mute, ReadFrom, TraceContext};
 use proto::{ErrorCode, Event, EventKind, MessageId, Position, RoomName, UserId, server::Success};
 use serde_json::value::RawValue;
 
@@ -10,6 +10,7 @@ use crate::{
     clock::unix_ms,
     limits::messages::pace,
     refusal::Refusal,
+    traces::Posting,
 };
 
 /// An event in the making.
@@ -25,28 +26,46 @@ pub struct Draft<'a> {
     pub reaction: Option<(&'a str, bool)>,
     /// Makes it idempotent.
     pub id: Option<MessageId>,
+    /// The span that whoever sent it is in, and whether its trace is kept.
+    pub parent: Option<(TraceContext, bool)>,
 }
 
 impl<'a> Draft<'a> {
     /// A message.
     pub fn message(data: &'a RawValue, id: Option<MessageId>) -> Self {
-        Self { kind: EventKind::Message, effect: Effect::None, data: Some(data), reaction: None, id }
+        Self::new(EventKind::Message, Effect::None, Some(data), id)
     }
 
     /// New data in the place of a message's.
     pub fn edit(target: Position, data: &'a RawValue, id: Option<MessageId>) -> Self {
-        Self { kind: EventKind::Edit, effect: Effect::Edit(target), data: Some(data), reaction: None, id }
+        Self::new(EventKind::Edit, Effect::Edit(target), Some(data), id)
     }
 
     /// The end of a message's data, and of that of its edits.
     pub fn delete(target: Position, id: Option<MessageId>) -> Self {
-        Self { kind: EventKind::Delete, effect: Effect::Delete(target), data: None, reaction: None, id }
+        Self::new(EventKind::Delete, Effect::Delete(target), None, id)
     }
 
     /// A user's reaction to a message, or that it takes it away.
     pub fn reaction(user: &UserId, target: Position, key: &'a str, on: bool, id: Option<MessageId>) -> Self {
         let effect = Effect::reaction(user, target, key, on);
-        Self { kind: EventKind::Reaction, effect, data: None, reaction: Some((key, on)), id }
+        Self { reaction: Some((key, on)), ..Self::new(EventKind::Reaction, effect, None, id) }
+    }
+
+    fn new(kind: EventKind, effect: Effect, data: Option<&'a RawValue>, id: Option<MessageId>) -> Self {
+        Self { kind, effect, data, reaction: None, id, parent: None }
+    }
+
+    /// Begins its trace, if it is to have one.
+    pub fn trace(&self, app: &App, room: &RoomName) -> Option<Box<Posting>> {
+        let traces = app.traces.as_ref()?;
+        let kind = match self.kind {
+            EventKind::Message => "message",
+            EventKind::Edit => "edit",
+            EventKind::Delete => "delete",
+            EventKind::Reaction => "reaction",
+        };
+        traces.begin(kind, room, self.parent, app.config.now().otlp.sample)
     }
 }
 
@@ -155,7 +174,7 @@ pub async fn prepare(
     if !identity.is_server() {
         pace(app, &identity.user, room).await?;
     }
-    let Draft { kind, effect, data, reaction, id } = draft;
+    let Draft { kind, effect, data, reaction, id, .. } = draft;
     let key = match &id {
         Some(id) => Key::of_client(&identity.user, id),
         None => Key::of_node(app.bus.node(), app.next_unique()),
@@ -173,7 +192,7 @@ pub async fn prepare(
         deleted: None,
         data,
     };
-    Ok(Append { body: event.encode_body().into(), key, effect })
+    Ok(Append { body: event.encode_body().into(), key, effect, trace: None })
 }
 
 /// The result of a request that was appended.

@@ -1,6 +1,9 @@
 //! From the bus into a room: each event is encoded once for everyone on this node.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::SystemTime,
+};
 
 use bus::{Follower, LogEvent};
 use bytes::Bytes;
@@ -47,12 +50,17 @@ impl Follower for Relay {
     }
 
     fn event(&self, event: LogEvent) {
+        let began = event.trace.as_ref().map(|_| SystemTime::now());
         self.with_room(|room| {
             room.echoes.arrives(room, &event);
             if let Some(target) = target_of_deletion(&event.body) {
                 room.redact(&target);
             }
-            room.push(frame_of(&event));
+            let mut frame = frame_of(&event);
+            if let (Some(began), Some(trace)) = (began, &event.trace) {
+                frame.trace = room.trace_relay(trace, &event.position, began);
+            }
+            room.push(frame);
         });
     }
 
@@ -90,7 +98,7 @@ impl Follower for Relay {
 
 /// A frame that is not logged.
 pub fn ephemeral_frame(text: &[u8]) -> Frame {
-    Frame { bytes: frame::text(text), mark: Mark::Ephemeral, sent_at: None }
+    Frame { bytes: frame::text(text), mark: Mark::Ephemeral, sent_at: None, trace: None }
 }
 
 /// The frame of an event: its position in front of the bytes that its sender's gateway made.
@@ -101,11 +109,12 @@ pub fn frame_of(event: &LogEvent) -> Frame {
         bytes: frame::text(&text),
         mark: Mark::Event(event.position.clone()),
         sent_at: peek_at(&event.body),
+        trace: None,
     }
 }
 
 /// The frame that tells a room's readers where they stand now.
 pub fn frame_of_reset(room: &Room, to: Position, reason: ResetReason) -> Frame {
     let reset = server::Reset { room: room.name.clone(), epoch: to.epoch.clone(), seq: to.seq, reason };
-    Frame { bytes: frame::text(&server::encode(&reset)), mark: Mark::Reset(to), sent_at: None }
+    Frame { bytes: frame::text(&server::encode(&reset)), mark: Mark::Reset(to), sent_at: None, trace: None }
 }

@@ -9,9 +9,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
+use bus::TraceContext;
 use parking_lot::Mutex;
 use proto::{Epoch, Position, RoomName};
 use tokio::sync::OnceCell;
@@ -22,6 +23,7 @@ use crate::{
     connection::Connection,
     metrics::Metrics,
     receipts::Receipts,
+    traces::{Flushed, Traces},
 };
 
 mod echo;
@@ -115,13 +117,15 @@ pub struct Shared {
     pub tail_bytes: AtomicUsize,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where messages are traced, if they are.
+    pub traces: Option<Arc<Traces>>,
 }
 
 impl Shared {
     /// Nothing is in any tail yet.
     pub fn new(config: Arc<InForce>, draining: Arc<AtomicBool>, metrics: Arc<Metrics>) -> Self {
         let tail = config.now().tail.clone();
-        Self { config, tail, draining, tail_bytes: AtomicUsize::new(0), metrics }
+        Self { config, tail, draining, tail_bytes: AtomicUsize::new(0), metrics, traces: None }
     }
 }
 
@@ -263,8 +267,12 @@ impl Room {
             };
             if let Some(batch) = batch {
                 self.flushed.store(batch.to, Ordering::Relaxed);
+                let began = (!batch.traces.is_empty()).then(SystemTime::now);
                 all_level = self.deliver(Some(&batch)).await;
                 self.observe(&batch);
+                if let Some(began) = began {
+                    self.trace(&batch, began, all_level);
+                }
                 continue;
             }
             if self.flushed.load(Ordering::Relaxed) < end {
@@ -298,6 +306,24 @@ impl Room {
             }
         }
         all_level
+    }
+
+    /// Tells of an event's coming in its trace; gives what goes on from there.
+    pub fn trace_relay(
+        &self,
+        parent: &TraceContext,
+        position: &Position,
+        began: SystemTime,
+    ) -> Option<Box<TraceContext>> {
+        self.shared.traces.as_ref()?.relayed(parent, &self.name, position, began)
+    }
+
+    /// Tells of a flush in the traces of the events that it was for.
+    fn trace(&self, batch: &Batch, began: SystemTime, level: bool) {
+        if let Some(traces) = &self.shared.traces {
+            let flushed = Flushed { frames: batch.to - batch.from, members: self.members.count(), level };
+            traces.written(&batch.traces, &self.name, began, flushed);
+        }
     }
 
     /// Records how old each event was when the last member was written to. Once for an event, never for a delivery.

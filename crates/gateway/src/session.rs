@@ -8,7 +8,7 @@
 //! A node holds ten thousands of sessions that wait for their next frame, so everything that a session does but
 //! rarely is boxed: its task is as large as its waiting, not as its largest command.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -37,12 +37,15 @@ use crate::{
 
 mod catch_up;
 mod clock;
+mod ends;
 mod goodbye;
 mod registration;
 mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use ends::Ends;
+use ends::Received;
 pub use goodbye::part;
 use registration::Registration;
 pub use stream::{Stream, StreamOpening};
@@ -65,6 +68,8 @@ pub struct Opening {
     pub credential: Option<Credential>,
     /// The rooms to join at once, as they were written.
     pub rooms: Vec<String>,
+    /// Where the client is.
+    pub address: IpAddr,
     /// The place that the connection takes, or just the right to be told that there is none.
     pub place: Result<Permit, Farewell>,
 }
@@ -77,6 +82,8 @@ pub struct Session {
     pub connection: Arc<Connection>,
     /// The configuration that was in force when it began. What the client was told in `welcome` holds to its end.
     pub terms: Arc<Config>,
+    /// Where the client is.
+    pub address: IpAddr,
     service: Service,
     who: Mutex<Who>,
     /// Wakes the watch when the identity changed.
@@ -101,6 +108,7 @@ struct Reader {
     malformed: u32,
     /// Frames in a row that came too fast.
     hasty: u32,
+    received: Received,
 }
 
 /// A session and what only its own task touches.
@@ -116,7 +124,7 @@ impl Visit {
     /// Begins one. `early` is what the socket gave behind the handshake; it is copied, for it pins the whole buffer
     /// that the handshake was read into.
     pub fn begin(app: Arc<App>, io: TcpStream, early: &Bytes, opening: Opening) -> Self {
-        let Opening { service, credential, rooms, place } = opening;
+        let Opening { service, credential, rooms, address, place } = opening;
         let terms = app.config.held();
         let limits = &terms.limits;
         let connection = app.connections.open(io, limits.outbox_bytes);
@@ -125,6 +133,7 @@ impl Visit {
             rate: Bucket::new(limits.frames_per_second, limits.frame_burst, Instant::now()),
             malformed: 0,
             hasty: 0,
+            received: Received { frames: 0, bytes: early.len() as u64 },
         };
         reader.decoder.feed(early);
         if place.is_err() {
@@ -133,7 +142,7 @@ impl Visit {
         let gauge = app.metrics.connection(Transport::WebSocket);
         let who = Mutex::new(Who { identity: None, gauge, stay: None, rooms });
         let registration = Registration { app: Arc::clone(&app), connection: Arc::clone(&connection) };
-        let session = Session { app, connection, terms, service, who, identified: Notify::new() };
+        let session = Session { app, connection, terms, address, service, who, identified: Notify::new() };
         Self { session, reader, credential, _registration: registration, _place: place }
     }
 
@@ -145,7 +154,7 @@ impl Visit {
             () = session.write_on() => {}
             () = session.watch() => {}
         }
-        Box::pin(session.say_goodbye(&mut reader.decoder)).await;
+        Box::pin(session.say_goodbye(&mut reader.decoder, reader.received)).await;
     }
 }
 
@@ -230,6 +239,7 @@ impl Session {
                     Ok(None) => break,
                     Err(close) => return End::Close(close, None),
                 };
+                reader.received.frames += 1;
                 match incoming {
                     Incoming::Text(text) if self.service == Service::Echo => {
                         self.app.metrics.frames_received.increment(1);
@@ -268,7 +278,10 @@ impl Session {
             }
             match self.fill(&mut reader.decoder).await {
                 Ok(0) | Err(_) => return End::Lost,
-                Ok(read) => self.app.metrics.received_bytes.increment(read as u64),
+                Ok(read) => {
+                    reader.received.bytes += read as u64;
+                    self.app.metrics.received_bytes.increment(read as u64);
+                }
             }
         }
     }

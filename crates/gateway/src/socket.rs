@@ -3,7 +3,10 @@
 //! axum routes the request; the upgrade is done here, because what comes after it writes ready-made frames to the
 //! bare TCP socket. See [`crate::connection`] for that, and RFC 6455, section 4.2, for this.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     body::Body,
@@ -19,6 +22,7 @@ use tungstenite::handshake::derive_accept_key;
 use crate::{
     app::App,
     auth::{Credential, credential, origin, origin::Origin},
+    config::Config,
     connections::Farewell,
     limits::{Permit, Refusal, client_address},
     session::{Opening, Service, Visit},
@@ -90,7 +94,8 @@ fn prepare(
     let credential =
         Credential::from_request(request.uri(), headers, &config.auth.cookie, origin).map_err(bad_request)?;
     let rooms = request.uri().query().map(rooms_of).unwrap_or_default();
-    let place = admit(app, request)?;
+    let address = address(&config, request);
+    let place = admit(app, address)?;
     let upgrade = request.extensions_mut().remove::<OnUpgrade>().ok_or_else(|| NotUpgraded {
         status: StatusCode::UPGRADE_REQUIRED,
         reason: Refusal::BadRequest,
@@ -107,12 +112,18 @@ fn prepare(
         let selected = HeaderValue::from_static(proto::SUBPROTOCOL);
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, selected);
     }
-    Ok((Opening { service, credential, rooms, place }, response, upgrade))
+    Ok((Opening { service, credential, rooms, address, place }, response, upgrade))
+}
+
+/// Where the client is.
+fn address(config: &Config, request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
+    client_address(peer, request.headers(), &config.trusted_proxies)
 }
 
 /// The place for the connection. Without one it is upgraded all the same, for a browser can't read a 503, and told
 /// so there; but in a flood, or while the node drains, there is no time for that.
-fn admit(app: &App, request: &Request) -> Result<Result<Permit, Farewell>, NotUpgraded> {
+fn admit(app: &App, address: IpAddr) -> Result<Result<Permit, Farewell>, NotUpgraded> {
     let flood = |reason| NotUpgraded {
         status: StatusCode::SERVICE_UNAVAILABLE,
         reason,
@@ -121,10 +132,7 @@ fn admit(app: &App, request: &Request) -> Result<Result<Permit, Farewell>, NotUp
     if app.is_draining() {
         return Err(flood(Refusal::Draining));
     }
-    let config = app.config.now();
-    let peer = request.extensions().get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
-    let address = client_address(peer, request.headers(), &config.trusted_proxies);
-    match app.admission.admit(address, &config.limits) {
+    match app.admission.admit(address, &app.config.now().limits) {
         Ok(permit) => Ok(Ok(permit)),
         Err(Refusal::Rate) => Err(flood(Refusal::Rate)),
         Err(reason) => {

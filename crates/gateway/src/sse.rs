@@ -134,7 +134,8 @@ async fn open(app: &Arc<App>, request: Request) -> Result<Response, NoStream> {
             Problem::new(StatusCode::UNAUTHORIZED, "a stream needs a token, a ticket or a cookie")
         })?;
     let peer = extensions.get::<Peer>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
-    let place = admit(app, client_address(peer, headers, &config.trusted_proxies))?;
+    let address = client_address(peer, headers, &config.trusted_proxies);
+    let place = admit(app, address)?;
     let line = extensions.get::<Line>().cloned().ok_or_else(|| {
         tracing::error!("a request came by no connection of ours");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "this connection can't carry a stream")
@@ -153,7 +154,7 @@ async fn open(app: &Arc<App>, request: Request) -> Result<Response, NoStream> {
     // Its first word is when to come back, for a node that dies can't say it any more.
     let retry = format!("retry: {}\n\n", drain::retry_after(CROWD).as_millis());
     let (pipe, body) = pipe(retry.as_bytes());
-    let opening = StreamOpening { identity, seats, ticket, place, line };
+    let opening = StreamOpening { identity, seats, ticket, address, place, line };
     let mut stream = Stream::begin(Arc::clone(app), pipe, opening);
     app.tasks.spawn(async move { stream.run().await });
     let headers = [

@@ -36,7 +36,7 @@ pub(crate) fn encode(times: u64) -> Result<(), String> {
     let LogEvent { position, key, .. } = log_event()?;
     for _ in 0..times {
         let body = black_box(&said).event().encode_body().into();
-        let event = LogEvent { position: position.clone(), key: key.clone(), body };
+        let event = LogEvent { position: position.clone(), key: key.clone(), body, trace: None };
         black_box(frame_of(black_box(&event)));
     }
     Ok(())

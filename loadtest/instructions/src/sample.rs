@@ -80,5 +80,5 @@ impl Appends {
 pub(crate) fn log_event() -> Result<LogEvent, String> {
     let epoch = Epoch::parse("k3x7q2mzv4abc.0").map_err(|error| error.to_string())?;
     let Append { body, key, .. } = Appends::new()?.next();
-    Ok(LogEvent { position: Position { epoch, seq: 123_456 }, key, body })
+    Ok(LogEvent { position: Position { epoch, seq: 123_456 }, key, body, trace: None })
 }

@@ -26,7 +26,7 @@ async fn event(
     let body = format!(r#""type":"{kind}","room":"{room}","at":7,"from":"alice","id":",\"data\":"{data}}}"#);
     let key =
         Key::of_client(&user("alice"), &MessageId::parse(&format!(",\"data\":{}", unique())).expect("an id"));
-    bus.append(room, Append { body: body.into(), key, effect }).await
+    bus.append(room, Append { body: body.into(), key, effect, trace: None }).await
 }
 
 fn user(name: &str) -> UserId {

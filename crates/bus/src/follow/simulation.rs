@@ -136,7 +136,7 @@ impl World {
     fn event(&mut self, epoch: Epoch, seq: u64) -> LogEvent {
         self.bodies += 1;
         let body = Bytes::from(self.bodies.to_string());
-        LogEvent { position: Position { epoch, seq }, key: Key::from_bytes(Bytes::new()), body }
+        LogEvent { position: Position { epoch, seq }, key: Key::from_bytes(Bytes::new()), body, trace: None }
     }
 
     fn append(&mut self, heard: bool) {

@@ -13,7 +13,7 @@ fn head(lineage: &str, seq: u64) -> Head {
 fn event(epoch: &str, seq: u64) -> LogEvent {
     let position = Position { epoch: Epoch::parse(epoch).unwrap(), seq };
     let body = Bytes::from(position.to_string());
-    LogEvent { position, key: Key::from_bytes(Bytes::new()), body }
+    LogEvent { position, key: Key::from_bytes(Bytes::new()), body, trace: None }
 }
 
 fn slice(head: Head, first: u64, after: u64, events: Vec<LogEvent>) -> Slice {

@@ -89,12 +89,12 @@ impl Room {
         state.last_use = now;
         let position = self.at(state.seq);
         state.ids.insert(append.key.clone(), position.seq);
-        let event = LogEvent { position: position.clone(), key: append.key, body: append.body };
+        let event = LogEvent { position: position.clone(), key: append.key, body: append.body, trace: None };
         state.log.push_back(event.clone());
         state.trim();
         state.apply(append.effect);
         for (_, follower) in &state.followers {
-            follower.event(event.clone());
+            follower.event(LogEvent { trace: append.trace.clone(), ..event.clone() });
         }
         Ok(Appended { position, duplicate: false })
     }

@@ -8,7 +8,7 @@
 --   d<seq>  what is left of a deleted event: "<seq of the deletion> <its generation>\n<its entry without data>"
 --   r<seq> <user>\0<key>  where a reaction was put on or, negative, taken away
 -- ARGV, behind the event: "edit", "delete", "on" or "off"; the target's epoch and seq; a reaction's user and key.
-local action, target_epoch, target, what = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+local action, target_epoch, target, what = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
 -- Marks that are left when the log has moved on by so much are looked through, and what is before the log goes.
 local PRUNE_AFTER = 1000
 local reaction = 'r' .. target .. ' ' .. what

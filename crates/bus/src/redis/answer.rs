@@ -121,7 +121,8 @@ fn event(triple: &[Value], epochs: &mut Epochs<'_>) -> Option<LogEvent> {
     let [id, generation, entry] = triple else { return None };
     let seq = wire::number(text(id).ok()?.strip_suffix("-0")?)?;
     let (key, body) = wire::read_entry(entry.as_bytes()?)?;
-    Some(LogEvent { position: Position { epoch: epochs.get(text(generation).ok()?), seq }, key, body })
+    let position = Position { epoch: epochs.get(text(generation).ok()?), seq };
+    Some(LogEvent { position, key, body, trace: None })
 }
 
 pub(super) fn array(value: Value) -> Result<Vec<Value>, BusError> {

@@ -1,13 +1,15 @@
 -- Numbers, stores and publishes a batch of events, in this order so that nothing is half done.
 --
 -- ARGV: PUBLISH or SPUBLISH, the channel, the base of a new epoch, the log's length, the lives of the log, the head
--- and the ids (ms), and then for each event its key and its entry. Behind amend.lua there is one event, and behind it
--- what that script wants.
+-- and the ids (ms), the traces, and then for each event its key and its entry. Behind amend.lua there is one event, and
+-- behind it what that script wants. The traces are a traceparent for each event, or as many spaces; nothing when none is
+-- traced. They are published with the events, and not stored.
 -- Returns for each event its seq, negative when its key was known or there was nothing to do, 0 when its target is
 -- gone; then base, generation, lineage.
 local publish, channel, length = ARGV[1], ARGV[2], ARGV[4]
 local log_life, head_life, id_life = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local FIRST_EVENT, GENERATIONS = 8, 32
+local traces = ARGV[8]
+local FIRST_EVENT, GENERATIONS, TRACE = 9, 32, 55
 local now = milliseconds()
 
 local known = redis.call('HMGET', head, 'v', 's', 'b', 'g', 'l', 'r', 'i', 't', 'e', 'x')
@@ -42,6 +44,17 @@ if ids_turn then
   young, young_since = seq + 1, now
 end
 
+-- The entry of the event at `i`, with its trace in front of its key.
+local function with_trace(i, entry)
+  local behind = (i - FIRST_EVENT) / 2 * TRACE
+  local trace = string.sub(traces, behind + 1, behind + TRACE)
+  if string.sub(trace, 1, 1) == ' ' then
+    return entry
+  end
+  local length = string.char(string.byte(entry, 2) + 1 + TRACE)
+  return string.sub(entry, 1, 1) .. length .. '\1' .. trace .. string.sub(entry, 3)
+end
+
 local reply, fresh, newest = {}, {}, nil
 for i = FIRST_EVENT, amend and FIRST_EVENT or #ARGV, 2 do
   local key, entry = ARGV[i], ARGV[i + 1]
@@ -56,7 +69,7 @@ for i = FIRST_EVENT, amend and FIRST_EVENT or #ARGV, 2 do
     redis.call('ZADD', ids, number, key)
     reply[#reply + 1] = seq
     newest = number
-    fresh[#fresh + 1] = { number, entry }
+    fresh[#fresh + 1] = { number, traces == '' and entry or with_trace(i, entry) }
     if amend then
       amend.apply(base, generation, seq, head_life)
     end

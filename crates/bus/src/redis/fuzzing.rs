@@ -114,7 +114,7 @@ impl Channel {
         let body = Bytes::from_static(b"\"type\":\"message\"}");
         let line = format!("\u{1}e{} {}\n", position.epoch, position.seq);
         let payload = [line.as_bytes(), &wire::entry(&key, &body)].concat();
-        self.log.push(LogEvent { position, key, body });
+        self.log.push(LogEvent { position, key, body, trace: None });
         payload
     }
 }

@@ -228,6 +228,7 @@ impl Link {
             number(retention.age_ms)?,
             number(self.head_life(room))?,
             number(ID_TTL_MS)?,
+            wire::traces(batch.iter().map(|append| (&append.key, append.trace.as_deref()))).into(),
         ];
         for append in batch {
             args.push(Value::Bytes(append.key.0.clone()));

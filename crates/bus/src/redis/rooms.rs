@@ -135,7 +135,8 @@ impl Followed {
                     let epoch = if known.as_str() == epoch { Ok(known.clone()) } else { Epoch::parse(epoch) };
                     match epoch {
                         Ok(epoch) => {
-                            let event = LogEvent { position: Position { epoch, seq }, key, body };
+                            let (key, trace) = wire::split_trace(key);
+                            let event = LogEvent { position: Position { epoch, seq }, key, body, trace };
                             state.tracker.event(event, &mut state.outcome);
                         }
                         Err(_) => metric::malformed(1),

@@ -8,14 +8,21 @@
 //!           1  s  <signal>                              on the control channel
 //!           1  p  <number>                              on a node's own channel: a probe
 //! ```
+//! In the payload of an event that is traced, `1 <traceparent>` stands in front of the entry's key, which begins with no such
+//! byte by itself. In the log it does not. A node that does not know of it takes it all for the key, which it does no more
+//! with than to compare it with those of its own appends.
+//!
 //! Anybody who reaches Redis can publish and write anything, so nothing here is trusted.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use proto::position::SEQ_LIMIT;
 
-use crate::Key;
+use crate::{Key, TraceContext};
 
 const VERSION: u8 = 1;
+
+/// Before the key of an event that is traced. Keys begin with a user's name or with a 0.
+const TRACED: u8 = 1;
 
 /// What a payload says it is.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,6 +55,28 @@ pub(super) fn read_entry(entry: &[u8]) -> Option<(Key, Bytes)> {
     let mut key = Bytes::copy_from_slice(rest);
     let body = key.split_off(length);
     Some((Key::from_bytes(key), body))
+}
+
+/// Takes what is there for tracing off an event's key.
+pub(super) fn split_trace(mut key: Key) -> (Key, Option<Box<TraceContext>>) {
+    let [TRACED, rest @ ..] = key.as_bytes() else { return (key, None) };
+    let text = rest.get(..TraceContext::BYTES).and_then(|text| std::str::from_utf8(text).ok());
+    let Some((context, _)) = text.and_then(TraceContext::parse) else { return (key, None) };
+    (Key::from_bytes(key.0.split_off(1 + TraceContext::BYTES)), Some(Box::new(context)))
+}
+
+/// What of a batch is traced, for the append script: the context of each event, or so many spaces; nothing when none is. A
+/// key that leaves no place for it loses it.
+pub(super) fn traces<'a>(batch: impl Iterator<Item = (&'a Key, Option<&'a TraceContext>)> + Clone) -> String {
+    const WIDTH: usize = TraceContext::BYTES;
+    if batch.clone().all(|(_, trace)| trace.is_none()) {
+        return String::new();
+    }
+    let one = |(key, trace): (&Key, Option<&TraceContext>)| {
+        let fits = key.as_bytes().len() + 1 + WIDTH <= Key::MAX_BYTES;
+        trace.filter(|_| fits).map_or_else(|| " ".repeat(WIDTH), ToString::to_string)
+    };
+    batch.map(one).collect()
 }
 
 pub(super) fn ephemeral(frame: &[u8]) -> Bytes {
@@ -122,6 +151,30 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_comes_back_from_before_the_key() {
+        let trace = TraceContext::new(0xabc, 0xdef).unwrap();
+        let key = |bytes: &[u8]| Key::from_bytes(Bytes::copy_from_slice(bytes));
+        let traced = key(format!("\x01{trace}alice\0x").as_bytes());
+        assert_eq!(split_trace(traced.clone()), (key(b"alice\0x"), Some(Box::new(trace))));
+        // Who knows nothing of it finds the body all the same.
+        assert_eq!(read_entry(&entry(&traced, b"body")), Some((traced, Bytes::from_static(b"body"))));
+        for plain in [&b""[..], b"alice\0x", b"\x01", b"\x01alice\0x", &[1; 60], &[0xff; 255]] {
+            assert_eq!(split_trace(key(plain)), (key(plain), None));
+        }
+    }
+
+    #[test]
+    fn traces_of_a_batch_stand_at_their_events_places() {
+        let trace = TraceContext::new(1, 2).unwrap();
+        let (short, long) = (Key::from_bytes("a".into()), Key::from_bytes(vec![b'a'; 200].into()));
+        let of = |batch: &[(&Key, Option<&TraceContext>)]| traces(batch.iter().copied());
+        assert_eq!(of(&[(&short, None), (&long, None)]), "");
+        let spaces = " ".repeat(55);
+        assert_eq!(of(&[(&short, None), (&short, Some(&trace))]), format!("{spaces}{trace}"));
+        assert_eq!(of(&[(&long, Some(&trace)), (&short, Some(&trace))]), format!("{spaces}{trace}"));
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for bad in [
             &b""[..],
@@ -152,6 +205,7 @@ mod tests {
         fn no_bytes_can_panic(bytes: Vec<u8>) {
             let _ = read_payload(&bytes);
             let _ = read_entry(&bytes);
+            let _ = split_trace(Key::from_bytes(bytes.into()));
         }
     }
 }

@@ -12,12 +12,11 @@ use jsonwebtoken::{AlgorithmFamily, DecodingKey, Header};
 use self::{jwks::Jwks, set::KeySet};
 use super::AuthError;
 use crate::config::{AuthConfig, ConfigError, JwksUrl};
+pub use crate::fetch::FetchError;
 
-mod fetch;
 mod jwks;
 mod set;
 
-pub use fetch::FetchError;
 pub use jwks::{FetchResult, JwksError};
 pub use set::{BadKey, BadKeys};
 

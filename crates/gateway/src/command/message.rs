@@ -39,6 +39,7 @@ pub(super) async fn append(
     echo: bool,
 ) {
     let (connection, id) = (Arc::clone(&session.connection), draft.id.clone());
+    let mut trace = draft.trace(&session.app, &room.name);
     let ok = {
         let (reference, name) = (reference.clone(), room.name.clone());
         move |appended: &Appended| {
@@ -47,10 +48,14 @@ pub(super) async fn append(
             frame::text(&server::encode(&server::Success { reference: Some(reference), ..success }))
         }
     };
-    let append = match posts::prepare(&session.app, identity, &room.name, draft).await {
+    let mut append = match posts::prepare(&session.app, identity, &room.name, draft).await {
         Ok(append) => append,
-        Err(refusal) => return session.refuse(reference, refusal),
+        Err(refusal) => {
+            trace.iter_mut().for_each(|trace| trace.refused(&refusal));
+            return session.refuse(reference, refusal);
+        }
     };
+    append.trace = trace.as_mut().and_then(|trace| trace.append(&room.name));
     let key = append.key.clone();
     // The event comes before the replicas have it. Then it comes like any other, and the `ok` when it is true.
     let early = session.terms.history.ack == Ack::Replicated;
@@ -62,6 +67,7 @@ pub(super) async fn append(
     session.app.tasks.spawn(async move {
         let outcome = appending.await;
         metrics.append_seconds.record(started.elapsed());
+        trace.iter_mut().for_each(|trace| trace.appended(&outcome));
         match outcome {
             Ok(appended) => {
                 if !appended.duplicate {
@@ -85,5 +91,6 @@ pub(super) async fn append(
             }
         }
         connection.end_request();
+        drop(trace);
     });
 }

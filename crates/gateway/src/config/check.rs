@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Ack, Config, JwksUrl, NamespaceConfig, RedisUrl, Secret};
+use super::{Ack, CollectorUrl, Config, JwksUrl, NamespaceConfig, RedisUrl, Secret};
 use crate::auth::origin;
 
 /// A setting that is wrong.
@@ -47,7 +47,13 @@ fn together(config: &Config) -> Result<(), Complaint> {
     let (auth, redis) = (&config.auth, &config.redis);
     let fetches = matches!(&auth.jwks_url, Some(JwksUrl::Http(_)));
     let secure = config.redis_url.as_ref().is_some_and(RedisUrl::is_secure);
+    let collects = config.otlp.endpoint.as_ref().is_some_and(CollectorUrl::is_secure);
     let wrong = [
+        (
+            collects || config.otlp.ca.is_none(),
+            "otlp.ca",
+            "none, or an otlp.endpoint (CHORUS_OTLP_ENDPOINT) that begins with https: without it there is no TLS",
+        ),
         (secure || redis.tls_ca.is_none(), "redis.tls_ca", SECURE_URL),
         (secure || redis.tls_cert.is_none(), "redis.tls_cert", SECURE_URL),
         (secure || redis.tls_key.is_none(), "redis.tls_key", SECURE_URL),

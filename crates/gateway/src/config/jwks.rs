@@ -23,12 +23,7 @@ impl JwksUrl {
         if !text.contains("://") {
             return (!text.is_empty()).then(|| Self::File(text.into()));
         }
-        let uri: Uri = text.parse().ok()?;
-        let scheme = matches!(uri.scheme_str()?, "http" | "https");
-        // A login would be printed with the rest of the configuration.
-        let place = uri.authority().is_some_and(|place| !place.as_str().contains('@'));
-        let host = uri.host().is_some_and(|host| !host.is_empty());
-        (scheme && place && host).then_some(Self::Http(uri))
+        web(text).map(Self::Http)
     }
 
     /// Whether somebody on the way could put keys of his own into it.
@@ -38,6 +33,15 @@ impl JwksUrl {
             Self::File(_) => false,
         }
     }
+}
+
+/// A URL of http or https with a host, and without a login, which would be printed with the rest of the configuration.
+pub(super) fn web(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    let scheme = matches!(uri.scheme_str()?, "http" | "https");
+    let place = uri.authority().is_some_and(|place| !place.as_str().contains('@'));
+    let host = uri.host().is_some_and(|host| !host.is_empty());
+    (scheme && place && host).then_some(uri)
 }
 
 impl fmt::Display for JwksUrl {

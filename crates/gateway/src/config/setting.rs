@@ -45,6 +45,8 @@ pub(super) enum Expected {
     Either,
     /// A whole number within bounds.
     Whole(RangeInclusive<i64>),
+    /// A number from 0 to 1.
+    Share,
     /// Some text; what is right in words.
     Text(&'static str),
     /// A list of texts; what is right in words. Commas separate them in the environment.
@@ -71,6 +73,7 @@ impl Setting {
         match self.expected {
             Expected::Either => text.trim().parse().map_or_else(|_| plain(), toml::Value::Boolean),
             Expected::Whole(_) => text.trim().parse().map_or_else(|_| plain(), toml::Value::Integer),
+            Expected::Share => text.trim().parse().map_or_else(|_| plain(), toml::Value::Float),
             Expected::List(_) => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 toml::Value::Array(items.map(|item| toml::Value::String(item.to_owned())).collect())
@@ -84,6 +87,7 @@ impl Setting {
         match &self.expected {
             Expected::Either => value.is_bool(),
             Expected::Whole(range) => value.as_integer().is_some_and(|number| range.contains(&number)),
+            Expected::Share => share(value).is_some_and(|share| (0.0..=1.0).contains(&share)),
             Expected::Text(_) => value.is_str(),
             Expected::List(_) => value.is_array(),
             Expected::Section(_) => value.is_table(),
@@ -96,6 +100,7 @@ impl fmt::Display for Expected {
         match self {
             Self::Either => f.write_str("true or false"),
             Self::Whole(range) => write!(f, "a whole number from {} to {}", range.start(), range.end()),
+            Self::Share => f.write_str("a number from 0 to 1"),
             Self::Text(words) => f.write_str(words),
             Self::List(words) => write!(f, "a list of {words}"),
             Self::Section(_) => f.write_str("a table"),
@@ -119,6 +124,11 @@ impl From<Vec<Setting>> for Expected {
     fn from(section: Vec<Setting>) -> Self {
         Self::Section(section)
     }
+}
+
+/// All and nothing may be whole numbers.
+fn share(value: &toml::Value) -> Option<f64> {
+    value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
 }
 
 /// A list of what the words say.

@@ -37,6 +37,7 @@ pub struct Writer {
     finished: bool,
     /// Nearly everybody is in one room, or a few.
     memberships: SmallVec<[Membership; 1]>,
+    written: Written,
     /// Set where frames go out as the blocks of an event stream.
     pub(super) blocks: Option<Box<Blocks>>,
 }
@@ -54,6 +55,15 @@ pub enum Outcome {
     Broken,
 }
 
+/// Everything that was written to one socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Written {
+    /// Frames of any kind, a frame counting when it was begun.
+    pub frames: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
 /// What a write got rid of, a frame counting when it was begun.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sent {
@@ -65,7 +75,9 @@ pub(super) struct Sent {
 
 impl Sent {
     /// Counts it, with the bytes that it took.
-    fn count(self, bytes: usize, metrics: &Metrics) {
+    fn count(self, bytes: usize, written: &mut Written, metrics: &Metrics) {
+        written.frames += self.frames;
+        written.bytes += bytes as u64;
         metrics.sent_bytes.increment(bytes as u64);
         metrics.frames_sent.increment(self.frames);
         metrics.deliveries.increment(self.events);
@@ -106,6 +118,7 @@ impl Writer {
             outbox_limit,
             finished: false,
             memberships: SmallVec::new(),
+            written: Written::default(),
             blocks: None,
         }
     }
@@ -141,6 +154,11 @@ impl Writer {
         self.outbox = VecDeque::new();
         self.outbox_bytes = 0;
         self.finished = true;
+    }
+
+    /// What was written so far.
+    pub fn written(&self) -> Written {
+        self.written
     }
 
     /// The bytes in the outbox.
@@ -244,7 +262,7 @@ impl Writer {
                 Ok(0) => return Outcome::Broken,
                 Ok(written) => {
                     let (sent, end) = self.memberships[number].pass_batch(batch, written);
-                    sent.count(written, metrics);
+                    sent.count(written, &mut self.written, metrics);
                     if written == batch.bytes.len() {
                         return Outcome::Level;
                     }
@@ -273,7 +291,7 @@ impl Writer {
                 Ok(0) if total > 0 => return Outcome::Broken,
                 Ok(written) => {
                     let sent = self.commit(pieces, written, batch.map(|(_, batch)| batch));
-                    sent.count(written, metrics);
+                    sent.count(written, &mut self.written, metrics);
                     if written < total {
                         return Outcome::Blocked;
                     }

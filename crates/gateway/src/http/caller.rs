@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
-    http::{Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
 };
+use bus::TraceContext;
 use proto::UserId;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
@@ -62,6 +63,13 @@ impl Caller {
                 Err(Problem::new(StatusCode::FORBIDDEN, "this call needs an API key: see api_keys"))
             }
         }
+    }
+
+    /// The span that a server's call is in, and whether its trace is kept. A user's word for it would have as many messages
+    /// traced as it likes.
+    pub(super) fn parent(&self, headers: &HeaderMap) -> Option<(TraceContext, bool)> {
+        self.must_be_server().ok()?;
+        TraceContext::parse(headers.get("traceparent")?.to_str().ok()?)
     }
 
     /// For the audit: which server or user, and nothing secret.

@@ -145,6 +145,7 @@ pub(super) struct Page<'a> {
     params(
         ("room" = String, Path, description = "The room; `@me` is the caller's own."),
         ("Idempotency-Key" = Option<String>, Header, description = "The same as the body's `id`."),
+        ("traceparent" = Option<String>, Header, description = "The caller's span (W3C Trace Context). Only a server's counts."),
     ),
     request_body(content = NewMessage<'_>, content_type = "application/json"),
     responses(
@@ -165,13 +166,17 @@ pub(super) async fn post(
     caller.speak_for(message.from, message.name)?;
     let id = message_id(&headers, message.id)?;
     let room = resolve(caller.identity(), room);
-    Ok(answer::json(&post_in(&app, caller.identity(), &room, message.data, id).await?))
+    let draft = Draft { parent: caller.parent(&headers), ..Draft::message(message.data, id) };
+    Ok(answer::json(&post_in(&app, caller.identity(), &room, draft).await?))
 }
 
 /// Posts one message into many rooms, for servers.
 #[utoipa::path(
     post, path = "/v1/broadcast", tag = "messages",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same as the body's `id`.")),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same as the body's `id`."),
+        ("traceparent" = Option<String>, Header, description = "The caller's span (W3C Trace Context)."),
+    ),
     request_body(content = Broadcast<'_>, content_type = "application/json"),
     responses(
         (status = 200, body = Results),
@@ -191,12 +196,15 @@ pub(super) async fn broadcast(
         return Err(Problem::bad_request("a broadcast is to 1 to 1,000 rooms"));
     }
     caller.speak_for(message.from, message.name)?;
-    let id = message_id(&headers, message.id)?;
+    let (id, parent) = (message_id(&headers, message.id)?, caller.parent(&headers));
     let results = message.rooms.iter().map(|name| {
         let (app, identity, id, data) = (&app, caller.identity(), id.clone(), message.data);
         async move {
             let outcome = match RoomName::parse(name) {
-                Ok(room) => post_in(app, identity, &room, data, id).await,
+                Ok(room) => {
+                    let draft = Draft { parent, ..Draft::message(data, id) };
+                    post_in(app, identity, &room, draft).await
+                }
                 Err(error) => {
                     let refusal = Refusal::new(ErrorCode::BadRoom, "");
                     Err(Refusal { message: error.to_string().into(), ..refusal })
@@ -265,11 +273,11 @@ async fn post_in(
     app: &App,
     identity: &Identity,
     room: &RoomName,
-    data: &RawValue,
-    id: Option<MessageId>,
+    draft: Draft<'_>,
 ) -> Result<Posted, Refusal> {
     may_post_from_outside(app, identity, room).await?;
-    let appended = append(app, identity, room, Draft::message(data, id.clone())).await?;
+    let id = draft.id.clone();
+    let appended = append(app, identity, room, draft).await?;
     Ok(Posted::of(room, id, &appended))
 }
 
@@ -280,8 +288,14 @@ pub(super) async fn append(
     room: &RoomName,
     draft: Draft<'_>,
 ) -> Result<Appended, Refusal> {
-    let append = posts::prepare(app, identity, room, draft).await?;
-    let appended = app.bus.append(room, append).await.map_err(|error| posts::refusal(&error))?;
+    let mut trace = draft.trace(app, room);
+    let mut append = posts::prepare(app, identity, room, draft)
+        .await
+        .inspect_err(|refusal| trace.iter_mut().for_each(|trace| trace.refused(refusal)))?;
+    append.trace = trace.as_mut().and_then(|trace| trace.append(room));
+    let appended = app.bus.append(room, append).await;
+    trace.iter_mut().for_each(|trace| trace.appended(&appended));
+    let appended = appended.map_err(|error| posts::refusal(&error))?;
     if !appended.duplicate {
         app.metrics.appends.increment(1);
     }

@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bus::TraceContext;
 use bytes::Bytes;
 use proto::Position;
 
@@ -40,6 +41,8 @@ pub struct Frame {
     pub mark: Mark,
     /// When an event's sender sent it, in milliseconds since 1970; none for what is no event.
     pub sent_at: Option<u64>,
+    /// The span that relayed it, if it is traced.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 /// The last frames of a room, bounded in bytes and age.
@@ -70,6 +73,8 @@ pub struct Batch {
     pub events: u64,
     /// When they were sent, in milliseconds since 1970.
     pub sent_at: Vec<u64>,
+    /// The spans that relayed those that are traced.
+    pub traces: Vec<TraceContext>,
     /// The first event's `seq`; none when the batch holds a reset, so that each member must look for itself.
     pub first_seq: Option<u64>,
     /// Where everyone stands who got the batch; none if nothing in it is logged.
@@ -291,6 +296,7 @@ impl Batch {
             cuts: Vec::with_capacity(frames.len()),
             events: 0,
             sent_at: Vec::new(),
+            traces: Vec::new(),
             first_seq: None,
             position: None,
         };
@@ -300,6 +306,7 @@ impl Batch {
             end += frame.bytes.len();
             batch.cuts.push((end, frame.mark.clone()));
             batch.sent_at.extend(frame.sent_at);
+            batch.traces.extend(frame.trace.as_deref());
             match &frame.mark {
                 Mark::Event(position) => {
                     batch.events += 1;

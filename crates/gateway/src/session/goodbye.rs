@@ -8,7 +8,7 @@ use proto::{
 };
 use tokio::time;
 
-use super::Session;
+use super::{Received, Session};
 use crate::{
     connection::{Connection, End},
     metrics::ConnectionState,
@@ -47,8 +47,8 @@ pub fn part(connection: &Arc<Connection>, close: Close, retry_after: Option<Dura
 
 impl Session {
     /// Leaves the rooms, says why the connection ends, and waits a little for the client's last word.
-    pub(super) async fn say_goodbye(&self, decoder: &mut Decoder) {
-        let end = self.connection.ending().unwrap_or(End::Lost);
+    pub(super) async fn say_goodbye(&self, decoder: &mut Decoder, received: Received) {
+        let (end, rooms) = (self.connection.ending().unwrap_or(End::Lost), self.connection.rooms());
         self.who.lock().gauge.set(ConnectionState::Closing);
         match end {
             End::Close(close, retry_after) => {
@@ -67,12 +67,12 @@ impl Session {
                 self.app.metrics.lost();
             }
         }
-        self.tell_the_end(end);
+        self.tell_the_end(end, rooms, received);
     }
 
     /// The same of an event stream: there is no last word of the client's to wait for, only that it got ours.
     pub(super) async fn end_stream(&self, line: &Line) {
-        let end = self.connection.ending().unwrap_or(End::Lost);
+        let (end, rooms) = (self.connection.ending().unwrap_or(End::Lost), self.connection.rooms());
         self.who.lock().gauge.set(ConnectionState::Closing);
         match end {
             End::Close(close, retry_after) => {
@@ -93,18 +93,7 @@ impl Session {
         }
         // Whoever did not take the rest in that time is not waited for by anybody else.
         line.cut();
-        self.tell_the_end(end);
-    }
-
-    fn tell_the_end(&self, end: End) {
-        let user = self.identity().map(|identity| identity.user.clone());
-        tracing::debug!(
-            session = self.connection.id,
-            user = user.as_ref().map(proto::UserId::as_str),
-            ?end,
-            seconds = self.connection.age().as_secs(),
-            "connection ended"
-        );
+        self.tell_the_end(end, rooms, Received::default());
     }
 
     async fn flush_all(&self) -> io::Result<()> {

@@ -20,6 +20,9 @@ impl Drop for Registration {
             // socket that nobody reads.
             goodbye::part(&self.connection, Close::Internal, None);
             self.app.metrics.closed(Close::Internal);
+            let session = self.app.session_name(self.connection.id);
+            let (code, reason) = (Close::Internal.code(), Close::Internal.reason());
+            tracing::error!(session, code, reason, "connection ended by a fault");
         }
         self.app.connections.closed(&self.connection);
     }

@@ -3,7 +3,7 @@
 //! It is a session like any other, with the same rooms, cursors, catching up and clock; but nothing is read from it, and
 //! all that could be refused was refused before the stream began.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use proto::Close;
@@ -31,6 +31,8 @@ pub struct StreamOpening {
     pub seats: Vec<Seat>,
     /// The ticket that it came with, to be kept for its return.
     pub ticket: Option<Secret>,
+    /// Where the client is.
+    pub address: IpAddr,
     /// The place that it takes.
     pub place: Permit,
     /// The connection that its answer goes out on.
@@ -51,7 +53,7 @@ pub struct Stream {
 impl Stream {
     /// Begins one that writes to `pipe`.
     pub fn begin(app: Arc<App>, pipe: Pipe, opening: StreamOpening) -> Self {
-        let StreamOpening { identity, seats, ticket, place, line } = opening;
+        let StreamOpening { identity, seats, ticket, address, place, line } = opening;
         let terms = app.config.held();
         let connection = app.connections.open(pipe, terms.limits.outbox_bytes);
         // Every block says where the client stands in all of its rooms, also before it has heard of the last of them.
@@ -65,8 +67,15 @@ impl Stream {
         let gauge = app.metrics.connection(Transport::Stream);
         let who = Mutex::new(Who { identity: None, gauge, stay: None, rooms: Vec::new() });
         let registration = Registration { app: Arc::clone(&app), connection: Arc::clone(&connection) };
-        let session =
-            Session { app, connection, terms, service: Service::Chat, who, identified: Notify::new() };
+        let session = Session {
+            app,
+            connection,
+            terms,
+            address,
+            service: Service::Chat,
+            who,
+            identified: Notify::new(),
+        };
         let identity = Some(identity);
         Self { session, identity, seats, ticket, line, _registration: registration, _place: place }
     }

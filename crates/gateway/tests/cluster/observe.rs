@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::json;
-use testkit::{Client, Gateway, Metrics, PATIENCE, Request, free_port, until};
+use testkit::{Client, Metrics, PATIENCE, Request, free_port, until};
 
 use crate::fixture::{cluster, options, single};
 
@@ -118,19 +118,6 @@ async fn metrics_can_have_a_listener_of_their_own() {
     assert!(Request::get("/metrics").send(inside).await.body.contains("chorus_build_info"));
     assert_eq!(Request::get("/metrics").send(gateway.addr()).await.status, 404);
     assert_eq!(Request::get("/healthz").send(gateway.addr()).await.status, 200);
-}
-
-#[tokio::test]
-async fn the_log_can_be_json_line_by_line() {
-    let gateway: Gateway = options().env("CHORUS_LOG_FORMAT", "json").start().await;
-    Client::connect(gateway.addr(), "alice").await.close(1000, "bye").await;
-    for line in gateway.log().lines() {
-        let entry: serde_json::Value =
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        assert!(entry.is_object());
-    }
-    let text = options().env("CHORUS_LOG_FORMAT", "text").start().await;
-    assert!(!text.log().contains('\u{1b}'), "no colours in a file");
 }
 
 #[tokio::test]

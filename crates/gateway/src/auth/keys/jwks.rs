@@ -9,14 +9,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{
-    BadKeys, FetchError, NoKey, Pinned,
-    fetch::{Fetcher, MAX_BYTES},
-    set::KeySet,
-};
+use super::{BadKeys, NoKey, Pinned, set::KeySet};
 use crate::{
     auth::AuthError,
     config::{AuthConfig, ConfigError, JwksUrl},
+    fetch::{FetchError, Fetcher, MAX_BYTES, Named},
 };
 
 /// Between two fetches for the sake of keys that nobody knows: whoever makes up names must not make us a burden to the
@@ -29,6 +26,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long a token waits for a fetch at most: a slow issuer answers by then, and the client's time to say who it is is
 /// not over.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+const NAMED: Named = Named { url: "auth.jwks_url", ca: "auth.jwks_ca" };
 
 /// How one fetch went.
 pub type FetchResult = Result<(), JwksError>;
@@ -90,7 +89,9 @@ impl Jwks {
                     .map_err(|error| ConfigError::new(format!("auth.jwks_url = \"{url}\": {error}")))?;
                 (Source::File(path.as_path().into()), Some(Arc::new(keys)))
             }
-            JwksUrl::Http(url) => (Source::Http(Box::new(Fetcher::new(url, auth.jwks_ca.as_deref())?)), None),
+            JwksUrl::Http(url) => {
+                (Source::Http(Box::new(Fetcher::new(url, auth.jwks_ca.as_deref(), NAMED)?)), None)
+            }
         };
         // The first fetch is under way from the start: whoever comes before its end waits for it.
         let asked = keys.is_none();

@@ -24,7 +24,7 @@ fn at(seq: u64) -> Position {
 }
 
 fn event(seq: u64) -> Frame {
-    Frame { bytes: format!("<{seq}>").into(), mark: Mark::Event(at(seq)), sent_at: None }
+    Frame { bytes: format!("<{seq}>").into(), mark: Mark::Event(at(seq)), sent_at: None, trace: None }
 }
 
 /// A connection with one room, and what its socket got.
@@ -167,7 +167,7 @@ async fn an_ok_whose_event_is_lost_comes_behind_the_reset() {
     let room = Arc::clone(&bench.room);
     bench.writer.replace_event(&room, 9, ok());
     room.push(event(1));
-    room.push(Frame { bytes: "<reset>".into(), mark: Mark::Reset(at(1)), sent_at: None });
+    room.push(Frame { bytes: "<reset>".into(), mark: Mark::Reset(at(1)), sent_at: None, trace: None });
     room.push(event(2));
     bench.write(None, usize::MAX);
     assert_eq!(bench.text(), "<1><reset><2>[alone]");
@@ -215,14 +215,24 @@ async fn a_block_says_where_its_reader_stands_wherever_it_is_cut() {
         bench.writer.write_blocks(Blocks::new(vec![(bench.room.name.clone(), at(0))]));
         assert!(bench.writer.push(frame::text(b"{}")));
         for seq in 1..=3 {
-            bench.room.push(Frame { bytes: frame::text(b"{}"), mark: Mark::Event(at(seq)), sent_at: None });
+            bench.room.push(Frame {
+                bytes: frame::text(b"{}"),
+                mark: Mark::Event(at(seq)),
+                sent_at: None,
+                trace: None,
+            });
         }
         while bench.write(None, room) == Outcome::Blocked {}
         assert_eq!(ids(bench.text()), ["0", "1", "2", "3"], "{room} bytes at a time");
 
         // A reply, and what has no block; the room's batch is not for it as it is.
         assert!(bench.writer.push(frame::text(b"{}")) && bench.writer.push(frame::pong(b"x")));
-        bench.room.push(Frame { bytes: frame::text(b"{}"), mark: Mark::Reset(at(2)), sent_at: None });
+        bench.room.push(Frame {
+            bytes: frame::text(b"{}"),
+            mark: Mark::Reset(at(2)),
+            sent_at: None,
+            trace: None,
+        });
         let batch = bench.room.with_tail(|tail| tail.batch(tail.end() - 1, 1000));
         while bench.write(batch.as_ref(), room) == Outcome::Blocked {}
         assert_eq!(bench.writer.outbox_bytes(), 0);

@@ -7,7 +7,7 @@ fn at(epoch: &str, seq: u64) -> Position {
 }
 
 fn frame(mark: Mark) -> Frame {
-    Frame { bytes: Bytes::from_static(b"0123456789"), mark, sent_at: None }
+    Frame { bytes: Bytes::from_static(b"0123456789"), mark, sent_at: None, trace: None }
 }
 
 /// A tail that began at 2 and got 3, a typing frame, 4, 5.

@@ -10,10 +10,10 @@ use super::servers::{Fleet, Kind, Programs};
 use super::special::{figures, record};
 
 /// What any server does that numbers, keeps and publishes messages and knows them again: the least that it could cost.
-const BARE: &str = "redis.call('SET', KEYS[3] .. ARGV[8], '1', 'NX', 'PX', ARGV[7])
+const BARE: &str = "redis.call('SET', KEYS[3] .. ARGV[9], '1', 'NX', 'PX', ARGV[7])
 local seq = redis.call('HINCRBY', KEYS[1], 's', 1)
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], seq .. '-0', 'e', ARGV[9])
-redis.call('PUBLISH', ARGV[2], ARGV[9])
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], seq .. '-0', 'e', ARGV[10])
+redis.call('PUBLISH', ARGV[2], ARGV[10])
 return seq";
 
 /// Calls under way on each of the benchmark's four connections.
@@ -35,8 +35,8 @@ pub(crate) fn measure(programs: &Programs, scale: Scale, results: &mut Results) 
                 .args(["-c", &LOAD_CORE.to_string(), "redis-benchmark", "-p", &port, "-n", &calls_text])
                 .args(["-c", "4", "-P", PIPELINE, "-r", "100000000", "--csv", "EVALSHA", sha.trim(), "3"])
                 .args(["{chat:r}:head", "{chat:r}:log", "{chat:r}:ids", "PUBLISH", "chat:r", "base"])
-                // Length of the log, its life, the head's and the ids'; then a key and an entry.
-                .args(["1000", "604800000", "2592000000", "300000", "u:__rand_int__", &"x".repeat(180)]),
+                // Length of the log, its life, the head's and the ids', no traces; then a key and an entry.
+                .args(["1000", "604800000", "2592000000", "300000", "", "u:__rand_int__", &"x".repeat(180)]),
         )?;
         let cpu = (sample::process(pid).cpu_s - before) * 1e6 / f64::from(calls);
         // The last line: the command, then calls a second, all in quotes.
