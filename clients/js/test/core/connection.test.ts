@@ -241,6 +241,31 @@ describe("coming back", () => {
     expect([state(chat), FakeSocket.all.length]).toEqual(["closed", 4]);
   });
 
+  it.each(["connecting", "connected", "waiting"])("is closed by the application also when it says that it is %s", async (when) => {
+    const chat = client();
+    chat.status.subscribe(({ state }) => state === when && chat.close());
+    chat.join("lobby");
+    await settle();
+    if (when !== "connecting") FakeSocket.last.up();
+    if (when === "waiting") FakeSocket.last.end(1006);
+    // What was asked over it is not asked again.
+    await settle(1_000);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(chat.status.value).toEqual({ state: "closed" });
+    expect(FakeSocket.all.map(({ sent }) => sent.map(({ type }) => type))).toEqual(
+      { connecting: [], connected: [["auth"]], waiting: [["auth", "join"]] }[when],
+    );
+  });
+
+  it("is closed by the application also from within a frame", async () => {
+    const chat = client();
+    chat.on("frame", ({ out }) => out || chat.close());
+    chat.join("lobby");
+    await settle();
+    FakeSocket.last.up();
+    expect([chat.status.value, vi.getTimerCount()]).toEqual([{ state: "closed" }, 0]);
+  });
+
   it("is closed by the application also from within what it tells", async () => {
     const { chat, room, socket } = await inLobby();
     room.status.subscribe(({ state }) => state === "recovering" && chat.close());

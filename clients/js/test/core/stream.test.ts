@@ -211,6 +211,22 @@ describe("an event stream", () => {
     expect(calls.filter(({ body }) => body?.id === "i1").length).toBe(2);
   });
 
+  it("is paced as the server's own welcome says", async () => {
+    const chat = await begin({}, "lobby");
+    const { tell, ok } = await stream(last());
+    await tell({ type: "welcome", session: "s/1", user: "alice", node: "n1", heartbeat_ms: 30_000, limits: { ...LIMITS, frames_per_second: 10, frame_burst: 4 } });
+    await ok("lobby");
+    const posted = () => calls.filter(({ body }) => body?.type === "history");
+    for (let n = 0; n < 5; n++) void chat.room("lobby")!.history();
+    await settle();
+    expect(posted().length).toBe(2);
+    for (const call of posted()) await call.answer(new Response(JSON.stringify({ type: "ok", events: [], more: false })));
+    await settle(99);
+    expect(posted().length).toBe(2);
+    await settle(1);
+    expect(posted().length).toBe(3);
+  });
+
   it("sends cookies when there is no token", async () => {
     await begin({ token: undefined } as never, "lobby");
     expect([last().credentials, last().headers.authorization]).toEqual(["include", undefined]);
