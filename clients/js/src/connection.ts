@@ -76,7 +76,7 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
   const open = async () => {
     const mine = ++turn;
     clearTimeout(next);
-    unwatch ??= watch(hurry, offline, probe);
+    unwatch ??= watch(hurry, offline);
     status.set({ state: "connecting", attempt: failures });
     // Who was told may have closed all this.
     if (mine !== turn) return;
@@ -188,11 +188,10 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
     }, ms);
   };
 
-  /** Asks for a sign of life; where there is no connection, there is reason to try for one. */
+  /** Asks for a sign of life. */
   const probe = () => {
-    if (status.value.state !== "connected") return hurry();
-    write({ type: "ping" });
     listen(PONG_MS, true);
+    write({ type: "ping" });
   };
 
   const lost = (code: number, reason: string) => {

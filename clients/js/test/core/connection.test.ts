@@ -257,12 +257,14 @@ describe("coming back", () => {
     );
   });
 
-  it("is closed by the application also from within a frame", async () => {
+  it.each(["welcome", "ping"])("is closed by the application also when it sees a %s", async (type) => {
     const chat = client();
-    chat.on("frame", ({ out }) => out || chat.close());
+    chat.on("frame", ({ text }) => text.includes(`"${type}"`) && chat.close());
     chat.join("lobby");
     await settle();
     FakeSocket.last.up();
+    chat.reconnect();
+    await settle(1_000);
     expect([chat.status.value, vi.getTimerCount()]).toEqual([{ state: "closed" }, 0]);
   });
 
