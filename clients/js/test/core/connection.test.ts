@@ -1,13 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { connect, type Status } from "../../src/index.ts";
-import { chance, client, FakeSocket, inLobby, next, settle } from "./server.ts";
+import { byHand, chance, client, FakeSocket, inLobby, next, settle } from "./server.ts";
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => {
-  vi.unstubAllGlobals();
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+byHand();
 
 const state = (chat: { status: { value: Status } }) => chat.status.value.state;
 

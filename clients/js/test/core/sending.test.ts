@@ -1,14 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { back, chance, client, cut, FakeSocket, fate, inLobby, LIMITS, next, settle } from "./server.ts";
+import { describe, expect, it, vi } from "vitest";
+import { back, byHand, client, cut, FakeSocket, fate, inLobby, LIMITS, next, settle } from "./server.ts";
 
-beforeEach(() => {
-  vi.useFakeTimers();
-  chance(0.5);
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+byHand(0.5);
 
 const data = (socket: FakeSocket) => socket.of("message").map((frame) => frame.data);
 

@@ -1,13 +1,9 @@
 /** Where no WebSocket comes up. The stream and what is posted beside it are played by hand; the fault suite has real ones. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Options } from "../../src/index.ts";
-import { client, FakeSocket, fate, LIMITS, settle } from "./server.ts";
+import { byHand, chance, client, FakeSocket, fate, LIMITS, settle } from "./server.ts";
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+byHand();
 
 interface Call {
   readonly url: URL;
@@ -235,7 +231,7 @@ describe("an event stream", () => {
 
 describe("which transport", () => {
   it("is the next after one did not come up twice in a row, and the first again after that was lost", async () => {
-    vi.spyOn(Math, "random").mockReturnValue(0.1);
+    chance(0.1);
     const chat = await begin({ transports: ["websocket", "sse"] }, "lobby");
     FakeSocket.last.end(1006);
     await settle(25);
@@ -254,7 +250,7 @@ describe("which transport", () => {
   });
 
   it("is the next after one that throws", async () => {
-    vi.spyOn(Math, "random").mockReturnValue(0.1);
+    chance(0.1);
     const WebSocket = class {
       constructor() {
         throw new Error("mixed content");
@@ -272,6 +268,5 @@ describe("which transport", () => {
     vi.stubGlobal("WebSocket", undefined);
     await begin({ transports: ["websocket", "sse"], WebSocket: undefined } as never, "lobby");
     expect(last().url.pathname).toBe("/v1/events");
-    vi.unstubAllGlobals();
   });
 });
