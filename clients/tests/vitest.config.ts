@@ -14,6 +14,7 @@ export default defineConfig({
     ],
     dedupe: ["react", "react-dom"],
   },
+  // `e2e` is run with `--no-isolate`: to load Playwright anew for each file takes seconds of both cores.
   test: {
     maxWorkers: 2,
     // What is waited for has deadlines of its own, which say what did not come: these are for all of it together.

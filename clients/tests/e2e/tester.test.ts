@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { WebSocketServer } from "ws";
+import { PATIENCE } from "../patience.ts";
 import { Stage } from "../stage.ts";
 import { barriers, launch, open, photograph } from "./browser.ts";
 
@@ -316,6 +317,8 @@ test("fifty thousand frames of another server: only those in sight are drawn, th
     for (let n = 1; n <= 51_000; n += 1) socket.send(`{"type":"tick","n":${n}}`);
   });
   try {
+    // That is work, and a busy machine takes longer for it.
+    page.setDefaultTimeout(3 * PATIENCE);
     await page.getByLabel("Subprotocols").fill("");
     await connect(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/`);
     await row('"n":51000}').waitFor();
