@@ -2,13 +2,13 @@
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { PATIENCE } from "./patience.ts";
 
 interface Description {
   /** `host:port` of what clients connect to: the network before nginx. */
   readonly front: string;
   /** `host:port` of the gateways. */
   readonly nodes: readonly string[];
-  readonly secret: string;
   readonly apiKey: string;
 }
 
@@ -78,7 +78,7 @@ export class Stage {
   killRedis = () => this.#do({ do: "kill redis" });
   /** Waits until every node has noticed that Redis is gone. */
   async lostRedis(): Promise<void> {
-    const end = Date.now() + 20_000;
+    const end = Date.now() + PATIENCE;
     for (const node of this.about.nodes) {
       while ((await fetch(`http://${node}/readyz`)).status !== 503) {
         if (Date.now() > end) throw new Error(`${node} does not notice that Redis is gone`);
@@ -98,15 +98,27 @@ export class Stage {
   async log(room: string, node = 0): Promise<{ epoch: string; seq: number; type: string; from: string; id?: string; data?: unknown }[]> {
     const events = [];
     for (let after = 0, more = true; more; ) {
-      const url = `http://${this.about.nodes[node]}/v1/rooms/${encodeURIComponent(room)}/messages?after=${after}&limit=200`;
-      const answer = await fetch(url, { headers: { authorization: `Bearer ${this.about.apiKey}` } });
-      if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
-      const page = (await answer.json()) as { events: any[]; more: boolean };
+      const page = (await this.call("GET", `rooms/${encodeURIComponent(room)}/messages?after=${after}&limit=200`, { node })) as { events: any[]; more: boolean };
       events.push(...page.events);
       more = page.more && page.events.length > 0;
       after = page.events.at(-1)?.seq ?? after;
     }
     return events;
+  }
+
+  /** Says something in a room by the server API. */
+  async post(room: string, data: object, node = 0): Promise<void> {
+    await this.call("POST", `rooms/${encodeURIComponent(room)}/messages`, { node, body: { data } });
+  }
+
+  /** Calls the server API of a node, below `/v1/`; gives what it answered. Throws when that is no success. */
+  async call(method: string, path: string, { node = 0, body }: { node?: number; body?: object } = {}): Promise<unknown> {
+    const url = `http://${this.about.nodes[node]}/v1/${path}`;
+    const headers = { authorization: `Bearer ${this.about.apiKey}`, ...(body && { "content-type": "application/json" }) };
+    const answer = await fetch(url, { method, headers, ...(body && { body: JSON.stringify(body) }) });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${url}: ${answer.status} ${text}`);
+    return text ? JSON.parse(text) : undefined;
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,7 @@ export function enter({ url, room, token, show, tell }) {
   let socket;
   let attempt = 0;
   let retry; // The timer of the next attempt.
+  let again; // That of a message that was refused for now; after a lost connection the next one delivers it.
   let retryAfter = 0; // What the server asked for, in ms.
   let joined = false;
   let position; // {epoch, seq} of the last event that was seen: a new connection goes on from there.
@@ -44,6 +45,7 @@ export function enter({ url, room, token, show, tell }) {
     function ended({ code, reason }) {
       mine.onmessage = mine.onclose = null;
       clearTimeout(silence);
+      clearTimeout(again);
       clearInterval(ping);
       joined = false;
       if (over) return;
@@ -99,7 +101,7 @@ export function enter({ url, room, token, show, tell }) {
 
   function refused({ ref, code, message, retry_after_ms: wait }) {
     const passing = code === "unavailable" || code === "rate_limited" || (ref === "join" && wait);
-    if (ref === queue[0]?.id && passing) setTimeout(deliver, wait ?? 1000);
+    if (ref === queue[0]?.id && passing) again = setTimeout(deliver, wait ?? 1000);
     else if (ref === queue[0]?.id) settle(ref, `not sent, ${code}: ${message}`);
     else if (ref === "join" && passing) {
       retryAfter = wait ?? 0;

@@ -101,7 +101,7 @@ func (c *chat) connect() error {
 // listen hands on what comes, until the connection ends.
 func listen(conn *websocket.Conn, frames chan<- frame, left <-chan struct{}) error {
 	// The server pings. When two of its pings are missing, nobody is there any more, whatever TCP believes.
-	patience := time.Minute
+	patience := 15 * time.Second // Until the server tells its own.
 	alive := func() { conn.SetReadDeadline(time.Now().Add(patience)) }
 	pong := conn.PingHandler()
 	conn.SetPingHandler(func(data string) error {

@@ -17,6 +17,7 @@ const FINAL = new Set([1000, 1002, 1003, 1007, 1008, 1009, 4401]);
 let socket;
 let attempt = 0;
 let retry; // The timer of the next attempt.
+let again; // That of a message that was refused for now; after a lost connection the next one delivers it.
 let retryAfter = 0; // What the server asked for, in ms.
 let heartbeat = 6_000; // In ms, until the server tells its own.
 let joined = false;
@@ -48,6 +49,7 @@ function connect() {
   socket.on("error", (error) => (reason = error.message));
   socket.on("close", (code, text) => {
     clearTimeout(silence);
+    clearTimeout(again);
     joined = false;
     if (finished) return;
     reason ||= `${code} ${text}`.trim();
@@ -111,7 +113,7 @@ function deliver() {
 
 function refused({ ref, code, message, retry_after_ms: wait }) {
   const passing = code === "unavailable" || code === "rate_limited" || (ref === "join" && wait);
-  if (ref === sending?.id && passing) setTimeout(deliver, wait ?? 1000);
+  if (ref === sending?.id && passing) again = setTimeout(deliver, wait ?? 1000);
   else if (ref === sending?.id) settle(ref, `not sent, ${code}: ${message}`);
   else if (ref === "join" && passing) {
     retryAfter = wait ?? 0;

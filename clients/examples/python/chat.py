@@ -37,6 +37,7 @@ class Chat:
         self.id_ttl = float("inf")  # For how many seconds the server knows an `id` again.
         self.sending = None  # The one message that is under way: its id, its text, when it was sent first.
         self.settled = asyncio.Event()
+        self.again = None  # The task that sends again what was refused for now; after a lost connection the next one does.
 
     async def stay(self):
         """Connects again and again, until it is cancelled or the server says not to come back."""
@@ -52,6 +53,8 @@ class Chat:
             except (OSError, InvalidHandshake) as error:
                 code, reason = None, str(error) or type(error).__name__
             self.joined = False
+            if self.again:
+                self.again.cancel()
             if code in FINAL:
                 raise GaveUp(f"{code} {reason}")
             # Full jitter: all clients of a lost server come back, but not all at once. Never before the server said.

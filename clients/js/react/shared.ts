@@ -1,3 +1,5 @@
+import { cell } from "../src/observable.ts";
+
 /** How long something stays after its last user has gone, in ms. Strict Mode mounts twice, and a change of pages takes away what it brings back at once. */
 const GRACE = 1_000;
 
@@ -12,9 +14,8 @@ export interface Kept<T, O> {
 /** Something that there is once, for as long as somebody uses it, and a moment longer. Made for `useSyncExternalStore`. */
 export class Shared<T, O = never> {
   readonly #kept: Kept<T, O>;
-  readonly #listeners = new Set<() => void>();
+  readonly #current = cell<T | undefined>(undefined);
   #users = 0;
-  #value: T | undefined;
   #ending: ReturnType<typeof setTimeout> | undefined;
 
   constructor(kept: Kept<T, O>) {
@@ -22,33 +23,30 @@ export class Shared<T, O = never> {
   }
 
   get value(): T | undefined {
-    return this.#value;
+    return this.#current.value;
   }
 
   /** Opens it with these `options`, if it is not open; the answer ends this use. `listener` hears when there is another value. */
   use(listener: () => void, options?: O): () => void {
     clearTimeout(this.#ending);
     this.#users++;
-    this.#listeners.add(listener);
-    if (this.#value === undefined) {
-      this.#value = this.#kept.open(options);
-      for (const listener of this.#listeners) listener();
-    }
+    const end = this.#current.subscribe(listener);
+    if (this.value === undefined) this.#current.set(this.#kept.open(options));
     let ended = false;
     return () => {
       if (ended) return;
       ended = true;
-      this.#listeners.delete(listener);
+      end();
       if (--this.#users === 0) this.#endSoon();
     };
   }
 
   #endSoon(): void {
     this.#ending = setTimeout(() => {
-      const value = this.#value;
+      const { value } = this;
       if (value === undefined) return;
       if (this.#kept.busy(value)) return this.#endSoon();
-      this.#value = undefined;
+      this.#current.set(undefined);
       this.#kept.close(value);
     }, GRACE);
   }

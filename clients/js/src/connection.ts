@@ -76,8 +76,10 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
   const open = async () => {
     const mine = ++turn;
     clearTimeout(next);
-    unwatch ??= watch(hurry, offline, probe);
+    unwatch ??= watch(hurry, offline);
     status.set({ state: "connecting", attempt: failures });
+    // Who was told may have closed all this.
+    if (mine !== turn) return;
     if (getToken && token === undefined) {
       try {
         token = await getToken(tokenReason);
@@ -91,7 +93,11 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
     const socket = ways[way] === "websocket";
     const from = {
       onOpen: () => token && write({ type: "auth", token }),
-      onFrame: (frame: Frame) => mine === turn && take(frame),
+      onFrame(frame: Frame) {
+        if (mine !== turn) return;
+        if (events.wants("frame")) events.emit("frame", { out: false, text: JSON.stringify(frame) });
+        if (mine === turn) take(frame);
+      },
       onClose: (code: number, reason: string) => mine === turn && lost(code, reason),
     };
     listen(HANDSHAKE_MS, true);
@@ -119,7 +125,6 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
   const take = (frame: Frame) => {
     heard = true;
     opened ||= frame.node !== undefined || frame.type !== "welcome";
-    if (events.wants("frame")) events.emit("frame", { out: false, text: JSON.stringify(frame) });
     if (frame.type === "welcome") welcomed(frame);
     else if (frame.type === "expiring") void renew();
     else if (frame.type === "closing") {
@@ -139,16 +144,18 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
       // A stream has a sign of life that often, and a socket is asked for one.
       heartbeat = ways[way] === "sse" ? 2 * heartbeat_ms! : heartbeat_ms!;
       listen(heartbeat);
+      clearTimeout(next);
+      next = setTimeout(() => (failures = 0), GOOD_AFTER_MS);
+      const mine = turn;
       status.set({ state: "connected", transport: ways[way]!, user: user!, node, session: session! });
+      if (mine !== turn) return;
       // A browser does not try a module again that it could not load once: so not first when the network is bad.
       if (ways.includes("sse")) void loadStream().catch(() => {});
-      const mine = turn;
-      clearTimeout(next);
-      next = setTimeout(() => mine === turn && (failures = 0), GOOD_AFTER_MS);
     }
+    // Of a stream the first is the link's own, and says nothing: what the server takes comes with the next.
+    requests.open(limits);
     if (isUp) return;
     isUp = true;
-    requests.open(limits);
     on.onUp();
   };
 
@@ -181,11 +188,10 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
     }, ms);
   };
 
-  /** Asks for a sign of life; where there is no connection, there is reason to try for one. */
+  /** Asks for a sign of life. */
   const probe = () => {
-    if (status.value.state !== "connected") return hurry();
-    write({ type: "ping" });
     listen(PONG_MS, true);
+    write({ type: "ping" });
   };
 
   const lost = (code: number, reason: string) => {

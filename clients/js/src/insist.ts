@@ -3,6 +3,13 @@ import { backoff } from "./backoff.ts";
 import { passes } from "./codes.ts";
 import type { Frame, Request, Wire } from "./wire.ts";
 
+/** How long to wait, in ms, before what came to nothing so many times before is asked again; who is too fast is slowed down in all. */
+export function pauseAfter(wire: Wire, answer: Frame | undefined, failures: number): number {
+  const wait = Math.max(answer?.retry_after_ms ?? 0, backoff(failures));
+  if (answer?.code === "rate_limited") wire.hold(wait);
+  return wait;
+}
+
 /**
  * Asks until there is an answer that counts, and gives that to `done`: what passes by itself, a lost connection among it, is asked again.
  * `make` says what to ask, and gives nothing when it is not wanted any more.
@@ -14,9 +21,7 @@ export function insist(wire: Wire, make: () => Request | undefined, done: (answe
     wire.ask(make, (answer) => {
       if (!make()) return;
       if (answer && !passes(answer)) return done(answer);
-      const wait = Math.max(answer?.retry_after_ms ?? 0, backoff(failures++));
-      if (answer?.code === "rate_limited") wire.hold(wait);
-      setTimeout(ask, wait);
+      setTimeout(ask, pauseAfter(wire, answer, failures++));
     });
   };
   ask();

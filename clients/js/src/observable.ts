@@ -1,4 +1,7 @@
-/** Values that tell when they change, and events. A listener that throws is its own fault: it is reported, and stops nobody else. */
+/**
+ * Values that tell when they change, and events. A listener that throws is its own fault: it is reported, and stops nobody else. One that is
+ * ended hears nothing more, also not of what is just being told.
+ */
 import type { Observable } from "./types.ts";
 
 type Listener<T> = (value: T) => void;
@@ -42,7 +45,7 @@ export function hub<Events>(): Hub<Events> {
   };
 }
 
-function listenersOf<T>() {
+export function listenersOf<T>() {
   const listeners = new Set<{ tell: Listener<T> }>();
   return {
     add: (tell: Listener<T>) => {
@@ -52,10 +55,11 @@ function listenersOf<T>() {
       return () => void listeners.delete(entry);
     },
     any: () => listeners.size > 0,
+    clear: () => listeners.clear(),
     tell: (value: T) => {
-      for (const { tell } of [...listeners]) {
+      for (const entry of [...listeners]) {
         try {
-          tell(value);
+          if (listeners.has(entry)) entry.tell(value);
         } catch (error) {
           queueMicrotask(() => {
             throw error;

@@ -2,10 +2,10 @@
  * What one room's user wants to have appended, in order. One at a time is on its way: so the order holds also when one has to be sent
  * again, and only the first can be of unknown fate.
  */
-import { backoff } from "./backoff.ts";
 import { passes } from "./codes.ts";
 import { ChorusError, errorOf } from "./errors.ts";
 import { newId } from "./id.ts";
+import { pauseAfter } from "./insist.ts";
 import type { Frame, Request, Wire } from "./wire.ts";
 import type { RoomEvent, SendOptions, Sent } from "./types.ts";
 
@@ -83,12 +83,10 @@ export function outbox(wire: Wire, quota: Quota, isReady: () => boolean, rejoin:
     if (code === "not_joined") return rejoin();
     if (!passes(answer)) return give(item, item.doubt ? unknown(errorOf(answer)) : errorOf(answer));
     item.doubt ||= code !== "rate_limited";
-    const wait = Math.max(answer.retry_after_ms ?? 0, backoff(failures++));
-    if (code === "rate_limited") wire.hold(wait);
     pause = setTimeout(() => {
       pause = undefined;
       flush();
-    }, wait);
+    }, pauseAfter(wire, answer, failures++));
   };
 
   /** Ends an item's story, and goes on with the next. */

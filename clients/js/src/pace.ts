@@ -19,7 +19,7 @@ export interface Pace {
   /** Gives an answer to who has asked. */
   answer(frame: Frame): void;
   hold(ms: number): void;
-  /** A connection takes requests from now on. */
+  /** A connection takes requests, and takes them like this from now on. */
   open(limits: Limits): void;
   /** It takes none any more: whoever waits for an answer is told that there is none. */
   shut(): void;
@@ -36,17 +36,22 @@ export function pace(write: (frame: Request) => void): Pace {
   let burst = 0;
   let perMs = 0;
   let atOnce = 0;
-  let tokens = 0;
+  /** Full when a connection begins. */
+  let tokens = Infinity;
   let counted = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let ref = 0;
 
-  const flow = () => {
-    clearTimeout(timer);
-    if (!isOpen) return;
+  const count = () => {
     const now = Date.now();
     tokens = Math.min(burst, tokens + Math.max(0, now - counted) * perMs);
     counted = now;
+  };
+
+  const flow = () => {
+    clearTimeout(timer);
+    if (!isOpen) return;
+    count();
     while (queue.length && asked.size < atOnce) {
       if (tokens < 1) {
         timer = setTimeout(flow, Math.ceil((1 - tokens) / perMs));
@@ -79,19 +84,20 @@ export function pace(write: (frame: Request) => void): Pace {
       flow();
     },
     hold(ms) {
+      count();
       tokens = Math.min(tokens, 1 - ms * perMs);
       flow();
     },
     open({ frame_burst, frames_per_second, requests_in_flight }) {
       isOpen = true;
-      burst = tokens = Math.max(1, frame_burst / 2);
+      burst = Math.max(1, frame_burst / 2);
       atOnce = Math.max(1, Math.min(requests_in_flight, burst));
       perMs = frames_per_second / 1000;
-      counted = Date.now();
       flow();
     },
     shut() {
       isOpen = false;
+      tokens = Infinity;
       clearTimeout(timer);
       const ended = [...asked.values(), ...queue.map(([, done]) => done)];
       asked.clear();

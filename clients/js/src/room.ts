@@ -7,7 +7,7 @@ import { outbox, type Quota } from "./outbox.ts";
 import { readers } from "./reader.ts";
 import { receipts } from "./receipts.ts";
 import { typing } from "./typing.ts";
-import type { JoinOptions, Page, Position, Reset, Room, RoomEvent, RoomEvents, RoomStatus } from "./types.ts";
+import type { JoinOptions, Page, Reset, Room, RoomEvent, RoomEvents, RoomStatus } from "./types.ts";
 import type { Frame, Request, Wire } from "./wire.ts";
 
 export interface Membership {

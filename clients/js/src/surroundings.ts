@@ -5,14 +5,14 @@ export function isOffline(): boolean {
   return (globalThis.navigator as Navigator | undefined)?.onLine === false;
 }
 
-/** Tells `onOnline` and `onOffline`, and `onSeen` when someone looks at the page again; returns what ends it. */
-export function watch(onOnline: () => void, onOffline: () => void, onSeen: () => void): () => void {
+/** Tells `onOffline`, and `onOnline` also when someone looks at the page again; returns what ends it. */
+export function watch(onOnline: () => void, onOffline: () => void): () => void {
   const page = globalThis.document as Document | undefined;
   const control = new AbortController();
   const listen = (target: EventTarget | undefined, event: string, listener: () => void) =>
     target?.addEventListener?.(event, listener, control);
   listen(globalThis, "online", onOnline);
   listen(globalThis, "offline", onOffline);
-  listen(page, "visibilitychange", () => page?.visibilityState === "visible" && onSeen());
+  listen(page, "visibilitychange", () => page?.visibilityState === "visible" && onOnline());
   return () => control.abort();
 }

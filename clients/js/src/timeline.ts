@@ -4,8 +4,10 @@
  */
 import { ChorusError } from "./errors.ts";
 import { newId } from "./id.ts";
+import { listenersOf } from "./observable.ts";
 import type { Chat, Json, MessageEvent, Observable, Page, Position, Reset, Room, RoomEvent } from "./types.ts";
 import { Drafts } from "./timeline/drafts.ts";
+import { at } from "./timeline/line.ts";
 import { Rows } from "./timeline/rows.ts";
 import type { GapEntry, MessageEntry, TimelineState } from "./timeline/types.ts";
 
@@ -27,7 +29,7 @@ export class Timeline implements Observable<TimelineState> {
   readonly #chat: Pick<Chat, "user"> | undefined;
   readonly #drafts = new Drafts();
   readonly #rows: Rows;
-  readonly #listeners = new Set<(state: TimelineState) => void>();
+  readonly #listeners = listenersOf<void>();
   readonly #ends: (() => void)[];
   #snapshot: TimelineState | undefined;
   #gathering: ReturnType<typeof setTimeout> | undefined;
@@ -67,10 +69,8 @@ export class Timeline implements Observable<TimelineState> {
   }
 
   subscribe(listener: (state: TimelineState) => void): () => void {
-    // Wrapped, so that a listener that is there twice is called twice and ended one by one.
-    const own = (state: TimelineState): void => listener(state);
-    this.#listeners.add(own);
-    return () => void this.#listeners.delete(own);
+    // Each hears what is the value then: one before it may have changed it.
+    return this.#listeners.add(() => listener(this.value));
   }
 
   /** Shows the message at once and sends it. What becomes of it is in its entry, whose key this answers. Never throws. */
@@ -150,7 +150,7 @@ export class Timeline implements Observable<TimelineState> {
   }
 
   #keyOf(event: MessageEvent): string {
-    return this.#drafts.claim(event, this.#chat?.user) ?? `${event.epoch}/${event.seq}`;
+    return this.#drafts.claim(event, this.#chat?.user) ?? at(event);
   }
 
   /** From here on the room is followed, and nothing is held yet. */
@@ -239,7 +239,7 @@ export class Timeline implements Observable<TimelineState> {
   #changed(): void {
     this.#untold = false;
     this.#snapshot = undefined;
-    for (const listener of this.#listeners) listener(this.value);
+    this.#listeners.tell();
   }
 }
 

@@ -1,29 +1,7 @@
 /** A room without a server, for what a real one can't be brought to do at will: a log whose events, resets and refusals a test hands out one by one. */
 import { ChorusError } from "../src/errors.ts";
-import type { Json, Observable, Page, Position, Presence, Reset, Room, RoomEvent, RoomEvents, RoomStatus, Sent, SendOptions } from "../src/types.ts";
-
-export class Value<T> implements Observable<T> {
-  #value: T;
-  readonly #listeners = new Set<(value: T) => void>();
-
-  constructor(value: T) {
-    this.#value = value;
-  }
-
-  get value(): T {
-    return this.#value;
-  }
-
-  set(value: T): void {
-    this.#value = value;
-    for (const listener of this.#listeners) listener(value);
-  }
-
-  subscribe(listener: (value: T) => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
-  }
-}
+import { cell, hub } from "../src/observable.ts";
+import type { Json, Marker, Page, Position, Presence, Reset, Room, RoomEvent, RoomEvents, RoomStatus, Sent, SendOptions } from "../src/types.ts";
 
 export function failure(code: string): ChorusError {
   return new ChorusError(code);
@@ -41,10 +19,10 @@ export interface Waiting {
 
 export class DoubleRoom implements Room {
   readonly name = "lobby";
-  readonly status = new Value<RoomStatus>({ state: "joining" });
-  readonly presence = new Value<Presence>({ count: 0 });
-  readonly typing = new Value<readonly string[]>([]);
-  readonly markers = new Value([]);
+  readonly status = cell<RoomStatus>({ state: "joining" });
+  readonly presence = cell<Presence>({ count: 0 });
+  readonly typing = cell<readonly string[]>([]);
+  readonly markers = cell<readonly Marker[]>([]);
   position: Position | undefined;
   epoch = "a.0";
   /** The log, as `history` gives it. Its first number may be trimmed away by a test. */
@@ -54,16 +32,11 @@ export class DoubleRoom implements Room {
   asked = 0;
   /** Set: `history` rejects with it. */
   refusal: ChorusError | undefined;
-  #listeners = new Map<string, Set<(value: never) => void>>();
-
-  on<E extends keyof RoomEvents>(event: E, listener: (value: RoomEvents[E]) => void): () => void {
-    const listeners = this.#listeners.get(event) ?? new Set();
-    this.#listeners.set(event, listeners.add(listener));
-    return () => void listeners.delete(listener);
-  }
-
-  get listening(): number {
-    return [...this.#listeners.values()].reduce((sum, set) => sum + set.size, 0);
+  readonly #events = hub<RoomEvents>();
+  readonly on = this.#events.on;
+  /** Whether anybody listens to what is logged. */
+  get followed(): boolean {
+    return this.#events.wants("event") || this.#events.wants("reset");
   }
 
   /** Logs an event without telling anybody: history, or what happens while this client is away. */
@@ -79,14 +52,14 @@ export class DoubleRoom implements Room {
 
   tell<E extends RoomEvent>(event: E): E {
     this.position = { epoch: event.epoch, seq: event.seq };
-    this.#emit("event", event);
+    this.#events.emit("event", event);
     return event;
   }
 
   reset(reason: Reset["reason"], seq: number, epoch = this.epoch): void {
     this.epoch = epoch;
     this.position = { epoch, seq };
-    this.#emit("reset", { type: "reset", room: this.name, epoch, seq, reason });
+    this.#events.emit("reset", { type: "reset", room: this.name, epoch, seq, reason });
   }
 
   /** The `ok` of a join, then what it replays, then live. */
@@ -115,10 +88,6 @@ export class DoubleRoom implements Room {
     await Promise.resolve();
     if (this.refusal) throw this.refusal;
     return { events: all.slice(-limit), more: all.length > limit };
-  }
-
-  #emit(event: string, value: unknown): void {
-    for (const listener of this.#listeners.get(event) ?? []) listener(value as never);
   }
 
   edit = (): never => this.#never();

@@ -463,15 +463,25 @@ describe("snapshots", () => {
     expect(look(timeline)).toBe("1 2");
   });
 
-  test("end with dispose", () => {
+  test("are the newest that there is, also where a listener before has changed something", () => {
+    const { room, timeline } = begun(1);
+    const seen: number[] = [];
+    timeline.subscribe(({ entries }) => entries.length < 3 && void timeline.send("more"));
+    timeline.subscribe(({ entries }) => seen.push(entries.length));
+    room.say("2");
+    expect(seen).toEqual([3, 3]);
+  });
+
+  test("end with dispose, also for who would be told next", () => {
     const { room, timeline } = begun(1);
     let calls = 0;
+    timeline.subscribe(() => timeline.dispose());
     timeline.subscribe(() => calls++);
-    timeline.dispose();
     room.say("2");
+    room.say("3");
     room.live();
     expect(calls).toBe(0);
-    expect(room.listening).toBe(0);
+    expect(room.followed).toBe(false);
   });
 });
 

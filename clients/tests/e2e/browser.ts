@@ -5,6 +5,7 @@ import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { AxeResults } from "axe-core";
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
+import { PATIENCE } from "../patience.ts";
 
 /** Of the repository, but not in it: what a run leaves behind, to be looked at. */
 const ARTIFACTS = fileURLToPath(new URL("../../../artifacts/", import.meta.url));
@@ -27,6 +28,7 @@ export async function open(
   options: BrowserContextOptions = {},
 ): Promise<{ page: Page; context: BrowserContext; faults: string[] }> {
   const context = await browser.newContext({ viewport: SIZES.desk, reducedMotion: "reduce", ...options });
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   return { page, context, faults: faultsOf(page) };
 }

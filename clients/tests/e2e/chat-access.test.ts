@@ -3,14 +3,14 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Stage } from "../stage.ts";
 import { barriers, launch, open, photograph, SIZES } from "./browser.ts";
-import { PATIENCE, Person } from "./chat-person.ts";
+import { Person } from "./chat-person.ts";
 
 let stage: Stage;
 let browser: Browser;
 
 beforeAll(async () => {
   [stage, browser] = await Promise.all([Stage.start(), launch()]);
-}, 60_000);
+});
 
 afterAll(async () => {
   await browser?.close();
@@ -20,7 +20,6 @@ afterAll(async () => {
 test("somebody without a mouse comes in, talks, edits, reacts, joins, leaves and goes, and always sees where the focus is", async () => {
   const { page, context, faults } = await open(browser, { locale: "en-GB" });
   const keys = page.keyboard;
-  page.setDefaultTimeout(PATIENCE);
   await page.goto(stage.page);
   await page.getByLabel("Token").waitFor();
   await focused(page, "Token");
@@ -94,7 +93,7 @@ test("axe finds no barrier, signed out and in, with a dialog, a picker, drawers;
   ];
   for (const [person, text] of talk) {
     await person.say(text);
-    await expect.poll(() => person.page.locator('[data-state="sending"]').count()).toBe(0);
+    await person.sent();
   }
   await bob.tool("where I was?", "Add a reaction");
   await bob.page.getByRole("button", { name: "thinking" }).click();
@@ -104,12 +103,7 @@ test("axe finds no barrier, signed out and in, with a dialog, a picker, drawers;
   await photograph(alice.page, "chat-dialog");
   await alice.page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await alice.page.getByText("Message deleted").waitFor();
-  // Others are told once in 3 s, and that ends by itself: whoever has just sent something has to go on typing to be seen.
-  const types = async () => {
-    await bob.composer.pressSequentially("I");
-    return alice.page.getByText("bob is typing…").isVisible();
-  };
-  await expect.poll(types, { timeout: 30_000, interval: 500 }).toBe(true);
+  await bob.types(alice);
   await alice.page.mouse.move(0, 0);
   expect(await barriers(alice.page), "with messages").toEqual([]);
   await photograph(alice.page, "chat");
@@ -151,7 +145,7 @@ async function tabTo(page: Page, name: string | RegExp, key = "Tab"): Promise<vo
 }
 
 async function focused(page: Page, name: string | RegExp): Promise<void> {
-  await expect.poll(async () => (await focus(page)).name, { timeout: PATIENCE }).toMatch(typeof name === "string" ? new RegExp(`^${name}$`) : name);
+  await expect.poll(async () => (await focus(page)).name).toMatch(typeof name === "string" ? new RegExp(`^${name}$`) : name);
   expect((await focus(page)).isShown, `the focus is seen on ${name}`).toBe(true);
 }
 

@@ -4,9 +4,6 @@ import { expect } from "vitest";
 import type { Stage } from "../stage.ts";
 import { open } from "./browser.ts";
 
-/** In ms, for what has to come to pass on a busy machine. */
-export const PATIENCE = 30_000;
-
 export interface Line {
   readonly epoch: string | undefined;
   readonly seq: number;
@@ -35,7 +32,6 @@ export class Person {
   static async enter(stage: Stage, browser: Browser, user: string, room: string, options: BrowserContextOptions = {}, rights?: Readonly<Record<string, string>>): Promise<Person> {
     const person = new Person(user, await open(browser, { locale: "en-GB", ...options }));
     const { page } = person;
-    page.setDefaultTimeout(PATIENCE);
     await page.exposeFunction("noted", (text: string) => person.statuses.push(text));
     await page.addInitScript(() => {
       let last = "";
@@ -72,10 +68,27 @@ export class Person {
     this.said.push(text);
   }
 
+  /** Waits until nothing that was said is on its way. */
+  async sent(): Promise<void> {
+    await expect.poll(() => this.page.locator('[data-state="sending"]').count(), { message: `${this.user}'s lines are on their way` }).toBe(0);
+  }
+
+  /**
+   * Types until somebody else sees it. Others are told once in 3 s, that ends by itself, and a busy server may drop it: whoever has to be
+   * seen goes on typing.
+   */
+  async types(seenBy: Person): Promise<void> {
+    const types = async () => {
+      await this.composer.pressSequentially("I");
+      return seenBy.page.getByText(`${this.user} is typing…`).isVisible();
+    };
+    await expect.poll(types, { interval: 500 }).toBe(true);
+  }
+
   /** Waits until the status says it, at or after `from` of what it said. */
   async shows(status: RegExp, from = this.statuses.length - 1): Promise<void> {
     const since = Math.max(0, from);
-    await expect.poll(() => this.statuses.slice(since).join("\n"), { timeout: PATIENCE, message: `${this.user}: ${status}` }).toMatch(new RegExp(status.source, "m"));
+    await expect.poll(() => this.statuses.slice(since).join("\n"), { message: `${this.user}: ${status}` }).toMatch(new RegExp(status.source, "m"));
   }
 
   /** The tools of a message, as they are there under the mouse. */

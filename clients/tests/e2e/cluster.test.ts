@@ -7,10 +7,6 @@ import WebSocket from "ws";
 import { Stage, target } from "../stage.ts";
 import { barriers, launch, open, photograph } from "./browser.ts";
 
-/** How long a test waits for anything, in ms. */
-const PATIENCE = 20_000;
-const LIMIT = { timeout: 90_000 };
-const soon = { timeout: PATIENCE, interval: 100 };
 /** Each says something so often, in ms: within the limits of a user. */
 const PAUSE_MS = 200;
 
@@ -50,23 +46,23 @@ let faults: string[];
 
 beforeAll(async () => {
   [stage, browser] = await Promise.all([Stage.start(), launch()]);
-}, 60_000);
+});
 afterAll(async () => {
   await browser?.close();
   await stage?.close();
-}, 30_000);
+});
 
 beforeEach(async () => {
   for (const node of [0, 0, 1, 1, 2, 2]) people.push(await Person.enter(stage, `person-${people.length}`, node, "busy"));
   ({ page, faults } = await open(browser));
   await page.goto(`${stage.page}cluster`);
-}, 60_000);
+});
 afterEach(async () => {
   for (const person of people.splice(0)) person.leave();
   await page.context().close();
   // A refusal and a node that is gone are errors to the console, whoever handles them.
   expect(faults.filter((fault) => !fault.includes("Failed to load resource"))).toEqual([]);
-}, 30_000);
+});
 
 async function unlock(): Promise<void> {
   await page.getByLabel("API key").fill(stage.about.apiKey);
@@ -90,7 +86,7 @@ function drawn(title: string): Promise<(string | null)[]> {
   return plot.locator(".plot-line").evaluateAll((all) => all.map((line) => line.getAttribute("points")));
 }
 
-test("a wrong key is refused in words, and the right one shows what goes on", LIMIT, async () => {
+test("a wrong key is refused in words, and the right one shows what goes on", async () => {
   await page.getByRole("heading", { name: "This page needs an API key" }).waitFor();
   expect(await barriers(page)).toEqual([]);
   await page.getByLabel("API key").fill("a key that is none");
@@ -102,19 +98,20 @@ test("a wrong key is refused in words, and the right one shows what goes on", LI
   await page.getByRole("alert").getByText("This is a user's token").waitFor();
 
   await unlock();
-  await expect.poll(() => Promise.all([total("Nodes"), total("Connections"), total("Users")]), soon).toEqual([3, 6, 6]);
+  await expect.poll(() => Promise.all([total("Nodes"), total("Connections"), total("Users")])).toEqual([3, 6, 6]);
   // Six people, each of whom is heard by all.
   const rate = 1_000 / PAUSE_MS;
-  await expect.poll(() => total("Messages"), soon).toBeGreaterThan(rate);
-  await expect.poll(() => total("Deliveries"), soon).toBeGreaterThan(6 * rate);
-  expect(await total("Messages")).toBeLessThanOrEqual(2 * 6 * rate);
-  for (const node of [0, 1, 2]) await expect.poll(() => row(node).textContent(), soon).toMatch(/ready.*2 users.*messages\/s.*p50 .* ms/);
-  await expect.poll(() => page.getByRole("row", { name: "busy" }).textContent(), soon).toMatch(/^busy.*6.*3$/);
+  await expect.poll(() => total("Messages")).toBeGreaterThan(rate);
+  await expect.poll(() => total("Deliveries")).toBeGreaterThan(6 * rate);
+  // What a busy machine held up goes by in a moment.
+  await expect.poll(() => total("Messages")).toBeLessThanOrEqual(2 * 6 * rate);
+  for (const node of [0, 1, 2]) await expect.poll(() => row(node).textContent()).toMatch(/ready.*2 users.*messages\/s.*p50 .* ms/);
+  await expect.poll(() => page.getByRole("row", { name: "busy" }).textContent()).toMatch(/^busy.*6.*3$/);
 
   for (const title of ["Deliveries a second", "Messages appended a second", "Append latency", "Connections"]) {
-    await expect.poll(() => drawn(title), soon).toHaveLength(3);
+    await expect.poll(() => drawn(title)).toHaveLength(3);
     const before = await drawn(title);
-    await expect.poll(() => drawn(title), soon).not.toEqual(before);
+    await expect.poll(() => drawn(title)).not.toEqual(before);
   }
   expect(await barriers(page)).toEqual([]);
   await photograph(page, "cluster");
@@ -128,9 +125,9 @@ test("a wrong key is refused in words, and the right one shows what goes on", LI
   await page.getByLabel("API key").waitFor();
 });
 
-test("a node is drained when that is confirmed, and comes back", LIMIT, async () => {
+test("a node is drained when that is confirmed, and comes back", async () => {
   await unlock();
-  await expect.poll(() => row(1).textContent(), soon).toMatch(/ready.*2 users/);
+  await expect.poll(() => row(1).textContent()).toMatch(/ready.*2 users/);
   await page.getByRole("button", { name: "Drain node-1" }).click();
   const dialog = page.getByRole("dialog", { name: "Drain node-1?" });
   await dialog.getByText("2 connections").waitFor();
@@ -141,20 +138,20 @@ test("a node is drained when that is confirmed, and comes back", LIMIT, async ()
   await dialog.getByRole("button", { name: "Drain node-1" }).click();
 
   await page.getByRole("status", { name: "Notifications" }).getByText("node-1 was told to drain").waitFor();
-  await expect.poll(() => row(1).textContent(), soon).toMatch(/draining|gone/);
-  await expect.poll(() => people.map(({ close }) => close), soon).toEqual([null, null, { code: 1012, reason: "restart" }, { code: 1012, reason: "restart" }, null, null]);
-  await expect.poll(() => row(1).textContent(), soon).toMatch(/gone/);
+  await expect.poll(() => row(1).textContent()).toMatch(/draining|gone/);
+  await expect.poll(() => people.map(({ close }) => close)).toEqual([null, null, { code: 1012, reason: "restart" }, { code: 1012, reason: "restart" }, null, null]);
+  await expect.poll(() => row(1).textContent()).toMatch(/gone/);
   expect(await row(1).getByRole("button").isDisabled()).toBe(true);
-  await expect.poll(() => Promise.all([total("Nodes"), total("Connections")]), soon).toEqual([2, 4]);
+  await expect.poll(() => Promise.all([total("Nodes"), total("Connections")])).toEqual([2, 4]);
 
   await stage.drain(1);
   await stage.start(1);
-  await expect.poll(() => row(1).textContent(), soon).toMatch(/ready/);
+  await expect.poll(() => row(1).textContent()).toMatch(/ready/);
   expect(await row(1).count(), "the one that is gone has made room for it").toBe(1);
-  await expect.poll(() => total("Nodes"), soon).toBe(3);
+  await expect.poll(() => total("Nodes")).toBe(3);
 });
 
-test("a user is banned for as long as was chosen, and told why", LIMIT, async () => {
+test("a user is banned for as long as was chosen, and told why", async () => {
   const mallory = await Person.enter(stage, "mallory", 2, "busy");
   people.push(mallory);
   await unlock();
@@ -170,9 +167,8 @@ test("a user is banned for as long as was chosen, and told why", LIMIT, async ()
   expect(mallory.close).toBeNull();
   await dialog.getByRole("button", { name: "Ban", exact: true }).click();
   await page.getByRole("status", { name: "Notifications" }).getByText("mallory is banned for 1 day").waitFor();
-  await expect.poll(() => mallory.close, soon).toEqual({ code: 1008, reason: "banned" });
-  const call = { headers: { authorization: `Bearer ${stage.about.apiKey}` } };
-  const ban = (await (await fetch(`http://${stage.about.nodes[0]}/v1/users/mallory/ban`, call)).json()) as { until_ms: number; reason: string };
+  await expect.poll(() => mallory.close).toEqual({ code: 1008, reason: "banned" });
+  const ban = (await stage.call("GET", "users/mallory/ban")) as { until_ms: number; reason: string };
   expect(ban.reason).toBe("spam");
   expect(Math.abs(ban.until_ms - Date.now() - 24 * 3_600_000)).toBeLessThan(60_000);
 
@@ -183,39 +179,39 @@ test("a user is banned for as long as was chosen, and told why", LIMIT, async ()
 
   await page.getByRole("button", { name: "Disconnect …" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Disconnect" }).click();
-  await expect.poll(() => people.at(-1)?.close, soon).toEqual({ code: 1008, reason: "kicked" });
+  await expect.poll(() => people.at(-1)?.close).toEqual({ code: 1008, reason: "kicked" });
 });
 
-test("what is old is said to be old, and what nobody knows is not said to be known", LIMIT, async () => {
+test("what is old is said to be old, and what nobody knows is not said to be known", async () => {
   await unlock();
   await page.getByText("Live", { exact: true }).last().waitFor();
   await stage.refuse(true);
-  await page.getByText(/No answer for \d+ s, retrying.* What is shown is \d+ s old/).waitFor({ timeout: PATIENCE });
+  await page.getByText(/No answer for \d+ s, retrying.* What is shown is \d+ s old/).waitFor();
   expect(await row(0).count(), "what was known stays").toBe(1);
   await stage.refuse(false);
-  await page.getByText("Live", { exact: true }).last().waitFor({ timeout: PATIENCE });
+  await page.getByText("Live", { exact: true }).last().waitFor();
 
   await stage.stopRedis();
-  await page.getByText("knows of nobody but itself").waitFor({ timeout: PATIENCE });
+  await page.getByText("knows of nobody but itself").waitFor();
   const states = async () => (await Promise.all([0, 1, 2].map((node) => row(node).textContent()))).map((text) => /bus down|not known/.exec(text ?? "")?.[0]).sort();
-  await expect.poll(states, soon).toEqual(["bus down", "not known", "not known"]);
+  await expect.poll(states).toEqual(["bus down", "not known", "not known"]);
   await stage.startRedis();
-  await page.getByText("Live", { exact: true }).last().waitFor({ timeout: PATIENCE });
-  for (const node of [0, 1, 2]) await expect.poll(() => row(node).textContent(), soon).toMatch(/ready/);
+  await page.getByText("Live", { exact: true }).last().waitFor();
+  for (const node of [0, 1, 2]) await expect.poll(() => row(node).textContent()).toMatch(/ready/);
 });
 
-test("in development mode it needs no key", LIMIT, async () => {
+test("in development mode it needs no key", async () => {
   const gateway = await Gateway.start();
   try {
     await page.goto(`${gateway.origin}/cluster`);
     await page.getByRole("row", { name: "here" }).waitFor();
-    await expect.poll(() => page.getByRole("row", { name: "here" }).textContent(), soon).toMatch(/ready.*answers|answers.*ready/);
+    await expect.poll(() => page.getByRole("row", { name: "here" }).textContent()).toMatch(/ready.*answers|answers.*ready/);
     expect(await page.getByRole("button", { name: "Forget the key" }).count()).toBe(0);
     await page.getByText("Nothing was said in any room in the last seconds.").waitFor();
     await page.getByRole("button", { name: "Drain here" }).click();
     await page.getByRole("dialog").getByText("No other node is ready").waitFor();
     await page.getByRole("dialog").getByRole("button", { name: "Drain here" }).click();
-    await page.getByText(/No answer for \d+ s, retrying/).waitFor({ timeout: PATIENCE });
+    await page.getByText(/No answer for \d+ s, retrying/).waitFor();
     expect(await gateway.ended).toBe(0);
   } finally {
     gateway.end();

@@ -7,12 +7,12 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { PATIENCE } from "../patience.ts";
 import { Stage } from "../stage.ts";
 import { launch } from "./browser.ts";
-import { Site } from "./site.ts";
+import { say, Site } from "./site.ts";
 
 const CREATE_VITE = "vite@9.3.0";
-const PATIENCE = 30_000;
 const library = fileURLToPath(new URL("../../js", import.meta.url));
 
 let folder: string;
@@ -24,7 +24,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "chorus-create-vite-"));
   site = await Site.start();
   [stage, browser] = await Promise.all([Stage.start({ origins: [site.origin] }), launch()]);
-}, 120_000);
+});
 
 afterAll(async () => {
   await browser?.close();
@@ -33,14 +33,15 @@ afterAll(async () => {
   if (folder) await rm(folder, { recursive: true });
 });
 
-test("an application of `npm create vite` chats in the README's ten lines", { timeout: 300_000 }, async () => {
+test("an application of `npm create vite` chats in the README's ten lines", { timeout: 10 * PATIENCE }, async () => {
   const lines = await readme();
   expect(lines.split("\n").filter((line) => line.trim())).toHaveLength(10);
   expect(lines).toContain(ADDRESS);
 
-  await npm(folder, "create", "--yes", CREATE_VITE, "app", "--", "--template", "react-ts", "--no-interactive");
+  const create = npm(folder, "create", "--yes", CREATE_VITE, "app", "--", "--template", "react-ts", "--no-interactive");
+  const [packed] = await Promise.all([pack(), create]);
   const app = join(folder, "app");
-  await npm(app, "install", "--no-audit", "--no-fund", await pack());
+  await npm(app, "install", "--no-audit", "--no-fund", packed);
   await writeFile(join(app, "src/App.tsx"), lines.replace(ADDRESS, stage.url));
   // Checks the types as well.
   await npm(app, "run", "build");
@@ -54,7 +55,7 @@ test("an application of `npm create vite` chats in the README's ten lines", { ti
   await say(bob, "still here?");
   await say(alice, "yes");
   const log = async () => (await stage.log("lobby")).map(({ from, data }) => `${from}: ${data}`);
-  await expect.poll(log, { timeout: PATIENCE }).toHaveLength(3);
+  await expect.poll(log).toHaveLength(3);
   const all = await log();
   await Promise.all([alice, bob].map((page) => sees(page, all)));
   // Who comes later sees what was said.
@@ -94,11 +95,6 @@ async function npm(cwd: string, ...args: string[]): Promise<string> {
   return stdout;
 }
 
-async function say(page: Page, text: string): Promise<void> {
-  await page.locator("input").fill(text);
-  await page.locator("input").press("Enter");
-}
-
 async function sees(page: Page, lines: readonly string[]): Promise<void> {
-  await expect.poll(() => page.locator("p").allTextContents(), { timeout: PATIENCE }).toEqual(lines);
+  await expect.poll(() => page.locator("p").allTextContents()).toEqual(lines);
 }

@@ -7,11 +7,11 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { PATIENCE } from "../patience.ts";
 import { Stage } from "../stage.ts";
 import { launch, photograph } from "./browser.ts";
-import { Site } from "./site.ts";
+import { say, Site } from "./site.ts";
 
-const PATIENCE = 60_000;
 const example = fileURLToPath(new URL("../../examples/react-use-websocket", import.meta.url));
 
 let folder: string;
@@ -26,7 +26,7 @@ beforeAll(async () => {
   const env = { ...process.env, NODE_ENV: "production", VITE_CHORUS_URL: stage.url };
   await promisify(execFile)("npx", ["vite", "build", "--outDir", folder, "--emptyOutDir"], { cwd: example, env });
   site.serve(folder, async (user) => JSON.stringify({ token: await stage.token(user) }));
-}, 120_000);
+});
 
 afterAll(async () => {
   await browser?.close();
@@ -35,7 +35,7 @@ afterAll(async () => {
   if (folder) await rm(folder, { recursive: true });
 });
 
-test("what two people say arrives once and in order, whatever fails meanwhile", { timeout: 240_000 }, async () => {
+test("what two people say arrives once and in order, whatever fails meanwhile", { timeout: 10 * PATIENCE }, async () => {
   const people = { alice: await site.visit(browser, "alice"), bob: await site.visit(browser, "bob") };
   for (const page of Object.values(people)) await has(page, /^Connected to node-\d/);
   const opened = await Promise.all(Object.values(people).map(watch));
@@ -64,7 +64,7 @@ test("what two people say arrives once and in order, whatever fails meanwhile", 
     await saySome(turn);
     await fault();
     await saySome(turn + 0.5);
-    if (arrives) await expect.poll(async () => (await log()).length, { timeout: PATIENCE, message: `${turn}` }).toBe(said.length);
+    if (arrives) await expect.poll(async () => (await log()).length, { timeout: 2 * PATIENCE, message: `${turn}` }).toBe(said.length);
   }
 
   const truth = await log();
@@ -73,7 +73,7 @@ test("what two people say arrives once and in order, whatever fails meanwhile", 
     const own = (lines: string[]) => lines.filter((line) => line.startsWith(user));
     expect(own(truth)).toEqual(own(said));
   }
-  for (const page of Object.values(people)) await expect.poll(() => lines(page), { timeout: PATIENCE }).toEqual(truth);
+  for (const page of Object.values(people)) await expect.poll(() => lines(page)).toEqual(truth);
   await photograph(people.alice, "react-use-websocket");
   // Or nothing was tested.
   for (const count of opened) expect(count()).toBeGreaterThanOrEqual(2);
@@ -91,13 +91,8 @@ async function log(): Promise<string[]> {
   return (await stage.log("lobby", 2)).map(({ from, data }) => `${from}: ${(data as { text: string }).text}`);
 }
 
-async function say(page: Page, text: string): Promise<void> {
-  await page.locator("input").fill(text);
-  await page.locator("input").press("Enter");
-}
-
 async function has(page: Page, status: RegExp): Promise<void> {
-  await expect.poll(() => page.getByRole("status").textContent(), { timeout: PATIENCE }).toMatch(status);
+  await expect.poll(() => page.getByRole("status").textContent()).toMatch(status);
 }
 
 function lines(page: Page): Promise<string[]> {

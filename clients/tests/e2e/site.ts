@@ -59,3 +59,9 @@ export class Site {
     this.#server.close();
   }
 }
+
+/** Says something on a page of theirs, which has one field. */
+export async function say(page: Page, text: string): Promise<void> {
+  await page.locator("input").fill(text);
+  await page.locator("input").press("Enter");
+}

@@ -3,12 +3,11 @@ import { readFile } from "node:fs/promises";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { WebSocketServer } from "ws";
+import { PATIENCE } from "../patience.ts";
 import { Stage } from "../stage.ts";
 import { barriers, launch, open, photograph } from "./browser.ts";
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
 let stage: Stage;
 let browser: Browser;
@@ -26,7 +25,6 @@ afterAll(async () => {
 
 beforeEach(async () => {
   ({ context, page, faults } = await open(browser, { permissions: ["clipboard-read", "clipboard-write"] }));
-  page.setDefaultTimeout(20_000);
   await page.goto(`${stage.page}tester`);
 });
 afterEach(async () => {
@@ -181,7 +179,7 @@ test("it sends at a rate, fills what is in braces, counts, and stops", async () 
   await page.getByLabel("Per second").fill("20");
   await page.getByLabel("Times").fill("");
   await button("Repeat").click();
-  await page.getByText(/^Sent [2-9], [\d.]+\/s$/).waitFor();
+  await page.getByText(/^Sent (?!1,)[\d,]+, [\d.]+\/s$/).waitFor();
   await button("Stop").click();
   await page.getByText("stopped", { exact: true }).waitFor();
   await button("Repeat").waitFor();
@@ -295,7 +293,7 @@ test("round trips are measured and drawn, and it is said by what", async () => {
   await page.getByLabel("Every second").check();
   await connect(stage.url, await stage.token("dora"));
   await page.getByText("Measured by this protocol's ping and pong.").waitFor();
-  await expect.poll(points, { timeout: 20_000 }).toBeGreaterThanOrEqual(3);
+  await expect.poll(points).toBeGreaterThanOrEqual(3);
   expect(await page.locator(".plot-legend").innerText()).toMatch(/last\s[\d.]+ ms/);
   await page.getByLabel("Every second").uncheck();
   await button("Disconnect").click();
@@ -315,12 +313,14 @@ test("round trips are measured and drawn, and it is said by what", async () => {
 test("fifty thousand frames of another server: only those in sight are drawn, the oldest go, the keyboard finds its way", async () => {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   await once(server, "listening");
-  server.on("connection", (socket) => {
-    for (let n = 1; n <= 51_000; n += 1) socket.send(`{"type":"tick","n":${n}}`);
-  });
   try {
+    // That is work, and a busy machine takes longer for it.
+    page.setDefaultTimeout(3 * PATIENCE);
     await page.getByLabel("Subprotocols").fill("");
     await connect(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    await page.getByText(/^Open for/).waitFor();
+    // Not before: a page that is flooded has no time for whoever still clicks.
+    for (const socket of server.clients) for (let n = 1; n <= 51_000; n += 1) socket.send(`{"type":"tick","n":${n}}`);
     await row('"n":51000}').waitFor();
     await page.getByText("51,000 received").waitFor();
     const kept = Number(/shown of ([\d,]+)/.exec(await page.locator(".log-foot").innerText())?.[1]?.replace(",", ""));
@@ -360,7 +360,7 @@ test("nobody is kept out, in either theme, on a phone and at a desk", async () =
   await button("Repeat").click();
   await page.getByText("Sent 25 of 25").waitFor();
   await rows(/receivedmessage/).last().click();
-  await expect.poll(async () => ((await page.locator(".ping .plot-line").getAttribute("points")) ?? "").split(" ").length, { timeout: 20_000 }).toBeGreaterThanOrEqual(4);
+  await expect.poll(async () => ((await page.locator(".ping .plot-line").getAttribute("points")) ?? "").split(" ").length).toBeGreaterThanOrEqual(4);
   expect(await barriers(page)).toEqual([]);
   await photograph(page, "tester-open");
   await button("Disconnect").click();

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { connect } from "chorus-client";
+import { PATIENCE } from "../patience.ts";
 import { Stage } from "../stage.ts";
 import { Socket } from "../faults/crowd.ts";
 import { launch, open } from "./browser.ts";
@@ -29,11 +30,12 @@ beforeAll(async () => {
   const { outputFiles } = await build({
     stdin: { contents: PROGRAM, resolveDir: fileURLToPath(new URL(".", import.meta.url)) },
     bundle: true,
+    alias: { "chorus-client": fileURLToPath(new URL("../../js/src/index.ts", import.meta.url)) },
     format: "esm",
     write: false,
   });
   program = outputFiles[0]!.text;
-}, 30_000);
+});
 afterAll(async () => {
   await browser?.close();
   await stage?.close();
@@ -45,7 +47,7 @@ it.each(["websocket", "sse"] as const)("talks by %s", async (transport) => {
   const heard: unknown[] = [];
   const there = friend.join("from-a-worker");
   there.on("message", ({ from, data }) => heard.push([from, data]));
-  await vi.waitFor(() => expect(there.status.value.state).toBe("joined"), 10_000);
+  await vi.waitFor(() => expect(there.status.value.state).toBe("joined"), PATIENCE);
   const { page, context } = await open(browser);
   try {
     // Of the gateway's own origin, which alone may connect, and without a policy that keeps strange workers out.
@@ -60,13 +62,13 @@ it.each(["websocket", "sse"] as const)("talks by %s", async (transport) => {
       },
       { program, url: stage.url, token, transports: [transport] },
     );
-    await vi.waitFor(() => expect(heard).toEqual([[`worker-${transport}`, "a worker is here"]]), 10_000);
+    await vi.waitFor(() => expect(heard).toEqual([[`worker-${transport}`, "a worker is here"]]), PATIENCE);
     await there.send("and who is there?");
     const said = () => page.evaluate(() => (globalThis as unknown as { said: unknown[] }).said);
-    await vi.waitFor(async () => expect(await said()).toContainEqual({ from: `friend-${transport}`, data: "and who is there?" }), 10_000);
+    await vi.waitFor(async () => expect(await said()).toContainEqual({ from: `friend-${transport}`, data: "and who is there?" }), PATIENCE);
     expect(await said()).toContainEqual({ status: expect.objectContaining({ state: "connected", transport }) });
   } finally {
     friend.close();
     await context.close();
   }
-}, 30_000);
+});

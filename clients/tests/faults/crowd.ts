@@ -2,10 +2,9 @@
 import { connect, type Chat, type Options, type Reset, type Room, type RoomEvent, type Sent } from "chorus-client";
 import { expect, vi } from "vitest";
 import WebSocket from "ws";
+import { PATIENCE } from "../patience.ts";
 import type { Stage } from "../stage.ts";
 
-/** How long a test waits for anything, in ms. */
-const PATIENCE = 30_000;
 /** Between two messages of a person. */
 const PAUSE_MS = 25;
 
@@ -82,11 +81,6 @@ export class Crowd {
 
   isThere(): boolean {
     return this.people.every(({ seats }) => seats.every(({ room }) => room.status.value.state === "joined"));
-  }
-
-  /** Whether nobody has a connection. */
-  isGone(): boolean {
-    return this.people.every(({ chat }) => chat.status.value.state !== "connected");
   }
 
   /** Nothing more is said; what was said comes to its end, everybody sees all of the log, once and in order, and that has what was acknowledged. */

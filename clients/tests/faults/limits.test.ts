@@ -1,6 +1,7 @@
 /** The server's limits: what a client is held to by itself, so that a burst is slow and not refused. */
 import { connect, type Json } from "chorus-client";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { PATIENCE } from "../patience.ts";
 import { Stage } from "../stage.ts";
 import { Socket } from "./crowd.ts";
 
@@ -46,7 +47,7 @@ it("what is too large is refused by itself, and the connection stays", async () 
   const chat = connect(stage.url, { token: await stage.token("large"), WebSocket: Socket });
   try {
     const room = chat.join("large");
-    await vi.waitFor(() => expect(room.status.value.state).toBe("joined"), 10_000);
+    await vi.waitFor(() => expect(room.status.value.state).toBe("joined"), PATIENCE);
     const session = chat.status.value;
     // In the server's measure: bytes of JSON, of which two are the quotes.
     expect((await room.send("x".repeat(16_384 - 2))).seq).toBe(1);

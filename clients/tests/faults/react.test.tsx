@@ -6,9 +6,8 @@ import { ChatProvider, useRoom, useStatus } from "chorus-client/react";
 import { type ReactNode, StrictMode } from "react";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
+import { PATIENCE } from "../patience.ts";
 import { Stage } from "../stage.ts";
-
-const PATIENCE = 30_000;
 
 let stage: Stage;
 beforeAll(async () => void (stage = await Stage.start({ origins: [location.origin] })));
@@ -26,7 +25,7 @@ function Lines(): ReactNode {
 
 const State = (): ReactNode => <output>{useStatus().state}</output>;
 
-it("components show the log over a cut and a lost node, and leave when they go", { timeout: 120_000 }, async () => {
+it("components show the log over a cut and a lost node, and leave when they go", async () => {
   const bob = connect(stage.url, { token: await stage.token("bob"), WebSocket });
   const room = bob.join("react");
   await room.send("before");

@@ -1,6 +1,7 @@
 /** A client that reads too slowly: the server lets it go, and it comes back to where it was. */
 import { connect, type Options } from "chorus-client";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { PATIENCE } from "../patience.ts";
 import { Stage } from "../stage.ts";
 import { Socket } from "./crowd.ts";
 
@@ -31,7 +32,7 @@ it("is told so, and misses nothing", async () => {
     room.on("event", ({ seq }) => seen.push(seq));
     room.on("reset", (reset) => resets.push(reset));
     slow.status.subscribe((status) => status.state === "waiting" && reasons.push(status.reason));
-    await vi.waitFor(() => expect(room.status.value.state).toBe("joined"), 10_000);
+    await vi.waitFor(() => expect(room.status.value.state).toBe("joined"), PATIENCE);
 
     open[0]!.pause();
     const closed = async () => (await (await fetch(`http://${stage.about.nodes[0]}/metrics`)).text()).match(/reason="slow_consumer"\} [1-9]/);
@@ -42,12 +43,12 @@ it("is told so, and misses nothing", async () => {
         while (!gone) await voice.send(TEXT);
       }),
     );
-    await vi.waitFor(async () => expect(await closed()).toBeTruthy(), { timeout: 30_000, interval: 50 });
+    await vi.waitFor(async () => expect(await closed()).toBeTruthy(), { timeout: PATIENCE, interval: 50 });
     gone = true;
     await talk;
     open[0]!.resume();
     const log = await stage.log("slow");
-    await vi.waitFor(() => expect(seen.length).toBe(log.length), { timeout: 20_000, interval: 50 });
+    await vi.waitFor(() => expect(seen.length).toBe(log.length), { timeout: PATIENCE, interval: 50 });
     expect(seen).toEqual(log.map(({ seq }) => seq));
     expect(resets).toEqual([]);
     expect(reasons[0]).toBe("slow_consumer");

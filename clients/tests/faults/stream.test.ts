@@ -1,6 +1,7 @@
 /** Clients for whom no WebSocket comes through. */
 import { connect } from "chorus-client";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
+import { PATIENCE } from "../patience.ts";
 import { Stage } from "../stage.ts";
 import { Crowd, Socket } from "./crowd.ts";
 
@@ -38,19 +39,20 @@ it("find that out by themselves, and talk with those who have one", async () => 
     const [here, there] = [blocked, free].map((chat) => chat.join("between"));
     const heard: unknown[] = [];
     for (const room of [here!, there!]) room.on("message", ({ from, data }) => heard.push([room === here, from, data]));
-    await vi.waitFor(() => expect([here!, there!].map((room) => room.status.value.state)).toEqual(["joined", "joined"]), 10_000);
+    await vi.waitFor(() => expect([here!, there!].map((room) => room.status.value.state)).toEqual(["joined", "joined"]), PATIENCE);
     expect(blocked.status.value).toMatchObject({ state: "connected", transport: "sse" });
     await here!.send("from a stream");
     await there!.send("from a socket");
-    await vi.waitFor(() => expect(heard.length).toBe(4), 10_000);
+    await vi.waitFor(() => expect(heard.length).toBe(4), PATIENCE);
     for (const seat of [true, false]) {
       expect(heard.filter(([at]: any) => at === seat)).toEqual([[seat, "blocked", "from a stream"], [seat, "free", "from a socket"]]);
     }
-    here!.type();
-    await vi.waitFor(() => expect(there!.typing.value).toEqual(["blocked"]), 10_000);
-    await vi.waitFor(() => expect(here!.presence.value.members?.map(({ user }) => user).sort()).toEqual(["blocked", "free"]), 10_000);
+    // A busy server may drop that: whoever has to be seen goes on typing.
+    const type = () => (here!.type(), there!.typing.value);
+    await vi.waitFor(() => expect(type()).toEqual(["blocked"]), PATIENCE);
+    await vi.waitFor(() => expect(here!.presence.value.members?.map(({ user }) => user).sort()).toEqual(["blocked", "free"]), PATIENCE);
     here!.read(here!.position!);
-    await vi.waitFor(() => expect(there!.markers.value).toMatchObject([{ user: "blocked" }]), 10_000);
+    await vi.waitFor(() => expect(there!.markers.value).toMatchObject([{ user: "blocked" }]), PATIENCE);
   } finally {
     blocked.close();
     free.close();
@@ -61,7 +63,7 @@ it("keep their other rooms when one is refused", async () => {
   const chat = connect(stage.url, { token: await stage.token("alice", { rooms: { "open-*": "rw" } }), transports: ["sse"] });
   try {
     const [one, secret, two] = ["open-1", "secret", "open-2"].map((room) => chat.join(room));
-    await vi.waitFor(() => expect([one, secret, two].map((room) => room!.status.value.state)).toEqual(["joined", "left", "joined"]), 10_000);
+    await vi.waitFor(() => expect([one, secret, two].map((room) => room!.status.value.state)).toEqual(["joined", "left", "joined"]), PATIENCE);
     expect(secret!.status.value).toMatchObject({ error: { code: "forbidden" } });
     expect((await one!.send(1)).seq).toBe(1);
   } finally {

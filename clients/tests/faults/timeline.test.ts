@@ -3,9 +3,9 @@ import { connect, type Chat, type ChorusError, type Sent } from "chorus-client";
 import { type Entry, Timeline } from "chorus-client/timeline";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import WebSocket from "ws";
+import { PATIENCE } from "../patience.ts";
 import { Stage } from "../stage.ts";
 
-const PATIENCE = 30_000;
 /** Changes to the room, of which each amends one of those that were said before. */
 const STEPS = 120;
 
@@ -84,4 +84,4 @@ it("who was there, who came late, who was cut off and who speaks see the same", 
   // Or nothing was tested.
   for (const type of ["edit", "delete", "reaction"]) expect(log.map((event) => event.type)).toContain(type);
   expect(seen(late).filter((entry) => "deleted" in entry && entry.deleted).length).toBeGreaterThan(3);
-}, 120_000);
+});

@@ -1,11 +1,10 @@
-import type { ChorusError, Json, MessageEvent, Position, Sent } from "../types.ts";
+import type { ChorusError, Json, MessageEvent, Sent } from "../types.ts";
 import type { MessageEntry } from "./types.ts";
 
 interface Draft {
   readonly id: string;
   readonly data: Json;
   entry: MessageEntry;
-  sent?: Position;
 }
 
 /** What was sent and has not been seen in the log yet, in the order in which it was sent. */
@@ -55,9 +54,8 @@ export class Drafts {
   confirm(id: string, { epoch, seq }: Sent): void {
     const draft = this.#drafts.get(id);
     if (!draft) return;
-    draft.sent = { epoch, seq };
     const { error: _, ...entry } = draft.entry;
-    draft.entry = { ...entry, position: draft.sent, state: "sent" };
+    draft.entry = { ...entry, position: { epoch, seq }, state: "sent" };
   }
 
   /** The key under which `event` is shown already; it is a draft no more. An id is one user's, so others may use the same. */
@@ -75,10 +73,9 @@ export class Drafts {
 
   /** What was confirmed after `seq` was lost with a server, before its event came. */
   lose(seq: number, error: ChorusError): void {
-    for (const { id, sent, entry } of this.#drafts.values()) {
-      if (!sent || sent.seq <= seq) continue;
-      const { position: _, ...rest } = entry;
-      this.#drafts.set(id, { id, data: entry.data ?? null, entry: { ...rest, state: "failed", error } });
+    for (const draft of this.#drafts.values()) {
+      const { position, ...rest } = draft.entry;
+      if (position && position.seq > seq) draft.entry = { ...rest, state: "failed", error };
     }
   }
 

@@ -1,15 +1,8 @@
 /** Presence, typing and read markers. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { chance, cut, FakeSocket, inLobby, settle } from "./server.ts";
+import { describe, expect, it } from "vitest";
+import { byHand, cut, FakeSocket, inLobby, settle } from "./server.ts";
 
-beforeEach(() => {
-  vi.useFakeTimers();
-  chance(0.5);
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+byHand(0.5);
 
 const alice = { user: "alice" };
 const bob = { user: "bob", name: "Bob" };

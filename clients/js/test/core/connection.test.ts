@@ -1,13 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { connect, type Status } from "../../src/index.ts";
-import { chance, client, FakeSocket, inLobby, next, settle } from "./server.ts";
+import { byHand, chance, client, FakeSocket, inLobby, next, settle } from "./server.ts";
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => {
-  vi.unstubAllGlobals();
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+byHand();
 
 const state = (chat: { status: { value: Status } }) => chat.status.value.state;
 
@@ -239,6 +234,33 @@ describe("coming back", () => {
     page.dispatchEvent(new Event("online"));
     await settle();
     expect([state(chat), FakeSocket.all.length]).toEqual(["closed", 4]);
+  });
+
+  it.each(["connecting", "connected", "waiting"])("is closed by the application also when it says that it is %s", async (when) => {
+    const chat = client();
+    chat.status.subscribe(({ state }) => state === when && chat.close());
+    chat.join("lobby");
+    await settle();
+    if (when !== "connecting") FakeSocket.last.up();
+    if (when === "waiting") FakeSocket.last.end(1006);
+    // What was asked over it is not asked again.
+    await settle(1_000);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(chat.status.value).toEqual({ state: "closed" });
+    expect(FakeSocket.all.map(({ sent }) => sent.map(({ type }) => type))).toEqual(
+      { connecting: [], connected: [["auth"]], waiting: [["auth", "join"]] }[when],
+    );
+  });
+
+  it.each(["welcome", "ping"])("is closed by the application also when it sees a %s", async (type) => {
+    const chat = client();
+    chat.on("frame", ({ text }) => text.includes(`"${type}"`) && chat.close());
+    chat.join("lobby");
+    await settle();
+    FakeSocket.last.up();
+    chat.reconnect();
+    await settle(1_000);
+    expect([chat.status.value, vi.getTimerCount()]).toEqual([{ state: "closed" }, 0]);
   });
 
   it("is closed by the application also from within what it tells", async () => {

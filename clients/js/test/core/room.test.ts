@@ -1,12 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Reset, RoomEvent } from "../../src/index.ts";
-import { client, cut, FakeSocket, fate, inLobby, settle } from "./server.ts";
+import { byHand, chance, client, cut, FakeSocket, fate, inLobby, settle } from "./server.ts";
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+byHand();
 
 const since = () => FakeSocket.last.of("join").at(-1)!.since;
 
@@ -140,6 +136,18 @@ describe("the log", () => {
 });
 
 describe("a membership", () => {
+  it("tells nobody who has ended what it listens to, not even what is just being told", async () => {
+    const { room, socket } = await inLobby();
+    const seen: string[] = [];
+    room.on("event", () => {
+      seen.push("first");
+      end();
+    });
+    const end = room.on("event", () => seen.push("second"));
+    socket.message(1);
+    expect(seen).toEqual(["first"]);
+  });
+
   it("that is refused is over, and one that can't be had now is asked for again", async () => {
     const chat = client();
     const room = chat.join("lobby");
@@ -209,7 +217,7 @@ describe("history", () => {
   });
 
   it("is asked again over a reconnect, for so long", async () => {
-    vi.spyOn(Math, "random").mockReturnValue(0.1);
+    chance(0.1);
     const { room, socket } = await inLobby();
     const page = room.history();
     socket.end(1006);

@@ -1,14 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { back, chance, client, cut, FakeSocket, fate, inLobby, LIMITS, next, settle } from "./server.ts";
+import { describe, expect, it, vi } from "vitest";
+import { back, byHand, client, cut, FakeSocket, fate, inLobby, LIMITS, next, settle } from "./server.ts";
 
-beforeEach(() => {
-  vi.useFakeTimers();
-  chance(0.5);
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+byHand(0.5);
 
 const data = (socket: FakeSocket) => socket.of("message").map((frame) => frame.data);
 
@@ -278,5 +271,21 @@ describe("the pace", () => {
     expect(joins().length).toBe(19);
     await settle(100);
     expect(joins().length).toBe(20);
+  });
+
+  it("is held for as long as the server says, however late that is said; a shorter hold within it adds nothing", async () => {
+    const { chat, room, socket } = await inLobby();
+    const page = fate(room.history());
+    void room.send("one");
+    await settle(600);
+    socket.refuse("message", "rate_limited", { retry_after_ms: 700 });
+    chat.join("garden");
+    await settle(500);
+    socket.refuse("history", "rate_limited", { retry_after_ms: 50 });
+    await settle(199);
+    expect(socket.of("join").length).toBe(1);
+    await settle(2);
+    expect(socket.of("join").length).toBe(2);
+    expect(page).toEqual({});
   });
 });

@@ -1,5 +1,5 @@
 /** A server that a test plays by hand: each WebSocket that the client makes, what it wrote, and what it is told. */
-import { vi } from "vitest";
+import { afterEach, beforeEach, vi } from "vitest";
 import { connect, type Chat, type Options } from "../../src/index.ts";
 
 export type Sent = Record<string, unknown> & { type: string; ref?: number };
@@ -98,12 +98,25 @@ export function client(options: Options = {}, url = "ws://chorus.test/ws"): Chat
   return connect(url, { token: "t0", WebSocket, transports: ["websocket"], ...options });
 }
 
+/** In every test of a file the clock goes by hand, and so does chance where it is said: 0.999… is the longest backoff. */
+export function byHand(luck?: number): void {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    if (luck !== undefined) chance(luck);
+  });
+  afterEach(() => {
+    vi.unstubAllGlobals();
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+  });
+}
+
 /** Lets promises go on, and timers that are due. */
 export async function settle(ms = 0): Promise<void> {
   await vi.advanceTimersByTimeAsync(ms);
 }
 
-/** Fixes what chance decides: 0.999… is the longest backoff. */
+/** Fixes what chance decides. */
 export function chance(value: number) {
   vi.spyOn(Math, "random").mockReturnValue(value);
 }

@@ -1,13 +1,9 @@
 /** Where no WebSocket comes up. The stream and what is posted beside it are played by hand; the fault suite has real ones. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Options } from "../../src/index.ts";
-import { client, FakeSocket, fate, LIMITS, settle } from "./server.ts";
+import { byHand, chance, client, FakeSocket, fate, LIMITS, settle } from "./server.ts";
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+byHand();
 
 interface Call {
   readonly url: URL;
@@ -211,6 +207,22 @@ describe("an event stream", () => {
     expect(calls.filter(({ body }) => body?.id === "i1").length).toBe(2);
   });
 
+  it("is paced as the server's own welcome says", async () => {
+    const chat = await begin({}, "lobby");
+    const { tell, ok } = await stream(last());
+    await tell({ type: "welcome", session: "s/1", user: "alice", node: "n1", heartbeat_ms: 30_000, limits: { ...LIMITS, frames_per_second: 10, frame_burst: 4 } });
+    await ok("lobby");
+    const posted = () => calls.filter(({ body }) => body?.type === "history");
+    for (let n = 0; n < 5; n++) void chat.room("lobby")!.history();
+    await settle();
+    expect(posted().length).toBe(2);
+    for (const call of posted()) await call.answer(new Response(JSON.stringify({ type: "ok", events: [], more: false })));
+    await settle(99);
+    expect(posted().length).toBe(2);
+    await settle(1);
+    expect(posted().length).toBe(3);
+  });
+
   it("sends cookies when there is no token", async () => {
     await begin({ token: undefined } as never, "lobby");
     expect([last().credentials, last().headers.authorization]).toEqual(["include", undefined]);
@@ -219,7 +231,7 @@ describe("an event stream", () => {
 
 describe("which transport", () => {
   it("is the next after one did not come up twice in a row, and the first again after that was lost", async () => {
-    vi.spyOn(Math, "random").mockReturnValue(0.1);
+    chance(0.1);
     const chat = await begin({ transports: ["websocket", "sse"] }, "lobby");
     FakeSocket.last.end(1006);
     await settle(25);
@@ -238,7 +250,7 @@ describe("which transport", () => {
   });
 
   it("is the next after one that throws", async () => {
-    vi.spyOn(Math, "random").mockReturnValue(0.1);
+    chance(0.1);
     const WebSocket = class {
       constructor() {
         throw new Error("mixed content");
@@ -256,6 +268,5 @@ describe("which transport", () => {
     vi.stubGlobal("WebSocket", undefined);
     await begin({ transports: ["websocket", "sse"], WebSocket: undefined } as never, "lobby");
     expect(last().url.pathname).toBe("/v1/events");
-    vi.unstubAllGlobals();
   });
 });

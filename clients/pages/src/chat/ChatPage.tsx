@@ -58,22 +58,16 @@ export function ChatPage({ rooms, ownName, onEnd }: ChatPageProps) {
       <Dialog
         open={leaving !== undefined}
         title={`Leave #${leaving ?? ""}?`}
+        confirm="Leave"
+        cancel="Stay"
         onClose={() => setLeaving(undefined)}
-        onSubmit={() => {
+        onConfirm={() => {
           if (leaving !== undefined) {
             leave(leaving);
             seen.forget(leaving);
           }
           setLeaving(undefined);
         }}
-        actions={
-          <>
-            <Button onClick={() => setLeaving(undefined)}>Stay</Button>
-            <Button type="submit" look="danger">
-              Leave
-            </Button>
-          </>
-        }
       >
         <p>You no longer hear what is said there. Join again whenever you like.</p>
       </Dialog>

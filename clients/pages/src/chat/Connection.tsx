@@ -5,12 +5,15 @@ import { useStatus } from "chorus-client/react";
 import type { Entry } from "chorus-client/timeline";
 import { StatusDot } from "../ui/Badge.tsx";
 import { Button } from "../ui/Button.tsx";
-import { useNow } from "../ui/observable.ts";
+import { useNow } from "../ui/useNow.ts";
 import { words } from "./status.ts";
 import { useHeldUp } from "./useHeldUp.ts";
 
 /** For so long it is said what came meanwhile. */
 const SAID_MS = 8_000;
+
+/** So many letters find room beside the room's name on a phone. */
+const SHORT = 22;
 
 interface ConnectionProps {
   readonly chat: Chat | undefined;
@@ -28,7 +31,7 @@ export function Connection({ chat, room, status, entries, onSignIn }: Connection
   const heldUp = useHeldUp(entries, connection.state === "connected" && status.state === "joined");
   const { tone, text, tail, why, help } = words(connection, status, now, { caughtUp, heldUp });
   return (
-    <div className="connection" role="group" aria-label="Connection" title={why} data-testid="status">
+    <div className={help || text.length + (tail?.length ?? 0) > SHORT ? "connection connection-long" : "connection"} role="group" aria-label="Connection" title={why} data-testid="status">
       <StatusDot tone={tone} hollow={connection.state !== "connected"}>
         <span role="status">{text}</span>
         {tail && <span aria-hidden={connection.state === "waiting"}>{tail}</span>}

@@ -1,11 +1,11 @@
 import "./Conversation.css";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
-import type { Chat, ChorusError, Marker, Room } from "chorus-client";
+import type { Chat, ChorusError, Room } from "chorus-client";
 import { usePresence, useRoom, useTyping, type GapEntry, type MessageEntry } from "chorus-client/react";
-import { Button, IconButton } from "../ui/Button.tsx";
+import { IconButton } from "../ui/Button.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
-import { useNow, useObservable } from "../ui/observable.ts";
 import { toast } from "../ui/Toast.tsx";
+import { useNow } from "../ui/useNow.ts";
 import { Composer } from "./Composer.tsx";
 import { Connection } from "./Connection.tsx";
 import { Drawer } from "./Drawer.tsx";
@@ -19,9 +19,9 @@ import { RECENT } from "./RoomList.tsx";
 import { rowsOf } from "./rows.ts";
 import type { Seen } from "./seen.ts";
 import { leftBecause, sentence } from "./status.ts";
+import { useMarkers } from "./useMarkers.ts";
 import { useNews } from "./useNews.ts";
 
-const NO_MARKERS: readonly Marker[] = [];
 const WIDE = "(min-width: 70rem)";
 
 interface ConversationProps {
@@ -39,7 +39,7 @@ export function Conversation({ chat, name, ownName, seen, drafts, onRooms, onSig
   const { entries, older, error, status, room, send, retry, discard, loadOlder, fill } = useRoom(name, { recent: RECENT });
   const presence = usePresence(room);
   const { typing, type } = useTyping(room);
-  const markers = useObservable(room?.markers, NO_MARKERS);
+  const markers = useMarkers(room);
   const now = useNow(60_000);
   const me = chat?.user;
   const [bottom, setBottom] = useState(true);
@@ -162,19 +162,13 @@ export function Conversation({ chat, name, ownName, seen, drafts, onRooms, onSig
       <Dialog
         open={removing !== undefined}
         title="Delete this message?"
+        confirm="Delete"
+        cancel="Keep it"
         onClose={() => setRemoving(undefined)}
-        onSubmit={() => {
+        onConfirm={() => {
           if (removing?.position) room?.delete(removing.position).catch(complain("The message was not deleted"));
           setRemoving(undefined);
         }}
-        actions={
-          <>
-            <Button onClick={() => setRemoving(undefined)}>Keep it</Button>
-            <Button type="submit" look="danger">
-              Delete
-            </Button>
-          </>
-        }
       >
         <p>Its text goes from the server, and from everybody’s screen. That something was said here stays.</p>
       </Dialog>

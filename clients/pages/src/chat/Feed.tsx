@@ -1,5 +1,5 @@
 import "./Feed.css";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type Ref } from "react";
+import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState, type KeyboardEvent, type Ref } from "react";
 import { Virtualizer, type VirtualizerHandle } from "virtua";
 import type { GapEntry, TimelineState } from "chorus-client/react";
 import { Button } from "../ui/Button.tsx";
@@ -28,8 +28,8 @@ interface FeedProps {
 }
 
 export interface FeedHandle {
+  /** Goes to the newest, and follows it. */
   toEnd(): void;
-  focusLast(): void;
 }
 
 /** The messages: as many elements as fit the screen, however many there are. */
@@ -106,13 +106,11 @@ export function Feed({ rows, older, me, names, actions, below, handle, onOlder, 
     [rows.length],
   );
 
-  useHandle(handle, {
-    toEnd() {
-      stuck.current = true;
-      end();
-    },
-    focusLast: () => focusRow(rows.length - 1),
-  });
+  const toEnd = useCallback(() => {
+    stuck.current = true;
+    end();
+  }, [end]);
+  useImperativeHandle(handle, () => ({ toEnd }), [toEnd]);
 
   const keys = (event: KeyboardEvent<HTMLElement>) => {
     const target = event.target as HTMLElement;
@@ -160,14 +158,7 @@ export function Feed({ rows, older, me, names, actions, below, handle, onOlder, 
         )}
       </div>
       {!bottom && (
-        <button
-          type="button"
-          className="feed-down"
-          onClick={() => {
-            stuck.current = true;
-            end();
-          }}
-        >
+        <button type="button" className="feed-down" onClick={toEnd}>
           {below > 0 ? `${below} new ${below === 1 ? "message" : "messages"}` : "To the newest"} <Icon name="down" size={15} />
         </button>
       )}
@@ -184,19 +175,6 @@ function useShift(rows: readonly Row[]): boolean {
   const old = before.current;
   if (old === rows || rows.length <= old.length) return false;
   return rows[0]?.key !== old[0]?.key && rows.at(-1)?.key === old.at(-1)?.key;
-}
-
-function useHandle(ref: Ref<FeedHandle>, value: FeedHandle): void {
-  useEffect(() => {
-    if (typeof ref === "function") {
-      ref(value);
-      return () => {
-        ref(null);
-      };
-    }
-    if (ref) ref.current = value;
-    return undefined;
-  });
 }
 
 interface GapProps {

@@ -1,19 +1,17 @@
 import "./RoomList.css";
 import { useEffect, useState, useSyncExternalStore, type FormEvent } from "react";
 import { useRoom, type Entry } from "chorus-client/react";
-import type { Chat, Marker } from "chorus-client";
+import type { Chat } from "chorus-client";
 import { Badge } from "../ui/Badge.tsx";
 import { IconButton } from "../ui/Button.tsx";
 import { TextField } from "../ui/Field.tsx";
-import { useObservable } from "../ui/observable.ts";
 import { addressOf, fault, tidy } from "./rooms.ts";
 import type { Seen } from "./seen.ts";
 import { unread } from "./unread.ts";
+import { useMarkers } from "./useMarkers.ts";
 
 /** How many of the last messages are there when a room is joined; more come by scrolling up. */
 export const RECENT = 50;
-
-const NO_MARKERS: readonly Marker[] = [];
 
 interface RoomListProps {
   readonly chat: Chat | undefined;
@@ -76,7 +74,7 @@ interface RoomItemProps {
 
 function RoomItem({ chat, name, current, seen, onOpen, onLeave }: RoomItemProps) {
   const { entries, status, room } = useRoom(name, { recent: RECENT });
-  const markers = useObservable(room?.markers, NO_MARKERS);
+  const markers = useMarkers(room);
   const place = useSyncExternalStore(seen.subscribe, () => seen.at(name));
   const me = chat?.user;
 

@@ -1,6 +1,7 @@
 import "./SignIn.css";
 import { useEffect, useState, type FormEvent } from "react";
 import { Button } from "../ui/Button.tsx";
+import { Complaint } from "../ui/Complaint.tsx";
 import { Field, TextField } from "../ui/Field.tsx";
 import { askSite, type Site } from "../ui/site.ts";
 import { guest, tokenIn, type Identity } from "./identity.ts";
@@ -47,9 +48,7 @@ export function SignIn(props: SignInProps) {
         {site?.guests === false && <WithToken {...props} />}
         {away && (
           <>
-            <p className="sign-in-error" role="alert">
-              The server does not answer.
-            </p>
+            <Complaint boxed text="The server does not answer." />
             <Button look="primary" onClick={again}>
               Try again
             </Button>
@@ -103,7 +102,7 @@ function AsGuest({ before, room: initial, error, onSignIn }: SignInProps) {
     <form onSubmit={submit}>
       <TextField label="Your name" value={name} onChange={(event) => setName(event.target.value)} required maxLength={40} autoFocus autoComplete="nickname" />
       {room.field}
-      <Trouble error={error} />
+      <Complaint boxed text={error} />
       <Button type="submit" look="primary">
         Join
       </Button>
@@ -134,7 +133,7 @@ function WithToken({ room: initial, error, onSignIn }: SignInProps) {
         )}
       </Field>
       {room.field}
-      <Trouble error={error} />
+      <Complaint boxed text={error} />
       <Button type="submit" look="primary">
         Join
       </Button>
@@ -142,14 +141,5 @@ function WithToken({ room: initial, error, onSignIn }: SignInProps) {
         Use this site’s cookie instead
       </Button>
     </form>
-  );
-}
-
-function Trouble({ error }: { readonly error: string | undefined }) {
-  if (error === undefined) return null;
-  return (
-    <p className="sign-in-error" role="alert">
-      {error}
-    </p>
   );
 }

@@ -1,4 +1,6 @@
 import type { Options } from "chorus-client";
+import { guestToken } from "../ui/site.ts";
+import { inTab, jsonIn } from "../ui/storage.ts";
 
 /** Who this tab is, for as long as it is open: nothing of it outlives the tab. */
 export type Identity =
@@ -10,20 +12,11 @@ export type Identity =
 const KEY = "chorus.me";
 
 export function remembered(): Identity | undefined {
-  try {
-    return (JSON.parse(sessionStorage.getItem(KEY) ?? "null") as Identity | null) ?? undefined;
-  } catch {
-    return undefined;
-  }
+  return (jsonIn(inTab, KEY) as Identity | null | undefined) ?? undefined;
 }
 
 export function remember(identity: Identity | undefined): void {
-  try {
-    if (identity) sessionStorage.setItem(KEY, JSON.stringify(identity));
-    else sessionStorage.removeItem(KEY);
-  } catch {
-    // Storage may be forbidden: a reload then asks again.
-  }
+  inTab.set(KEY, identity ? JSON.stringify(identity) : null);
 }
 
 /** A guest. The same name stays the same user, so that a reload finds its own messages. */
@@ -44,21 +37,12 @@ function userId(name: string): string {
 export function optionsFor(identity: Identity): Options {
   switch (identity.kind) {
     case "guest":
-      return { getToken: () => guestToken(identity) };
+      return { getToken: () => guestToken(identity.user, identity.name) };
     case "token":
       return { token: identity.token };
     case "cookie":
       return {};
   }
-}
-
-async function guestToken({ user, name }: { readonly user: string; readonly name: string }): Promise<string> {
-  const answer = await fetch(`/dev/token?${new URLSearchParams({ user, name })}`);
-  const body = (await answer.json()) as { readonly token?: string; readonly detail?: string };
-  if (answer.ok && body.token !== undefined) return body.token;
-  // Asked again it would refuse again; where it is only away, the client tries on.
-  const why = new Error(body.detail ?? `the server answered ${answer.status}`);
-  throw Object.assign(why, { fatal: answer.status >= 400 && answer.status < 500 });
 }
 
 /** What `text` is, if it may be a token; somebody may paste it with what stands around it. */

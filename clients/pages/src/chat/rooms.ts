@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useState } from "react";
+import { inBrowser, jsonIn } from "../ui/storage.ts";
 
 const KEY = "chorus.rooms";
 const ROOM = /^[A-Za-z0-9_.:#-]{1,128}$/;
@@ -20,19 +21,15 @@ interface Rooms {
   readonly current: string | undefined;
 }
 
-export interface RoomsActions {
+interface RoomsActions {
   /** Shows a room, and joins it if need be. */
   open(name: string): void;
   leave(name: string): void;
 }
 
 function known(): readonly string[] {
-  try {
-    const names: unknown = JSON.parse(localStorage.getItem(KEY) ?? "[]");
-    return Array.isArray(names) ? names.filter((name): name is string => typeof name === "string" && ROOM.test(name)) : [];
-  } catch {
-    return [];
-  }
+  const names = jsonIn(inBrowser, KEY);
+  return Array.isArray(names) ? names.filter((name): name is string => typeof name === "string" && ROOM.test(name)) : [];
 }
 
 /** The room in the address: it can be sent to others, and the browser's way back leads to the room before. */
@@ -61,11 +58,7 @@ export function useRooms(): Rooms & RoomsActions {
   const [rooms, setRooms] = useState(begin);
 
   useEffect(() => {
-    try {
-      localStorage.setItem(KEY, JSON.stringify(rooms.names));
-    } catch {
-      // Storage may be forbidden: the rooms then last as long as the page.
-    }
+    inBrowser.set(KEY, JSON.stringify(rooms.names));
     const address = rooms.current === undefined ? location.pathname : addressOf(rooms.current);
     if (addressed() === undefined) history.replaceState(null, "", address);
     else if (addressed() !== rooms.current) history.pushState(null, "", address);

@@ -1,7 +1,7 @@
 import type { RoomStatus, Status } from "chorus-client";
 import type { Tone } from "../ui/Badge.tsx";
 
-export interface Words {
+interface Words {
   readonly tone: Tone;
   /** Read out when it changes. */
   readonly text: string;

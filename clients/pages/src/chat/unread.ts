@@ -1,7 +1,7 @@
 import type { Position } from "chorus-client";
 import type { Entry } from "chorus-client/timeline";
 
-export interface Unread {
+interface Unread {
   /** Messages of others that came after what was seen. */
   readonly count: number;
   /** The key of the first of them. */
@@ -42,6 +42,6 @@ export function lastPosition(entries: readonly Entry[]): Position | undefined {
   return last?.kind === "message" ? last.position : undefined;
 }
 
-export function isSeen(position: Position, seen: Position): boolean {
+function isSeen(position: Position, seen: Position): boolean {
   return position.epoch === seen.epoch && position.seq <= seen.seq;
 }

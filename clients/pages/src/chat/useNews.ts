@@ -15,7 +15,7 @@ interface About {
   readonly bottom: boolean;
 }
 
-export interface News {
+interface News {
   /** The key of the message above which the line stands. It stays until the page is left, or more comes unseen. */
   readonly first: string | undefined;
   readonly count: number;

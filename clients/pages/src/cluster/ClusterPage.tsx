@@ -2,16 +2,16 @@ import "./cluster.css";
 import { useState, useSyncExternalStore } from "react";
 import { Button, IconButton } from "../ui/Button.tsx";
 import { Page } from "../ui/Page.tsx";
+import { sinceStart, useNow } from "../ui/useNow.ts";
 import { DrainDialog } from "./DrainDialog.tsx";
 import { Freshness } from "./Freshness.tsx";
-import { live, shown, type NodeRecord } from "./history.ts";
+import { isLive, shown, type NodeRecord } from "./history.ts";
 import { HotRooms } from "./HotRooms.tsx";
 import { KeyForm } from "./KeyForm.tsx";
 import { Nodes } from "./Nodes.tsx";
 import { Plots } from "./Plots.tsx";
 import { Totals } from "./Totals.tsx";
 import { useMatches } from "./useMatches.ts";
-import { useNow } from "./useNow.ts";
 import { Users } from "./Users.tsx";
 import type { View, Watch } from "./watch.ts";
 
@@ -42,21 +42,22 @@ function Forget({ narrow, onForget }: { readonly narrow: boolean; readonly onFor
 }
 
 function Live({ watch, view }: { readonly watch: Watch; readonly view: View }) {
-  const now = useNow();
+  const now = useNow(1_000, true, sinceStart);
   const [draining, setDraining] = useState<NodeRecord | null>(null);
   const { history } = view;
   const nodes = shown(history);
+  const alive = history.nodes.filter(isLive);
   return (
     <>
       <Freshness view={view} now={now} />
       <Totals nodes={nodes} />
       <Nodes nodes={nodes} answeredBy={history.answeredBy} now={now} onDrain={setDraining} />
       <Plots history={history} now={now} />
-      <HotRooms nodes={live(history)} />
+      <HotRooms nodes={alive} />
       <Users api={() => watch.api} />
       <DrainDialog
         node={draining}
-        others={live(history).filter((node) => node.id !== draining?.id && node.state === "ready").length}
+        others={alive.filter((node) => node.id !== draining?.id && node.state === "ready").length}
         api={() => watch.api}
         onClose={() => {
           setDraining(null);

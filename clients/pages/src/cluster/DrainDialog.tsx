@@ -1,7 +1,7 @@
+import { Dialog } from "../ui/Dialog.tsx";
 import type { Api } from "./api.ts";
-import { Confirmation } from "./Confirmation.tsx";
 import { nameOf, type NodeRecord } from "./history.ts";
-import { useAct } from "./useAct.ts";
+import { ASKING, useAct } from "./useAct.ts";
 import { many } from "./words.ts";
 
 interface DrainDialogProps {
@@ -23,11 +23,19 @@ export function DrainDialog({ node, others, api, onClose }: DrainDialogProps) {
     onClose();
   };
   return (
-    <Confirmation open title={`Drain ${name}?`} verb={`Drain ${name}`} busy={busy} error={error} onClose={close} onDo={() => run(() => api().drain(node.id), `${name} was told to drain.`, close)}>
+    <Dialog
+      open
+      title={`Drain ${name}?`}
+      confirm={busy ? ASKING : `Drain ${name}`}
+      disabled={busy}
+      error={error}
+      onClose={close}
+      onConfirm={() => run(() => api().drain(node.id), `${name} was told to drain.`, close)}
+    >
       <p>
         It takes nobody any more and ends. {clients}. Whatever runs the gateway may start it again.
       </p>
-      {others === 0 && <p className="cluster-error">No other node is ready: whoever is on it will find nobody until one is.</p>}
-    </Confirmation>
+      {others === 0 && <p className="cluster-warning">No other node is ready: whoever is on it will find nobody until one is.</p>}
+    </Dialog>
   );
 }

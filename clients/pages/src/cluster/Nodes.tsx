@@ -2,7 +2,7 @@ import type { ReactNode } from "react";
 import { Badge, StatusDot } from "../ui/Badge.tsx";
 import { Button } from "../ui/Button.tsx";
 import { Table } from "../ui/Table.tsx";
-import { nameOf, newest, type NodeRecord } from "./history.ts";
+import { isLive, nameOf, newest, type NodeRecord } from "./history.ts";
 import { standing } from "./standing.ts";
 import { useMatches } from "./useMatches.ts";
 import { bytes, count, latency, many, perSecond, span } from "./words.ts";
@@ -31,7 +31,7 @@ export function Nodes({ nodes, answeredBy, now, onDrain }: NodesProps) {
     </span>
   );
   const drain = (node: NodeRecord) => {
-    const may = node.state !== "gone" && node.state !== "unknown" && node.state !== "draining";
+    const may = isLive(node) && node.state !== "draining";
     return (
       <Button look="danger" small disabled={!may} aria-label={`Drain ${nameOf(node)}`} onClick={() => onDrain(node)}>
         Drain …
@@ -79,7 +79,7 @@ function State({ node, now }: { readonly node: NodeRecord; readonly now: number 
   const { tone, word, more } = standing(node, now, Date.now());
   return (
     <div className="cluster-state">
-      <StatusDot tone={tone} hollow={node.state === "gone" || node.state === "unknown"}>
+      <StatusDot tone={tone} hollow={!isLive(node)}>
         {word}
       </StatusDot>
       {more && <div className="cluster-sub">{more}</div>}

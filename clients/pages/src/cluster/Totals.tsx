@@ -1,9 +1,9 @@
-import { newest, type NodeRecord } from "./history.ts";
+import { isLive, newest, type NodeRecord } from "./history.ts";
 import { bytes, count, latency, perSecond } from "./words.ts";
 
 /** The whole cluster in a few numbers. */
 export function Totals({ nodes }: { readonly nodes: readonly NodeRecord[] }) {
-  const present = nodes.filter(({ state }) => state !== "gone" && state !== "unknown");
+  const present = nodes.filter(isLive);
   const ready = present.filter(({ state }) => state === "ready").length;
   const sum = (value: (node: NodeRecord) => number | null | undefined) => present.reduce((total, node) => total + (value(node) ?? 0), 0);
   const slowest = Math.max(0, ...present.map(({ status }) => status?.append_latency?.p99_us ?? 0));

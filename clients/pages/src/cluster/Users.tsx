@@ -1,9 +1,9 @@
 import { useState } from "react";
 import { Button } from "../ui/Button.tsx";
+import { Dialog } from "../ui/Dialog.tsx";
 import { SelectField, TextField } from "../ui/Field.tsx";
 import type { Api } from "./api.ts";
-import { Confirmation } from "./Confirmation.tsx";
-import { useAct } from "./useAct.ts";
+import { ASKING, useAct } from "./useAct.ts";
 
 type Deed = "disconnect" | "ban" | "unban" | "revoke";
 
@@ -109,7 +109,7 @@ function DeedDialog({ deed, user, api, onClose }: DeedDialogProps) {
     },
   }[deed];
   return (
-    <Confirmation open title={title} verb={verb} busy={busy} error={error} onClose={onClose} onDo={() => run(call, done, onClose)}>
+    <Dialog open title={title} confirm={busy ? ASKING : verb} disabled={busy} error={error} onClose={onClose} onConfirm={() => run(call, done, onClose)}>
       <p>{effect}</p>
       {deed === "ban" && (
         <SelectField label="For how long" value={duration} onChange={(event) => setDuration(event.target.value)}>
@@ -123,6 +123,6 @@ function DeedDialog({ deed, user, api, onClose }: DeedDialogProps) {
       {(deed === "ban" || deed === "disconnect") && (
         <TextField label="Reason" hint={`${user} is told. It may be left out.`} maxLength={REASON_LENGTH} value={reason} onChange={(event) => setReason(event.target.value)} autoComplete="off" />
       )}
-    </Confirmation>
+    </Dialog>
   );
 }

@@ -1,6 +1,6 @@
 /** What the gateway's API says of the cluster (`GET /v1/openapi.json` describes it), and what it can be asked to do. */
 
-export interface Latency {
+interface Latency {
   readonly p50_us: number;
   readonly p99_us: number;
   readonly p999_us: number;

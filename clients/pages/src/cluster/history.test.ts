@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ClusterAnswer, HotRoom, ListedNode, NodeStatus } from "./api.ts";
-import { EMPTY, HOLE_MS, hottest, lines, live, newest, rate, shown, SPAN_MS, take, type History } from "./history.ts";
+import { EMPTY, HOLE_MS, hottest, lines, isLive, newest, rate, shown, SPAN_MS, take, type History } from "./history.ts";
 
 const START = 1_790_000_000_000;
 
@@ -67,7 +67,7 @@ test("a node that comes back under its name takes the place of the one that is g
     ["a~1", "gone"],
     ["b~1", "ready"],
   ]);
-  expect(live(history).map(({ id }) => id)).toEqual(["b~1"]);
+  expect(history.nodes.filter(isLive).map(({ id }) => id)).toEqual(["b~1"]);
   const [gone] = history.nodes;
   expect(gone && newest(gone)).toBeNull();
 

@@ -18,7 +18,7 @@ export interface Point {
 }
 
 /** `unknown`: the answer was by a node that, without Redis, knows of nobody else. */
-export type NodeState = "ready" | "draining" | "bus down" | "silent" | "unknown" | "gone";
+type NodeState = "ready" | "draining" | "bus down" | "silent" | "unknown" | "gone";
 
 export interface NodeRecord {
   readonly id: string;
@@ -87,9 +87,9 @@ export function shown(history: History): readonly NodeRecord[] {
   return history.nodes.filter((node) => node.state !== "gone" || (!present.has(nameOf(node)) && gone.get(nameOf(node)) === node.id));
 }
 
-/** The nodes that live, as far as that is known. */
-export function live(history: History): readonly NodeRecord[] {
-  return history.nodes.filter(({ state }) => state !== "gone" && state !== "unknown");
+/** Whether it lives, as far as that is known. */
+export function isLive({ state }: NodeRecord): boolean {
+  return state !== "gone" && state !== "unknown";
 }
 
 /** A line for each name. Those who had a name one after the other make one line, with a hole between them. */
@@ -110,7 +110,7 @@ export function lines(history: History, value: (point: Point) => number | null):
 
 /** The newest value of a node; null if it is not known, or the node is not there any more. */
 export function newest(node: NodeRecord): Point | null {
-  return node.state === "gone" || node.state === "unknown" ? null : (node.points.at(-1) ?? null);
+  return isLive(node) ? (node.points.at(-1) ?? null) : null;
 }
 
 /** A room as all nodes see it that name it among their hottest. */

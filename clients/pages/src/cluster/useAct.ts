@@ -2,10 +2,13 @@ import { useState } from "react";
 import { Refusal } from "./api.ts";
 import { toast } from "../ui/Toast.tsx";
 
+/** What the button says while it is being done. */
+export const ASKING = "Asking …";
+
 interface Act {
   readonly busy: boolean;
   /** Why it was not done. */
-  readonly error: string | null;
+  readonly error: string | undefined;
   /** Does it, and says so where it is read out; then calls `after`. */
   readonly run: (call: () => Promise<void>, done: string, after: () => void) => void;
   readonly reset: () => void;
@@ -14,10 +17,10 @@ interface Act {
 /** Something that is done to the cluster, once at a time. */
 export function useAct(): Act {
   const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<string | null>(null);
+  const [error, setError] = useState<string>();
   const act = async (call: () => Promise<void>, done: string, after: () => void) => {
     setBusy(true);
-    setError(null);
+    setError(undefined);
     try {
       await call();
       toast(done, "good");
@@ -28,5 +31,5 @@ export function useAct(): Act {
       setBusy(false);
     }
   };
-  return { busy, error, run: (call, done, after) => void act(call, done, after), reset: () => setError(null) };
+  return { busy, error, run: (call, done, after) => void act(call, done, after), reset: () => setError(undefined) };
 }

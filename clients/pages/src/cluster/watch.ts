@@ -1,4 +1,5 @@
 /** Asks the gateway how the cluster is, once a second while the page is seen, and keeps what it said. */
+import { inTab } from "../ui/storage.ts";
 import { Api, Refusal } from "./api.ts";
 import { EMPTY, take, type History } from "./history.ts";
 
@@ -33,7 +34,7 @@ export class Watch {
   #asking: AbortController | null = null;
 
   constructor() {
-    this.#key = remembered();
+    this.#key = inTab.get(KEY);
     this.#view = { phase: "asking", history: EMPTY, trouble: null, refusal: null, hasKey: this.#key !== null, since: performance.now() };
   }
 
@@ -62,7 +63,7 @@ export class Watch {
   /** Tries a key. It is kept in this tab, and is forgotten with it. */
   unlock(key: string): void {
     this.#key = key;
-    keep(key);
+    inTab.set(KEY, key);
     this.#change({ phase: "asking", trouble: null, refusal: null, hasKey: true });
     this.#ask();
   }
@@ -71,7 +72,7 @@ export class Watch {
   lock(): void {
     this.#stop();
     this.#key = null;
-    keep(null);
+    inTab.set(KEY, null);
     this.#change({ phase: "locked", history: EMPTY, trouble: null, refusal: null, hasKey: false });
   }
 
@@ -114,7 +115,7 @@ export class Watch {
       if (error instanceof Refusal && (error.status === 401 || error.status === 403)) {
         const refusal = this.#key === null ? null : words(error);
         this.#key = null;
-        keep(null);
+        inTab.set(KEY, null);
         this.#change({ phase: "locked", history: EMPTY, trouble: null, refusal, hasKey: false });
       } else {
         this.#change({ trouble: error instanceof Refusal ? error.message : "nobody answers" });
@@ -132,22 +133,4 @@ export class Watch {
 function words({ status, message }: Refusal): string {
   if (status === 401) return "This is none of the cluster's API keys.";
   return message.includes("API key") ? "This is a user's token, and the page needs an API key." : `The gateway refuses: ${message}.`;
-}
-
-function remembered(): string | null {
-  try {
-    return sessionStorage.getItem(KEY);
-  } catch {
-    // Storage may be forbidden: the key then lasts as long as the page.
-    return null;
-  }
-}
-
-function keep(key: string | null): void {
-  try {
-    if (key === null) sessionStorage.removeItem(KEY);
-    else sessionStorage.setItem(KEY, key);
-  } catch {
-    // See above.
-  }
 }

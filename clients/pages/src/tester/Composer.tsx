@@ -1,11 +1,13 @@
 import { memo, useId, useRef, useState, type ChangeEvent, type KeyboardEvent } from "react";
 import { Button, IconButton } from "../ui/Button.tsx";
+import { said } from "../ui/Complaint.tsx";
 import { Field, SelectField, TextField } from "../ui/Field.tsx";
+import { inBrowser } from "../ui/storage.ts";
 import { bytesText } from "./model/export.ts";
 import { bytesOf } from "./model/hex.ts";
 import { PLACEHOLDERS, REQUESTS, kindOf } from "./model/requests.ts";
 import type { Session } from "./model/session.ts";
-import { forgetRequest, savedRequests, store } from "./model/storage.ts";
+import { forgetRequest, savedRequests } from "./model/storage.ts";
 import { RepeatPanel } from "./RepeatPanel.tsx";
 import { SaveRequest } from "./SaveRequest.tsx";
 
@@ -20,7 +22,7 @@ export function Composer({ session }: { readonly session: Session }) {
   const [picked, setPicked] = useState("ours:1");
   const [form, setForm] = useState<Form>("text");
   const [room, setRoom] = useState(session.room);
-  const [mine, setMine] = useState(() => savedRequests(store));
+  const [mine, setMine] = useState(() => savedRequests(inBrowser));
   const [saving, setSaving] = useState(false);
   const [complaint, setComplaint] = useState("");
   const file = useRef<HTMLInputElement>(null);
@@ -33,7 +35,7 @@ export function Composer({ session }: { readonly session: Session }) {
       send();
       setComplaint("");
     } catch (error) {
-      setComplaint(error instanceof Error ? error.message : String(error));
+      setComplaint(said(error));
     }
   };
   const send = () => attempt(() => (form === "hex" ? session.sendBytes(bytesOf(text)) : session.sendRequest(text)));
@@ -102,7 +104,7 @@ export function Composer({ session }: { readonly session: Session }) {
           icon="trash"
           disabled={own === undefined}
           onClick={() => {
-            setMine(forgetRequest(store, own ?? ""));
+            setMine(forgetRequest(inBrowser, own ?? ""));
             setPicked("ours:1");
           }}
         />
@@ -158,7 +160,7 @@ const Hint = memo(function Hint({ text, form }: { readonly text: string; readonl
     try {
       return <>{bytesText(bytesOf(text).length)}</>;
     } catch (error) {
-      return <span className="tone-text tone-warn">{error instanceof Error ? error.message : String(error)}</span>;
+      return <span className="tone-text tone-warn">{said(error)}</span>;
     }
   }
   const kind = kindOf(text);

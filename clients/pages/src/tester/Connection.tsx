@@ -1,14 +1,15 @@
 import { useEffect, useId, useState, type FormEvent } from "react";
 import { StatusDot } from "../ui/Badge.tsx";
 import { Button } from "../ui/Button.tsx";
+import { Complaint, said } from "../ui/Complaint.tsx";
 import { SelectField, TextField } from "../ui/Field.tsx";
-import { askSite } from "../ui/site.ts";
+import { askSite, guestToken } from "../ui/site.ts";
+import { inBrowser } from "../ui/storage.ts";
+import { useNow } from "../ui/useNow.ts";
 import { CloseNote } from "./CloseNote.tsx";
-import { guestToken } from "./guest.ts";
 import type { Phase, Session } from "./model/session.ts";
-import { saveAddress, savedAddresses, store } from "./model/storage.ts";
+import { saveAddress, savedAddresses } from "./model/storage.ts";
 import { addressHere, target, type AuthBy } from "./model/target.ts";
-import { useBeat } from "./useSession.ts";
 
 /** Where to, who one is, and how it stands. */
 export function Connection({ session }: { readonly session: Session }) {
@@ -16,7 +17,7 @@ export function Connection({ session }: { readonly session: Session }) {
   const [subprotocols, setSubprotocols] = useState("chorus.v1");
   const [token, setToken] = useState("");
   const [authBy, setAuthBy] = useState<AuthBy>("first frame");
-  const [known, setKnown] = useState(() => savedAddresses(store));
+  const [known, setKnown] = useState(() => savedAddresses(inBrowser));
   const [complaint, setComplaint] = useState("");
   const [guests, setGuests] = useState(false);
   const suggestions = useId();
@@ -41,7 +42,7 @@ export function Connection({ session }: { readonly session: Session }) {
     try {
       const wanted = target({ address, subprotocols, token, authBy }, location);
       session.open(wanted);
-      setKnown(saveAddress(store, wanted.url));
+      setKnown(saveAddress(inBrowser, wanted.url));
     } catch (error) {
       setComplaint(said(error));
     }
@@ -49,7 +50,7 @@ export function Connection({ session }: { readonly session: Session }) {
   const askForGuest = async () => {
     setComplaint("");
     try {
-      take(await guestToken());
+      take(await guestToken(`tester-${crypto.getRandomValues(new Uint32Array(1)).join()}`, "Tester"));
     } catch (error) {
       setComplaint(said(error));
     }
@@ -83,11 +84,7 @@ export function Connection({ session }: { readonly session: Session }) {
             </Button>
           )}
         </div>
-        {complaint && (
-          <p className="field-error" role="alert">
-            {complaint}
-          </p>
-        )}
+        <Complaint text={complaint} />
         <div className="connection-foot">
           <Standing session={session} />
           {idle ? (
@@ -107,11 +104,11 @@ export function Connection({ session }: { readonly session: Session }) {
 }
 
 function Standing({ session: { phase, welcome } }: { readonly session: Session }) {
-  useBeat(1_000, phase.state === "open");
+  const now = useNow(1_000, phase.state === "open");
   return (
     <div className="standing">
       <StatusDot tone={TONES[phase.state]} hollow={phase.state !== "open"}>
-        {phase.state === "open" ? `Open for ${duration(Date.now() - phase.at)}` : WORDS[phase.state]}
+        {phase.state === "open" ? `Open for ${duration(now - phase.at)}` : WORDS[phase.state]}
       </StatusDot>
       {phase.state === "open" && (
         <p className="muted small">
@@ -131,5 +128,3 @@ function duration(ms: number): string {
   const two = (value: number): string => String(value).padStart(2, "0");
   return seconds < 3_600 ? `${Math.floor(seconds / 60)}:${two(seconds % 60)}` : `${Math.floor(seconds / 3_600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
 }
-
-const said = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,5 +1,7 @@
 import { useCallback, useId, useState } from "react";
+import { said } from "../ui/Complaint.tsx";
 import { toast } from "../ui/Toast.tsx";
+import { sinceStart, useNow } from "../ui/useNow.ts";
 import { copy, download } from "./handout.ts";
 import { LogBar } from "./LogBar.tsx";
 import { LogList } from "./LogList.tsx";
@@ -7,7 +9,6 @@ import { bytesText, lines, payload } from "./model/export.ts";
 import { BOUNDS, type Frame } from "./model/frames.ts";
 import type { Session } from "./model/session.ts";
 import type { Filter } from "./model/view.ts";
-import { useBeat } from "./useSession.ts";
 
 /** All that went both ways. */
 export function Log({ session }: { readonly session: Session }) {
@@ -69,8 +70,7 @@ export function Log({ session }: { readonly session: Session }) {
 }
 
 function Traffic({ session: { phase, sent, received } }: { readonly session: Session }) {
-  useBeat(500, phase.state === "open");
-  const now = performance.now();
+  const now = useNow(500, phase.state === "open", sinceStart);
   return (
     <>
       <span>
@@ -88,6 +88,6 @@ async function say(done: Promise<void>, text: string): Promise<void> {
     await done;
     toast(text, "good");
   } catch (error) {
-    toast(`It could not be copied: ${error instanceof Error ? error.message : String(error)}`, "bad");
+    toast(`It could not be copied: ${said(error)}`, "bad");
   }
 }

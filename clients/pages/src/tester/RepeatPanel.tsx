@@ -1,10 +1,11 @@
 import { useEffect, useState, type FormEvent } from "react";
 import { Button } from "../ui/Button.tsx";
+import { Complaint, said } from "../ui/Complaint.tsx";
 import { TextField } from "../ui/Field.tsx";
 import { announce } from "../ui/Toast.tsx";
+import { sinceStart, useNow } from "../ui/useNow.ts";
 import { MOST_PER_SECOND, plan } from "./model/repeat.ts";
 import type { Run, Session } from "./model/session.ts";
-import { useBeat } from "./useSession.ts";
 
 interface Props {
   readonly session: Session;
@@ -32,7 +33,7 @@ export function RepeatPanel({ session, text, possible }: Props) {
       session.repeat(text, plan(rate, count));
       setComplaint("");
     } catch (error) {
-      setComplaint(error instanceof Error ? error.message : String(error));
+      setComplaint(said(error));
     }
   };
   return (
@@ -51,21 +52,16 @@ export function RepeatPanel({ session, text, possible }: Props) {
           </Button>
         )}
       </div>
-      {complaint && (
-        <p className="field-error" role="alert">
-          {complaint}
-        </p>
-      )}
+      <Complaint text={complaint} />
       {run && <Counters session={session} run={run} />}
     </form>
   );
 }
 
 function Counters({ session, run }: { readonly session: Session; readonly run: Run }) {
-  useBeat(500, run.ending === undefined);
+  const now = useNow(500, run.ending === undefined, sinceStart);
   const { sent, plan } = run.repeat;
   const received = session.received.total - run.receivedBefore;
-  const now = performance.now();
   const rate = (measured: number): string => (run.ending ? "" : `, ${measured.toFixed(1)}/s`);
   return (
     <p className="small numbers repeat-counters">
@@ -84,6 +80,6 @@ function Counters({ session, run }: { readonly session: Session; readonly run: R
 }
 
 function endingWords(ending: NonNullable<Run["ending"]>): string {
-  if (ending.how === "failed") return `ended: ${ending.error instanceof Error ? ending.error.message : String(ending.error)}`;
+  if (ending.how === "failed") return `ended: ${said(ending.error)}`;
   return ending.how;
 }

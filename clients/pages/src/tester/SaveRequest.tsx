@@ -1,9 +1,9 @@
 import { useState } from "react";
-import { Button } from "../ui/Button.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 import { TextField } from "../ui/Field.tsx";
+import { inBrowser } from "../ui/storage.ts";
 import type { Request } from "./model/requests.ts";
-import { saveRequest, store } from "./model/storage.ts";
+import { saveRequest } from "./model/storage.ts";
 
 interface Props {
   readonly open: boolean;
@@ -18,24 +18,11 @@ export function SaveRequest({ open, text, onClose, onSaved }: Props) {
   const save = () => {
     const called = name.trim();
     if (called === "") return;
-    onSaved(called, saveRequest(store, { name: called, text }));
+    onSaved(called, saveRequest(inBrowser, { name: called, text }));
     setName("");
   };
   return (
-    <Dialog
-      open={open}
-      title="Save the request"
-      onClose={onClose}
-      onSubmit={save}
-      actions={
-        <>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" look="primary" disabled={name.trim() === ""}>
-            Save
-          </Button>
-        </>
-      }
-    >
+    <Dialog open={open} title="Save the request" confirm="Save" look="primary" disabled={name.trim() === ""} onClose={onClose} onConfirm={save}>
       <TextField label="Name" value={name} onChange={(event) => setName(event.target.value)} maxLength={60} autoComplete="off" hint="Kept in this browser. One of the same name is replaced; a token that stands in the text itself is kept with it, so write {{token}}." />
     </Dialog>
   );

@@ -1,22 +1,28 @@
 import "./Dialog.css";
-import { useEffect, useId, useRef, type FormEvent, type ReactNode } from "react";
-import { IconButton } from "./Button.tsx";
+import { useEffect, useId, useRef, type ReactNode } from "react";
+import { Button, IconButton } from "./Button.tsx";
+import { Complaint } from "./Complaint.tsx";
 
 interface DialogProps {
   readonly open: boolean;
   readonly title: string;
-  /** It was closed, by Escape or the cross; the owner sets `open`. */
+  /** What the button says that does it; Enter does it, too. */
+  readonly confirm: string;
+  /** `danger`, unless said otherwise: most that is asked about takes something away. */
+  readonly look?: "danger" | "primary";
+  readonly disabled?: boolean;
+  readonly cancel?: string;
+  /** Why it was not done. */
+  readonly error?: string | undefined;
+  readonly onConfirm: () => void;
+  /** It was closed, by a button, Escape or the cross; the owner sets `open`. */
   readonly onClose: () => void;
-  /** Makes it a form: Enter, or a button of type `submit`. */
-  readonly onSubmit?: () => void;
-  readonly wide?: boolean;
+  /** What will happen, and what there is to choose. */
   readonly children: ReactNode;
-  /** Buttons, the one that does it last. */
-  readonly actions?: ReactNode;
 }
 
 /** The browser's own modal dialog: it keeps the focus inside, gives it back at the end, and closes at Escape. */
-export function Dialog({ open, title, onClose, onSubmit, wide = false, children, actions }: DialogProps) {
+export function Dialog({ open, title, confirm, look = "danger", disabled = false, cancel = "Cancel", error, onConfirm, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
 
@@ -28,29 +34,28 @@ export function Dialog({ open, title, onClose, onSubmit, wide = false, children,
   }, [open]);
 
   if (!open) return null;
-  const body = (
-    <>
-      {children}
-      {actions && <div className="dialog-actions">{actions}</div>}
-    </>
-  );
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    onSubmit?.();
-  };
   return (
-    <dialog ref={dialog} className={wide ? "dialog dialog-wide" : "dialog"} aria-labelledby={heading} onCancel={onClose}>
+    <dialog ref={dialog} className="dialog" aria-labelledby={heading} onCancel={onClose}>
       <div className="dialog-head">
         <h2 id={heading}>{title}</h2>
         <IconButton label="Close" icon="close" onClick={onClose} />
       </div>
-      {onSubmit ? (
-        <form className="dialog-body" onSubmit={submit}>
-          {body}
-        </form>
-      ) : (
-        <div className="dialog-body">{body}</div>
-      )}
+      <form
+        className="dialog-body"
+        onSubmit={(event) => {
+          event.preventDefault();
+          onConfirm();
+        }}
+      >
+        {children}
+        <Complaint text={error} />
+        <div className="dialog-actions">
+          <Button onClick={onClose}>{cancel}</Button>
+          <Button type="submit" look={look} disabled={disabled}>
+            {confirm}
+          </Button>
+        </div>
+      </form>
     </dialog>
   );
 }

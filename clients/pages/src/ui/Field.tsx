@@ -1,5 +1,6 @@
 import "./Field.css";
 import { useId, type ComponentProps, type ReactNode } from "react";
+import { Complaint } from "./Complaint.tsx";
 
 interface FieldProps {
   readonly label: ReactNode;
@@ -27,11 +28,7 @@ export function Field({ label, labelUnseen = false, hint, error, children }: Fie
           {hint}
         </p>
       )}
-      {error && (
-        <p id={`${id}-error`} className="field-error" role="alert">
-          {error}
-        </p>
-      )}
+      <Complaint text={error} id={`${id}-error`} />
     </div>
   );
 }

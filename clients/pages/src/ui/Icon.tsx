@@ -1,14 +1,12 @@
 /** Drawn with strokes on a grid of 24. */
 const PATHS = {
   alert: "M12 4 2.5 20h19zM12 10v4M12 17v.5",
-  chevron: "m9 6 6 6-6 6",
   clock: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18M12 7v5l3 2",
   close: "m6 6 12 12M18 6 6 18",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
   down: "M12 5v14m-6-6 6 6 6-6",
   download: "M12 4v11m-5-5 5 5 5-5M4 20h16",
   edit: "m4 20 1-4L16 5l3 3L8 19zM14 7l3 3",
-  filter: "M4 5h16l-6 8v6l-4-2v-4z",
   half: "M12 3a9 9 0 1 0 0 18zM12 3a9 9 0 0 1 0 18",
   leave: "M14 4H5v16h9M10 12h10m-4-4 4 4-4 4",
   menu: "M4 7h16M4 12h16M4 17h16",

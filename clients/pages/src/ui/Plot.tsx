@@ -2,7 +2,7 @@ import "./Plot.css";
 import { useEffect, useRef, useState } from "react";
 import { short, ticks } from "./scale.ts";
 
-export interface Series {
+interface Series {
   readonly name: string;
   /** In time's order; `y` is null where nothing is known, and the line breaks there. */
   readonly points: readonly { readonly x: number; readonly y: number | null }[];

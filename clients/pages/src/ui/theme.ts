@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from "react";
+import { inBrowser } from "./storage.ts";
 
 /** `system` follows the operating system. */
 export type Theme = "system" | "light" | "dark";
@@ -13,12 +14,7 @@ function read(): Theme {
 
 function choose(theme: Theme): void {
   show(theme);
-  try {
-    if (theme === "system") localStorage.removeItem(KEY);
-    else localStorage.setItem(KEY, theme);
-  } catch {
-    // Storage may be forbidden: the choice then lasts as long as the page.
-  }
+  inBrowser.set(KEY, theme === "system" ? null : theme);
 }
 
 function show(theme: Theme): void {

@@ -2,7 +2,7 @@
 
 export type Again = "no" | "yes" | "later" | "new token";
 
-export interface Explanation {
+interface Explanation {
   /** The name of the code in the registry, or of the range. */
   readonly name: string;
   readonly meaning: string;

@@ -22,7 +22,7 @@ export interface Frame {
   readonly ping?: true;
 }
 
-export interface Bounds {
+interface Bounds {
   readonly frames: number;
   /** Of payloads, in bytes. */
   readonly bytes: number;

@@ -73,8 +73,7 @@ export class Pings {
   }
 }
 
-export interface Summary {
-  readonly last: number;
+interface Summary {
   readonly least: number;
   readonly median: number;
   readonly most: number;
@@ -82,10 +81,9 @@ export interface Summary {
 
 export function summary(points: readonly Ping[]): Summary | undefined {
   const sorted = points.map(({ ms }) => ms).sort((a, b) => a - b);
-  const last = points.at(-1)?.ms;
   const [least] = sorted;
   const most = sorted.at(-1);
   const median = sorted[Math.floor(sorted.length / 2)];
-  if (last === undefined || least === undefined || most === undefined || median === undefined) return undefined;
-  return { last, least, median, most };
+  if (least === undefined || most === undefined || median === undefined) return undefined;
+  return { least, median, most };
 }

@@ -43,8 +43,11 @@ afterEach(() => void vi.useRealTimers());
 
 const ADDRESS = "ws://host/ws";
 
+/** A session whose server is the test. */
+const byHand = () => new Session(FakeSocket as unknown as typeof WebSocket);
+
 function connected(protocol = "chorus.v1", url = ADDRESS) {
-  const session = new Session(FakeSocket as unknown as typeof WebSocket);
+  const session = byHand();
   session.open({ url, protocols: ["chorus.v1"] });
   const socket = FakeSocket.last;
   socket.accept(protocol);
@@ -53,7 +56,7 @@ function connected(protocol = "chorus.v1", url = ADDRESS) {
 const texts = (session: Session): string[] => session.log.frames.map(({ direction, text }) => `${direction}: ${text}`);
 
 test("the token goes out first, and stands in the log hidden", () => {
-  const session = new Session(FakeSocket as unknown as typeof WebSocket);
+  const session = byHand();
   session.token = "eyJhbGciOi.x.y";
   session.open({ url: `${ADDRESS}?token=eyJhbGciOi.x.y`, protocols: [], first: '{"type":"auth","token":"eyJhbGciOi.x.y"}' });
   expect(session.phase.state).toBe("connecting");
@@ -115,14 +118,14 @@ test("a close keeps its code, and what was said before it", () => {
   expect(session.phase).toEqual({ state: "closed", url: ADDRESS, close: { code: 1012, reason: "restart", opened: true }, farewell: { retryAfterMs: 1500 } });
   expect(texts(session).at(-1)).toBe("note: Closed: 1012 restart (service restart)");
   expect(() => session.sendText("x")).toThrow("connect first");
-  const never = new Session(FakeSocket as unknown as typeof WebSocket);
+  const never = byHand();
   never.open({ url: ADDRESS, protocols: [] });
   FakeSocket.last.end(1006);
   expect(never.phase).toMatchObject({ state: "closed", close: { opened: false } });
 });
 
 test("a handshake that one gave up is no fault of the other side", () => {
-  const session = new Session(FakeSocket as unknown as typeof WebSocket);
+  const session = byHand();
   session.open({ url: ADDRESS, protocols: [] });
   session.close();
   FakeSocket.last.end(1006);

@@ -1,25 +1,11 @@
 /** What this browser remembers of the tester: the user's own requests, and where it connected. Never a token. */
+import { jsonIn, type Store } from "../../ui/storage.ts";
 import type { Request } from "./requests.ts";
 
 const REQUESTS = "chorus.tester.requests";
 const ADDRESSES = "chorus.tester.addresses";
 const MOST_REQUESTS = 100;
 const MOST_ADDRESSES = 10;
-
-/** The part of `localStorage` that is used; it throws where the browser forbids it or it is full. */
-export type Store = Pick<Storage, "getItem" | "setItem">;
-
-/** This browser's, or where it is forbidden one that lasts as long as the page. */
-export const store: Store = available();
-
-function available(): Store {
-  try {
-    return localStorage;
-  } catch {
-    const kept = new Map<string, string>();
-    return { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => void kept.set(key, value) };
-  }
-}
 
 export function savedRequests(store: Store): readonly Request[] {
   return read(store, REQUESTS).filter(isRequest);
@@ -52,20 +38,11 @@ function isRequest(value: unknown): value is Request {
 }
 
 function read(store: Store, key: string): readonly unknown[] {
-  try {
-    const value: unknown = JSON.parse(store.getItem(key) ?? "[]");
-    return Array.isArray(value) ? value : [];
-  } catch {
-    return [];
-  }
+  const value = jsonIn(store, key);
+  return Array.isArray(value) ? value : [];
 }
 
-/** Whoever can't keep it has it for as long as the page is open. */
 function write<T>(store: Store, key: string, value: readonly T[]): readonly T[] {
-  try {
-    store.setItem(key, JSON.stringify(value));
-  } catch {
-    // Private browsing, or full.
-  }
+  store.set(key, JSON.stringify(value));
   return value;
 }
