@@ -33,6 +33,7 @@ use crate::{
     serve::{self, Terms},
     session::Ends,
     site, socket,
+    tls::Tls,
     traces::Traces,
 };
 
@@ -42,6 +43,8 @@ pub struct App {
     pub config: Arc<InForce>,
     /// Checks tokens.
     pub auth: Arc<Authenticator>,
+    /// TLS on the main listener, where it is configured.
+    pub tls: Option<Arc<Tls>>,
     /// The log and its fan-out.
     pub bus: Arc<dyn Bus>,
     /// The rooms that somebody here is in.
@@ -138,6 +141,7 @@ pub async fn run(config: Config, sources: Sources, set_filter: SetFilter) -> Res
     tokio::spawn(presence::run(Arc::clone(&app.rooms)));
     tokio::spawn(Arc::clone(&app.moderation).watch());
     tokio::spawn(refresh_keys(Arc::clone(&app)));
+    app.tls.iter().for_each(|tls| drop(tokio::spawn(Arc::clone(tls).watch())));
     let reloader = Reloader::new(Arc::clone(&app), sources, set_filter);
     tokio::spawn(Arc::clone(&reloader).on_signal());
     tokio::spawn(nodes::describe(Arc::clone(&app), rendering.clone()));
@@ -145,20 +149,22 @@ pub async fn run(config: Config, sources: Sources, set_filter: SetFilter) -> Res
         lobby: Lobby::new(Arc::clone(&app.config)),
         config: Arc::clone(&app.config),
         metrics: Arc::clone(&app.metrics),
+        tls: app.tls.clone(),
     };
     if let Some(listener) = metrics_listener {
         tracing::info!(addr = %listener.local_addr().unwrap_or(config.listen), "serving metrics");
         let router = http::metrics_router(state.clone());
         // A flood of clients must not blind whoever watches.
-        let terms = Terms { lobby: Lobby::new(Arc::clone(&app.config)), ..terms.clone() };
+        let terms = Terms { lobby: Lobby::new(Arc::clone(&app.config)), tls: None, ..terms.clone() };
         tokio::spawn(serve::serve(listener, router, terms, CancellationToken::new()));
     }
     let address = listener.local_addr().unwrap_or(config.listen);
     tokio::spawn(serve::serve(listener, app.router(state).layer(Extension(reloader)), terms, stop.clone()));
-    tracing::info!(addr = %address, node = %app.bus.node(), "listening");
+    tracing::info!(addr = %address, node = %app.bus.node(), tls = app.tls.is_some(), "listening");
     if config.development() && config.pages {
         // For the person who typed the command; a closed standard output is no reason to stop.
-        let _ = writeln!(io::stdout(), "chorus: open http://{address}/");
+        let scheme = if app.tls.is_some() { "https" } else { "http" };
+        let _ = writeln!(io::stdout(), "chorus: open {scheme}://{address}/");
     }
 
     tokio::select! {
@@ -176,6 +182,7 @@ impl App {
     /// Puts a node together. It listens nowhere yet.
     pub async fn new(config: Config, metrics: Arc<Metrics>) -> Result<Arc<Self>, StartError> {
         let auth = Arc::new(Authenticator::new(&config)?);
+        let tls = Tls::new(&config.tls, Arc::clone(&metrics))?;
         let bus = connect(&config).await?;
         let traces = Traces::new(&config.otlp, bus.node())?;
         let (config, draining) = (Arc::new(InForce::from(config)), Arc::<AtomicBool>::default());
@@ -190,6 +197,7 @@ impl App {
             calls: Calls::default(),
             config,
             auth,
+            tls,
             bus,
             metrics,
             tasks: TaskTracker::new(),

@@ -77,6 +77,10 @@ settings! {
         log_connections: f64 = 1.0, Expected::Share, AtOnce;
         /// Where traces of messages go.
         otlp: OtlpConfig = OtlpConfig::default(), OtlpConfig::settings();
+        /// TLS on `listen`: 1.3 and 1.2, with HTTP/1.1 in it. Without these files clients connect in the clear, as a proxy
+        /// does that ends TLS; whoever asks for metrics on `metrics_listen` always does. The paths are taken when the node
+        /// starts, and what lies there is read again whenever it changes: see [below](#tls-in-the-gateway).
+        tls: TlsConfig = TlsConfig::default(), TlsConfig::settings();
         /// How Redis is reached over TLS.
         redis: RedisConfig = RedisConfig::default(), RedisConfig::settings();
         /// How clients prove who they are.
@@ -114,6 +118,16 @@ settings! {
         /// The share of messages that begin a trace here. What a server posts with a `traceparent` is traced if that says so,
         /// and not counted.
         sample: f64 = 0.01, Expected::Share, AtOnce;
+    }
+}
+
+settings! {
+    /// The certificate that clients are shown; with none they connect in the clear. Both files or neither.
+    TlsConfig {
+        /// The node's certificate, with those between it and its CA, its own first.
+        certificate: Option<PathBuf> = None, "the path of a PEM file";
+        /// The key of `certificate`. One of ECDSA costs each handshake a small part of what one of RSA does.
+        key: Option<PathBuf> = None, "the path of a PEM file";
     }
 }
 
@@ -213,7 +227,7 @@ settings! {
         /// Milliseconds that a socket may take nothing at all before its connection is closed. It may resume
         /// from where it was.
         slow_consumer_ms: u64 = 30_000, 100..=3_600_000, NewConnections;
-        /// Milliseconds that a request's headers may take to arrive.
+        /// Milliseconds that a request's headers may take to arrive, and before them a handshake of TLS.
         header_read_timeout_ms: u64 = 5_000, 100..=60_000, NewConnections;
         /// Bytes that the kernel may hold for a connection that reads slowly. Its own default is up to 1.5
         /// MB, and delivers no faster.

@@ -30,6 +30,7 @@ use crate::{
 
 pub mod membership;
 mod outlet;
+pub(crate) mod secure;
 mod stream;
 pub mod writer;
 
@@ -136,9 +137,17 @@ impl Connection {
     fn write(&self, writer: &mut Writer, batch: Option<(&Arc<Room>, &Batch)>) -> Outcome {
         let waiting = writer.outbox_bytes();
         let send = |slices: &[IoSlice<'_>]| self.io.try_write(slices);
-        let outcome = writer.write(batch, send, &self.metrics);
+        let outcome = self.outcome(writer.write(batch, send, &self.metrics));
         self.follow_up(writer, &outcome, waiting);
         outcome
+    }
+
+    /// How a write ended, with what the socket's own buffer has to say: to be level is to have nothing there either.
+    fn outcome(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Level | Outcome::Behind if self.io.is_backed_up() => Outcome::Blocked,
+            outcome => outcome,
+        }
     }
 
     /// What comes of a write; `waiting` is how much the outbox held before.
@@ -187,7 +196,8 @@ impl Connection {
     /// took anything. It is called so when a third of its buffer is free, for which a client that reads a kilobyte a
     /// second takes longer than anybody's patience; but it takes more as soon as there is any room.
     pub fn nudge(&self) -> bool {
-        let mut taken = 0;
+        // What is wrong with it the write will find, too.
+        let mut taken = self.io.push().unwrap_or_default();
         {
             let mut writer = self.writer.lock();
             let waiting = writer.outbox_bytes();
@@ -196,7 +206,7 @@ impl Connection {
                 taken += sent;
                 Ok(sent)
             };
-            let outcome = writer.write(None, send, &self.metrics);
+            let outcome = self.outcome(writer.write(None, send, &self.metrics));
             if outcome != Outcome::Blocked {
                 self.set_unblocked();
             }
@@ -227,7 +237,7 @@ impl Connection {
 
     /// Whether anything but rooms' events still waits to be written.
     pub fn has_unsent(&self) -> bool {
-        self.with_writer(|writer| writer.has_unsent())
+        self.with_writer(|writer| writer.has_unsent()) || self.io.is_backed_up()
     }
 
     /// What was written to it so far.

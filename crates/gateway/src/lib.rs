@@ -43,5 +43,6 @@ pub mod share;
 pub mod site;
 pub mod socket;
 pub mod sse;
+pub mod tls;
 pub mod traces;
 pub mod users;

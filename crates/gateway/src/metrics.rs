@@ -68,6 +68,11 @@ pub struct Metrics {
     lost: Counter,
     /// Fetches of the keys of tokens that brought them, and that did not.
     jwks_refreshes: [Counter; 2],
+    /// Handshakes of TLS that succeeded, and that did not.
+    tls_handshakes: [Counter; 2],
+    /// Certificates that were taken in the place of another, and attempts at one that could not be.
+    tls_reloads: [Counter; 2],
+    certificate_expiry: Gauge,
     connections_limit: Gauge,
     drain_limit: Gauge,
     draining_since: Gauge,
@@ -136,6 +141,11 @@ impl Metrics {
             lost: counter!("chorus_closes_total", "code" => "1006", "reason" => "lost"),
             jwks_refreshes: ["ok", "failed"]
                 .map(|result| counter!("chorus_jwks_refreshes_total", "result" => result)),
+            tls_handshakes: ["ok", "failed"]
+                .map(|result| counter!("chorus_tls_handshakes_total", "result" => result)),
+            tls_reloads: ["ok", "failed"]
+                .map(|result| counter!("chorus_tls_reloads_total", "result" => result)),
+            certificate_expiry: gauge!("chorus_tls_certificate_expiry_timestamp_seconds"),
             connections_limit: gauge!("chorus_connections_limit"),
             drain_limit: gauge!("chorus_drain_limit_seconds"),
             draining_since: gauge!("chorus_draining_since_timestamp_seconds"),
@@ -176,6 +186,21 @@ impl Metrics {
     /// Counts a fetch of the keys of tokens.
     pub fn jwks_refreshed(&self, ok: bool) {
         self.jwks_refreshes[usize::from(!ok)].increment(1);
+    }
+
+    /// Counts a handshake of TLS.
+    pub fn tls_handshake(&self, ok: bool) {
+        self.tls_handshakes[usize::from(!ok)].increment(1);
+    }
+
+    /// Counts a certificate that was read anew: `ok` when it is another one and shown now.
+    pub fn certificate_read(&self, ok: bool) {
+        self.tls_reloads[usize::from(!ok)].increment(1);
+    }
+
+    /// Tells when the certificate that is shown expires, in seconds since 1970.
+    pub fn certificate_expires(&self, at: u64) {
+        self.certificate_expiry.set(at as f64);
     }
 }
 
@@ -223,6 +248,11 @@ fn describe() {
             Unit::Seconds,
             "Unix time at which the drain began; 0 while the node is not draining",
         ),
+        (
+            "chorus_tls_certificate_expiry_timestamp_seconds",
+            Unit::Seconds,
+            "Unix time at which the certificate that clients are shown expires; 0 without TLS",
+        ),
         ("chorus_rooms", Unit::Count, "Rooms that this node follows"),
         ("chorus_members", Unit::Count, "Memberships of this node's connections in rooms"),
         (
@@ -261,6 +291,12 @@ fn describe() {
             "chorus_jwks_refreshes_total",
             Unit::Count,
             "Fetches of the keys of tokens (auth.jwks_url), by result: while they fail, the keys of before hold",
+        ),
+        ("chorus_tls_handshakes_total", Unit::Count, "Handshakes of TLS with clients, by result"),
+        (
+            "chorus_tls_reloads_total",
+            Unit::Count,
+            "Certificates read anew, by result: while one can't be used, the one of before is shown",
         ),
         (
             "chorus_bus_holes_filled_total",

@@ -34,7 +34,7 @@ impl Reloader {
     /// Takes over what the sources say now. Either way there is a line in the log, with `by`, who wanted it.
     ///
     /// # Errors
-    /// When they say something wrong, or keys can't be had. Everything is as before then.
+    /// When they say something wrong, or keys or a certificate can't be had. Everything is as before then.
     pub async fn reload(&self, by: &str) -> Result<Change, ConfigError> {
         let _turn = self.turn.lock().await;
         let outcome = self.take_over(by).await;
@@ -46,16 +46,24 @@ impl Reloader {
 
     async fn take_over(&self, by: &str) -> Result<Change, ConfigError> {
         let (app, running) = (&self.app, self.app.config.held());
-        let (config, change) = Config::load(&self.sources)?.succeed(&running)?;
+        let (config, mut change) = Config::load(&self.sources)?.succeed(&running)?;
         let keys = app.auth.prepare(&config, &running).await?;
+        let pair = app.tls.as_ref().map_or(Ok(None), |tls| tls.prepare())?;
         let (filter, retentions) = (config.log.clone(), config.retentions());
 
+        if pair.is_some() {
+            // Under the path of before.
+            change.changed.push("tls.certificate".to_owned());
+        }
         let Change { changed, needs_restart } = &change;
         tracing::info!(target: "audit", by, ?changed, ?needs_restart, "configuration read anew");
         if !needs_restart.is_empty() {
             tracing::warn!(?needs_restart, "these settings are as before until the node is restarted");
         }
         app.auth.adopt(keys);
+        if let (Some(tls), Some(pair)) = (&app.tls, pair) {
+            tls.adopt(pair);
+        }
         app.bus.set_retentions(retentions);
         if let Some(key) = config.weak_secret() {
             tracing::warn!(

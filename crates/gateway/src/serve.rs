@@ -9,6 +9,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Notify,
     time,
@@ -21,6 +22,7 @@ use crate::{
     limits::{Lobby, Permit},
     metrics::Metrics,
     socket::Peer,
+    tls::Tls,
 };
 
 /// Connections that the kernel holds ready to be accepted: a reconnect storm comes all at once.
@@ -97,6 +99,18 @@ pub struct Terms {
     pub config: Arc<InForce>,
     /// Where refusals are counted.
     pub metrics: Arc<Metrics>,
+    /// What is spoken under HTTP, if anything is.
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// A connection that was accepted.
+struct Visitor {
+    peer: SocketAddr,
+    line: Line,
+    router: Router,
+    /// For a handshake, and for each request's headers.
+    patience: Duration,
+    stop: CancellationToken,
 }
 
 /// Accepts connections and serves them until it is told to stop; requests under way are then finished.
@@ -110,10 +124,10 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, stop: Ca
             Ok((stream, peer)) => match terms.lobby.admit(peer.ip()) {
                 Ok(place) => {
                     let line = Line::new(place);
+                    let patience = Duration::from_millis(terms.config.now().limits.header_read_timeout_ms);
                     let (router, stop) = (router.clone(), stop.clone());
-                    let header_timeout =
-                        Duration::from_millis(terms.config.now().limits.header_read_timeout_ms);
-                    let served = serve_one(stream, peer, line.clone(), router, header_timeout, stop);
+                    let visitor = Visitor { peer, line: line.clone(), router, patience, stop };
+                    let served = visitor.serve(stream, terms.tls.clone());
                     tokio::spawn(async move { line.hold(served).await });
                 }
                 // It has not said anything yet, and nothing is said to it: a flood is not worth an answer.
@@ -128,38 +142,56 @@ pub async fn serve(listener: TcpListener, router: Router, terms: Terms, stop: Ca
     }
 }
 
-async fn serve_one(
-    stream: TcpStream,
-    peer: SocketAddr,
-    line: Line,
-    router: Router,
-    header_timeout: Duration,
-    stop: CancellationToken,
-) {
-    // Chat is small writes that must go out at once.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer));
-        request.extensions_mut().insert(line.clone());
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    tokio::pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+impl Visitor {
+    async fn serve(self, stream: TcpStream, tls: Option<Arc<Tls>>) {
+        // Chat is small writes that must go out at once.
+        let _ = stream.set_nodelay(true);
+        match tls {
+            None => self.speak(stream).await,
+            // Boxed: in the clear there is to be no room for what TLS holds.
+            Some(tls) => Box::pin(self.speak_securely(stream, tls)).await,
         }
-    };
-    if let Err(error) = served {
-        tracing::trace!(%error, "an HTTP connection ended early");
+    }
+
+    async fn speak_securely(self, stream: TcpStream, tls: Arc<Tls>) {
+        let shaken = tokio::select! {
+            shaken = tls.accept(stream, self.patience) => shaken,
+            () = self.stop.cancelled() => return,
+        };
+        match shaken {
+            Ok(stream) => self.speak(stream).await,
+            Err(error) => tracing::debug!(peer = %self.peer, %error, "a handshake of TLS failed"),
+        }
+    }
+
+    /// Answers requests until either side ends it, or it is upgraded.
+    async fn speak(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { peer, line, router, patience, stop } = self;
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(line.clone());
+            let router = router.clone();
+            async move {
+                Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {}))
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(patience)
+            .max_buf_size(HEADER_BYTES)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        tokio::pin!(connection);
+        let served = tokio::select! {
+            served = connection.as_mut() => served,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = served {
+            tracing::trace!(%error, "an HTTP connection ended early");
+        }
     }
 }

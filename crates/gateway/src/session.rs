@@ -16,14 +16,14 @@ use proto::{
     ClientFrame, Close, DecodeLimits, ErrorCode, Ref, Request,
     server::{self, Failure, Success, Welcome},
 };
-use tokio::{net::TcpStream, sync::Notify, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     app::App,
     auth::{self, Credential, Identity},
     command,
     config::Config,
-    connection::{Connection, End},
+    connection::{Connection, End, Outlet},
     connections::Farewell,
     limits::{Bucket, Permit},
     metrics::{ConnectionGauge, ConnectionState, Transport},
@@ -123,7 +123,7 @@ pub struct Visit {
 impl Visit {
     /// Begins one. `early` is what the socket gave behind the handshake; it is copied, for it pins the whole buffer
     /// that the handshake was read into.
-    pub fn begin(app: Arc<App>, io: TcpStream, early: &Bytes, opening: Opening) -> Self {
+    pub fn begin(app: Arc<App>, io: Outlet, early: &Bytes, opening: Opening) -> Self {
         let Opening { service, credential, rooms, address, place } = opening;
         let terms = app.config.held();
         let limits = &terms.limits;

@@ -14,15 +14,18 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use hyper::upgrade::OnUpgrade;
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::{
     app::App,
     auth::{Credential, credential, origin, origin::Origin},
     config::Config,
+    connection::Outlet,
     connections::Farewell,
     limits::{Permit, Refusal, client_address},
     session::{Opening, Service, Visit},
@@ -147,13 +150,24 @@ fn admit(app: &App, address: IpAddr) -> Result<Result<Permit, Farewell>, NotUpgr
 async fn serve(app: Arc<App>, upgrade: OnUpgrade, opening: Opening) {
     // The client may be gone before it saw our answer.
     let Ok(upgraded) = upgrade.await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-        tracing::error!("an upgraded connection is no TCP socket");
+    let Some((io, early)) = socket_of(upgraded) else {
+        tracing::error!("an upgraded connection is no socket of the accept loop's");
         return;
     };
-    let mut visit = Visit::begin(Arc::clone(&app), parts.io.into_inner(), &parts.read_buf, opening);
+    let mut visit = Visit::begin(Arc::clone(&app), io, &early, opening);
     // In a task of its own: what the handshake needed is not held for as long as the session lasts.
     app.tasks.spawn(async move { visit.run().await });
+}
+
+/// The socket behind an upgrade, and what it gave behind the handshake.
+fn socket_of(upgraded: Upgraded) -> Option<(Outlet, Bytes)> {
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(Parts { io, read_buf, .. }) => Some((io.into_inner().into(), read_buf)),
+        Err(upgraded) => {
+            let Parts { io, read_buf, .. } = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().ok()?;
+            Some((io.into_inner().into(), read_buf))
+        }
+    }
 }
 
 /// The answer to the client's key, if the request is a handshake as RFC 6455, 4.2.1, has it.

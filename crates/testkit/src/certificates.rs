@@ -1,16 +1,20 @@
 //! Certificates of a test's own.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
 /// A CA, and a certificate of a server and one of a client that it has signed: PEM files that vanish with this.
-#[derive(Debug)]
-pub struct Certificates(TempDir);
+pub struct Certificates {
+    dir: TempDir,
+    ca: CertifiedIssuer<'static, KeyPair>,
+    /// The server's.
+    name: String,
+}
 
 impl Certificates {
     /// For a server on 127.0.0.1.
@@ -25,18 +29,34 @@ impl Certificates {
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(authority, key()).expect("a CA");
         write(&dir.path().join("ca.pem"), &ca.pem());
-        for (who, name) in [("server", name), ("client", "chorus")] {
-            let own = key();
-            let certificate = params(&[name], who).signed_by(&own, &ca).expect("a certificate");
-            write(&dir.path().join(format!("{who}.pem")), &certificate.pem());
-            write(&dir.path().join(format!("{who}.key")), &own.serialize_pem());
-        }
-        Self(dir)
+        let certificates = Self { dir, ca, name: name.to_owned() };
+        certificates.renew();
+        certificates.issue(&params(&["chorus"], "client"), "client");
+        certificates
+    }
+
+    /// Puts another certificate and key in the place of the server's, by the same CA.
+    pub fn renew(&self) {
+        self.issue(&params(&[&self.name], "server"), "server");
+    }
+
+    /// The same, but nobody will believe it any more.
+    pub fn renew_too_late(&self) {
+        let mut params = params(&[&self.name], "server");
+        params.not_after = date_time_ymd(2020, 1, 1);
+        self.issue(&params, "server");
+    }
+
+    fn issue(&self, params: &CertificateParams, who: &str) {
+        let own = key();
+        let certificate = params.signed_by(&own, &self.ca).expect("a certificate");
+        write(&self.file(&format!("{who}.pem")), &certificate.pem());
+        write(&self.file(&format!("{who}.key")), &own.serialize_pem());
     }
 
     /// `ca.pem`, `server.pem`, `server.key`, `client.pem` or `client.key`.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.dir.path().join(name)
     }
 
     /// The lines of `redis.conf` with which a Redis, its replicas and its cluster speak TLS and nothing else. Whoever
@@ -50,6 +70,12 @@ impl Certificates {
             lines.push(format!("{setting} \"{}\"", self.file(name).display()));
         }
         lines
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Certificates").field(&self.dir.path()).finish()
     }
 }
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -17,6 +16,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 pub use dial::{Dial, Refusal};
 pub use ledger::{Event, Ledger};
 
+use crate::secure::Wire;
 use crate::{PATIENCE, token, within};
 
 /// How many frames a client remembers for the message of a failure.
@@ -28,7 +28,7 @@ const REMEMBERED: usize = 6;
 /// through the [`Ledger`] of its room, which panics at a hole, a repeat, or an event of a room that was not joined.
 #[derive(Debug)]
 pub struct Client {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Wire>,
     name: String,
     welcome: Value,
     protocol: Option<String>,

@@ -4,12 +4,13 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::{Metrics, PATIENCE, Process, Redis, Request, SECRET, until};
+use crate::{Certificates, Metrics, PATIENCE, Process, Redis, Request, SECRET, secure, until};
 
 /// The configuration file, in the directory of its gateway.
 const CONFIG: &str = "chorus.toml";
@@ -23,6 +24,7 @@ pub struct GatewayOptions {
     environment: Vec<(String, String)>,
     config: String,
     arguments: Vec<String>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 /// A running gateway; killed when dropped.
@@ -30,6 +32,7 @@ pub struct GatewayOptions {
 pub struct Gateway {
     process: Process,
     addr: SocketAddr,
+    certificates: Option<Arc<Certificates>>,
     // Holds the configuration and the logs: removed after the process has ended.
     dir: TempDir,
 }
@@ -50,7 +53,21 @@ impl GatewayOptions {
             environment: Vec::new(),
             config: String::new(),
             arguments: Vec::new(),
+            certificates: None,
         }
+        .secure_if(std::env::var_os("CHORUS_TEST_TLS").is_some())
+    }
+
+    fn secure_if(self, secure: bool) -> Self {
+        if secure { self.secure() } else { self }
+    }
+
+    /// Has it speak TLS, with a certificate of its own. This process' clients do so, too, then. With `CHORUS_TEST_TLS` in
+    /// the tests' environment all do.
+    #[must_use]
+    pub fn secure(mut self) -> Self {
+        self.certificates = Some(Arc::new(Certificates::new()));
+        self
     }
 
     /// Connects it to a Redis.
@@ -110,7 +127,8 @@ impl GatewayOptions {
             listening_address(&process.stderr()).ok_or_else(|| process.last_lines())
         })
         .await;
-        Gateway { process, addr, dir }
+        secure::set(addr, self.certificates.as_ref().map(|own| own.file("ca.pem")).as_deref());
+        Gateway { process, addr, certificates: self.certificates, dir }
     }
 
     /// Runs it to its end: for the commands that do not serve, and for configurations that are refused.
@@ -142,6 +160,12 @@ impl GatewayOptions {
             .env("NO_COLOR", "1")
             .env("CHORUS_LISTEN", &self.listen)
             .env("CHORUS_NODE", &self.node)
+            .envs(self.certificates.iter().flat_map(|own| {
+                [
+                    ("CHORUS_TLS_CERTIFICATE", own.file("server.pem")),
+                    ("CHORUS_TLS_KEY", own.file("server.key")),
+                ]
+            }))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args(&self.arguments);
         command
@@ -152,6 +176,14 @@ impl Gateway {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// What it shows to clients, and who has signed that.
+    ///
+    /// # Panics
+    /// When it does not speak TLS.
+    pub fn certificates(&self) -> &Certificates {
+        self.certificates.as_deref().expect("a gateway that was started to speak TLS")
     }
 
     /// Writes its configuration file anew, for it to be read again. It has one only if it was started with one.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::secure::wire;
 use crate::{PATIENCE, within};
 
 /// A request in the making.
@@ -76,8 +77,9 @@ impl Request {
     /// # Errors
     /// When the connection fails or what comes back is not HTTP.
     pub async fn try_send(self, to: SocketAddr) -> std::io::Result<Response> {
-        let mut stream = TcpStream::connect(to).await?;
+        let mut stream = wire(TcpStream::connect(to).await?, to).await?;
         stream.write_all(self.text(to).as_bytes()).await?;
+        stream.flush().await?;
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).await?;
         Response::parse(&String::from_utf8_lossy(&bytes))

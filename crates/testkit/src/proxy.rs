@@ -74,6 +74,8 @@ impl Proxy {
     async fn run(at: SocketAddr, server: Server) -> Self {
         let listener = TcpListener::bind(at).await.unwrap_or_else(|error| panic!("{at}: {error}"));
         let addr = listener.local_addr().expect("a listener has an address");
+        // What is spoken through it is not its own.
+        crate::secure::set_as(addr, server.addr);
         let rules = watch::Sender::new(Rules::default());
         let harm = Arc::new(AtomicU64::new(0));
         let task = tokio::spawn(accept(listener, Arc::new(server), rules.subscribe(), Arc::clone(&harm)));

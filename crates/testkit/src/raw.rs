@@ -3,16 +3,17 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 
+use crate::secure::{Wire, wire};
 use crate::{PATIENCE, within};
 
 /// The mask of every frame sent. A real client takes a new one for each; the server cannot tell.
 const MASK: [u8; 4] = [0x1b, 0xad, 0xca, 0xfe];
 
-/// A TCP connection after the upgrade.
+/// A connection after the upgrade.
 #[derive(Debug)]
-pub struct RawSocket(TcpStream);
+pub struct RawSocket(Wire);
 
 /// A frame as it came, unmasked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +51,14 @@ impl RawSocket {
     pub async fn open_from(source: IpAddr, to: SocketAddr, path: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind((source, 0).into()).expect("an address of this machine");
-        let mut stream = socket.connect(to).await.expect("the gateway accepts");
+        let stream = socket.connect(to).await.expect("the gateway accepts");
+        let mut stream = wire(stream, to).await.expect("a handshake");
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {to}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await.expect("the request is sent");
+        stream.flush().await.expect("the request is sent");
         let head = within(PATIENCE, "the answer to an upgrade", read_head(&mut stream)).await;
         assert!(head.starts_with("HTTP/1.1 101 "), "the upgrade was refused: {head}");
         // The well-known answer to the key above.
@@ -90,7 +93,11 @@ impl RawSocket {
 
     /// Sends any bytes; an error says that the server takes no more.
     pub async fn try_send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        within(PATIENCE, "the server to read", self.0.write_all(bytes)).await
+        let sent = async {
+            self.0.write_all(bytes).await?;
+            self.0.flush().await
+        };
+        within(PATIENCE, "the server to read", sent).await
     }
 
     /// Reads a frame; `None` at the end of the stream.
@@ -122,7 +129,7 @@ impl RawSocket {
 }
 
 /// Reads an HTTP head, byte by byte so that nothing behind it is swallowed.
-async fn read_head(stream: &mut TcpStream) -> String {
+async fn read_head(stream: &mut Wire) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -133,7 +140,7 @@ async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&head).into_owned()
 }
 
-async fn read_frame(stream: &mut TcpStream) -> std::io::Result<RawFrame> {
+async fn read_frame(stream: &mut Wire) -> std::io::Result<RawFrame> {
     let first = stream.read_u8().await?;
     let second = stream.read_u8().await?;
     assert_eq!(second & 0x80, 0, "a server must not mask");

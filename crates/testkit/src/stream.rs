@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 
+use crate::secure::{Wire, wire};
 use crate::{Ledger, PATIENCE, Response, within};
 
 /// A stream to be opened.
@@ -23,7 +24,7 @@ pub struct StreamDial {
 /// An open stream. It reads only when it is asked to.
 #[derive(Debug)]
 pub struct EventStream {
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Wire>,
     /// Header names in lower case, and their values.
     headers: Vec<(String, String)>,
     /// What has come and is not a whole line yet.
@@ -141,7 +142,7 @@ impl StreamDial {
         if let Some(bytes) = self.receive_buffer {
             socket.set_recv_buffer_size(bytes)?;
         }
-        let mut stream = socket.connect(self.to).await?;
+        let mut stream = wire(socket.connect(self.to).await?, self.to).await?;
         let mut request = format!("GET {} HTTP/1.1\r\nAccept: text/event-stream\r\n", self.path);
         if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             let _ = write!(request, "Host: {}\r\n", self.to);
@@ -150,6 +151,7 @@ impl StreamDial {
             let _ = write!(request, "{name}: {value}\r\n");
         }
         stream.write_all(format!("{request}\r\n").as_bytes()).await?;
+        stream.flush().await?;
         // As much at once as the smallest receive buffer: what is read ahead is not felt.
         let mut reader = BufReader::with_capacity(1024, stream);
         let mut head = String::new();

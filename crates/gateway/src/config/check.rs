@@ -68,6 +68,16 @@ fn together(config: &Config) -> Result<(), Complaint> {
             "redis.tls_cert (CHORUS_REDIS_TLS_CERT) beside it",
         ),
         (
+            config.tls.certificate.is_none() || config.tls.key.is_some(),
+            "tls.certificate",
+            "tls.key (CHORUS_TLS_KEY) beside it",
+        ),
+        (
+            config.tls.key.is_none() || config.tls.certificate.is_some(),
+            "tls.key",
+            "tls.certificate (CHORUS_TLS_CERTIFICATE) beside it",
+        ),
+        (
             config.redis_url.is_none() || auth.has_key(),
             "redis_url",
             "auth.jwt_secret (CHORUS_JWT_SECRET) or another key beside it: all nodes of a cluster check tokens with one",

@@ -7,13 +7,17 @@ use std::{
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
+use super::secure::{Secure, When};
 use crate::sse::Pipe;
 
 /// Where a connection writes to.
 pub enum Outlet {
     /// An upgraded socket.
     Socket(TcpStream),
+    /// The same behind TLS. Boxed, for a session of TLS is large, and no others are to have room for it.
+    Secure(Box<Secure>),
     /// An event stream.
     Stream(Pipe),
 }
@@ -21,6 +25,12 @@ pub enum Outlet {
 impl From<TcpStream> for Outlet {
     fn from(socket: TcpStream) -> Self {
         Self::Socket(socket)
+    }
+}
+
+impl From<TlsStream<TcpStream>> for Outlet {
+    fn from(stream: TlsStream<TcpStream>) -> Self {
+        Self::Secure(Box::new(Secure::new(stream)))
     }
 }
 
@@ -37,6 +47,7 @@ impl Outlet {
             // A `send` costs the kernel less than a `writev` of one piece.
             (Self::Socket(socket), [only]) => socket.try_write(only),
             (Self::Socket(socket), several) => socket.try_write_vectored(several),
+            (Self::Secure(secure), slices) => secure.try_write(slices, When::Writable),
             (Self::Stream(pipe), slices) => pipe.try_write(slices),
         }
     }
@@ -45,7 +56,26 @@ impl Outlet {
     pub(super) fn force_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Socket(socket) => SockRef::from(socket).send_vectored(slices),
+            Self::Secure(secure) => secure.try_write(slices, When::Anyway),
             Self::Stream(pipe) => pipe.try_write(slices),
+        }
+    }
+
+    /// Writes on what counts as written and waits here, also when the system calls nothing writable; gives how many bytes
+    /// that were.
+    pub(super) fn push(&self) -> io::Result<usize> {
+        match self {
+            Self::Secure(secure) => secure.push(When::Anyway),
+            // One has no such thing, and a body is hyper's to write.
+            Self::Socket(_) | Self::Stream(_) => Ok(0),
+        }
+    }
+
+    /// Whether something that counts as written waits here, so that it must be asked again.
+    pub(super) fn is_backed_up(&self) -> bool {
+        match self {
+            Self::Secure(secure) => secure.is_backed_up(),
+            Self::Socket(_) | Self::Stream(_) => false,
         }
     }
 
@@ -53,6 +83,7 @@ impl Outlet {
     pub(super) async fn writable(&self) -> io::Result<()> {
         match self {
             Self::Socket(socket) => socket.writable().await,
+            Self::Secure(secure) => secure.writable().await,
             Self::Stream(pipe) => {
                 pipe.writable().await;
                 Ok(())
@@ -64,6 +95,7 @@ impl Outlet {
     pub(super) async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Socket(socket) => socket.readable().await,
+            Self::Secure(secure) => secure.readable().await,
             Self::Stream(pipe) => {
                 pipe.gone().await;
                 Ok(())
@@ -75,6 +107,7 @@ impl Outlet {
     pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Socket(socket) => socket.try_read(buffer),
+            Self::Secure(secure) => secure.try_read(buffer),
             Self::Stream(pipe) if pipe.is_gone() => Ok(0),
             Self::Stream(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -85,6 +118,7 @@ impl Outlet {
         match self {
             // Fails when the client is gone, which reading will tell.
             Self::Socket(socket) => drop(SockRef::from(socket).shutdown(Shutdown::Write)),
+            Self::Secure(secure) => secure.end_writing(),
             Self::Stream(pipe) => pipe.end(),
         }
     }

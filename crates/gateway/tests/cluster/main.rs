@@ -47,6 +47,7 @@ mod slow;
 mod start;
 mod strangers;
 mod talk;
+mod tls;
 mod tools;
 mod traces;
 mod upgrade;

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Value, json};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::{Error, http};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::{Client, Close};
+use crate::secure::{Wire, wire};
 use crate::{PATIENCE, within};
 
 /// A connection to be opened.
@@ -154,7 +155,7 @@ impl Dial {
     }
 
     /// The socket, and the subprotocol that was selected.
-    async fn upgrade(&self) -> Result<(WebSocketStream<TcpStream>, Option<String>), Refusal> {
+    async fn upgrade(&self) -> Result<(WebSocketStream<Wire>, Option<String>), Refusal> {
         let failed = |error: &dyn std::fmt::Display| Refusal { status: 0, text: error.to_string() };
         let socket = TcpSocket::new_v4().map_err(|error| failed(&error))?;
         if let Some(source) = self.source {
@@ -165,6 +166,7 @@ impl Dial {
         }
         let stream = socket.connect(self.to).await.map_err(|error| failed(&error))?;
         stream.set_nodelay(true).map_err(|error| failed(&error))?;
+        let stream = wire(stream, self.to).await.map_err(|error| failed(&error))?;
         let url = format!("ws://{}{}", self.to, self.path);
         let mut request = url.into_client_request().expect("the path is one of a test");
         for (name, value) in &self.headers {
