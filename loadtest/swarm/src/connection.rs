@@ -2,14 +2,17 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mio::net::TcpStream;
 use rustc_hash::FxHashMap;
 use rustix::io::Errno;
+use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::dialect::Position;
 use crate::plan::{Pace, Plan};
+use crate::secure;
 use crate::tally::Order;
 use crate::wire;
 
@@ -49,6 +52,8 @@ pub struct Connection {
     /// The beginning of a frame.
     pub partial: Vec<u8>,
     socket: Option<TcpStream>,
+    /// What is spoken through it, where that is TLS.
+    session: Option<Box<ClientConnection>>,
     unsent: Vec<u8>,
     /// How often it was bound to a port.
     attempts: u32,
@@ -65,6 +70,7 @@ impl Connection {
             positions: FxHashMap::default(),
             partial: Vec::new(),
             socket: None,
+            session: None,
             unsent: Vec::new(),
             attempts: 0,
         }
@@ -74,7 +80,8 @@ impl Connection {
     ///
     /// # Errors
     /// When the system has no address, port or file for it.
-    pub fn connect(&mut self, plan: &Plan) -> io::Result<&mut TcpStream> {
+    pub fn connect(&mut self, plan: &Plan, tls: Option<&Arc<ClientConfig>>) -> io::Result<&mut TcpStream> {
+        self.session = tls.map(|tls| secure::session(tls, plan.target(self.number).ip())).transpose()?;
         let socket = loop {
             let source = plan.source(self.number, self.attempts).into();
             self.attempts += 1;
@@ -154,6 +161,9 @@ impl Connection {
     /// # Errors
     /// When the connection broke.
     pub fn flush(&mut self) -> io::Result<()> {
+        if let (Some(session), Some(socket)) = (&mut self.session, &mut self.socket) {
+            secure::push(session, socket)?;
+        }
         if self.unsent.is_empty() {
             return Ok(());
         }
@@ -165,6 +175,9 @@ impl Connection {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(socket) = &mut self.socket else { return Ok(bytes.len()) };
+        if let Some(session) = &mut self.session {
+            return secure::write(session, socket, bytes);
+        }
         let mut written = 0;
         while written < bytes.len() {
             match socket.write(&bytes[written..]) {
@@ -183,6 +196,9 @@ impl Connection {
     /// When the connection broke or ended.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(socket) = &mut self.socket else { return Ok(0) };
+        if let Some(session) = &mut self.session {
+            return secure::read(session, socket, buffer);
+        }
         loop {
             return match socket.read(buffer) {
                 Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
@@ -197,6 +213,7 @@ impl Connection {
     /// Cuts it, without a close.
     pub fn cut(&mut self) {
         self.socket = None;
+        self.session = None;
         self.stage = Stage::Closed;
     }
 }

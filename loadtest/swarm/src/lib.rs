@@ -8,7 +8,7 @@
 //! | `talk` | what the run and its workers say to each other |
 //! | `worker` | one thread that plays its share of the connections |
 //! | `schedule` | who sends what when |
-//! | `connection`, `wire` | a WebSocket client that costs little |
+//! | `connection`, `wire`, `secure` | a WebSocket client that costs little, over TLS too |
 //! | `dialect` | the servers' protocols |
 //! | `stamp` | what each message carries, so that its receiver can judge it |
 //! | `tally` | what was counted |
@@ -22,6 +22,7 @@ pub mod plan;
 pub mod run;
 pub mod sample;
 pub mod schedule;
+pub mod secure;
 pub mod stamp;
 pub mod table;
 pub mod talk;

@@ -1,6 +1,7 @@
 //! `swarm`: a crowd against one server or several, and what it cost them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser};
@@ -28,6 +29,9 @@ struct Asked {
     /// What they speak.
     #[arg(long, value_enum, default_value = "chorus")]
     dialect: Name,
+    /// The CA of the servers' certificates (PEM): they are spoken to over TLS then.
+    #[arg(long)]
+    ca: Option<PathBuf>,
     /// The key that tokens are signed with (HS256).
     #[arg(long, default_value = "", env = "SWARM_SECRET")]
     secret: String,
@@ -103,6 +107,7 @@ fn play(asked: &Asked) -> Result<(), String> {
         dialect: asked.dialect,
         targets: asked.targets.clone(),
         first_port: 0,
+        ca: asked.ca.clone(),
         secret: asked.secret.clone(),
         connections: asked.connections,
         rooms: asked.rooms,

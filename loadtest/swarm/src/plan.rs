@@ -1,6 +1,7 @@
 //! What a run is: who connects, who is in which room, who sends, how much.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub struct Plan {
     pub targets: Vec<SocketAddr>,
     /// Where the ports that connections come from begin; a run chooses it when it opens.
     pub first_port: u32,
+    /// The PEM file of the CA whose certificates the servers have, where they speak TLS. A server's is for the address that
+    /// it is reached at.
+    pub ca: Option<PathBuf>,
     /// Signs the tokens (HS256), where the dialect has tokens.
     pub secret: String,
     /// All of them, over all workers.
@@ -157,6 +161,7 @@ mod tests {
             dialect: Name::Chorus,
             targets: vec![SocketAddr::from(([127, 0, 0, 1], 1))],
             first_port: 0,
+            ca: None,
             secret: String::new(),
             connections,
             rooms,

@@ -4,6 +4,7 @@ mod incoming;
 
 use std::io::{self, BufRead as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use hdrhistogram::Histogram;
@@ -12,6 +13,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
+use rustls::ClientConfig;
 
 use crate::clock::now;
 use crate::connection::{Connection, Stage};
@@ -19,6 +21,7 @@ use crate::dialect::{Dialect, speak};
 use crate::plan::{Pace, Phase, Plan};
 use crate::sample;
 use crate::schedule::Schedule;
+use crate::secure;
 use crate::stamp::Finder;
 use crate::talk::{Order, Report};
 use crate::tally::{Counts, histogram, pack};
@@ -49,6 +52,7 @@ struct Worker {
     /// Wakes the loop: the time that `poll` itself takes is whole milliseconds, as much as a delivery takes.
     timer: OwnedFd,
     plan: Plan,
+    tls: Option<Arc<ClientConfig>>,
     dialect: Box<dyn Dialect>,
     connections: Vec<Connection>,
     /// The number of the first connection.
@@ -134,7 +138,7 @@ pub fn run() -> Result<(), String> {
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK).map_err(text)?;
     let source = timer.as_raw_fd();
     poll.registry().register(&mut SourceFd(&source), TIMER, Interest::READABLE).map_err(text)?;
-    Worker::new(poll, timer, plan, first, end).keep(&inbox)
+    Worker::new(poll, timer, plan, first, end)?.keep(&inbox)
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -149,7 +153,7 @@ fn report(report: &Report) -> Result<(), String> {
 }
 
 impl Worker {
-    fn new(poll: Poll, timer: OwnedFd, plan: Plan, first: u32, end: u32) -> Self {
+    fn new(poll: Poll, timer: OwnedFd, plan: Plan, first: u32, end: u32) -> Result<Self, String> {
         let connections: Vec<Connection> = (first..end).map(|it| Connection::new(&plan, it)).collect();
         let odd = |pace| {
             let all = connections.iter().enumerate();
@@ -157,9 +161,10 @@ impl Worker {
         };
         let slow = odd(Pace::Slow);
         let senders = (first..end).filter(|it| plan.sends(*it)).collect();
-        Self {
+        Ok(Self {
             poll,
             timer,
+            tls: plan.ca.as_deref().map(secure::trusting).transpose()?,
             dialect: speak(&plan),
             waiting: (0..connections.len()).rev().collect(),
             opening: 0,
@@ -175,7 +180,7 @@ impl Worker {
             connections,
             first,
             plan,
-        }
+        })
     }
 
     /// The loop.
@@ -247,7 +252,7 @@ impl Worker {
             let connection = &mut self.connections[index];
             let interest = Interest::READABLE | Interest::WRITABLE;
             let begun = connection
-                .connect(&self.plan)
+                .connect(&self.plan, self.tls.as_ref())
                 .and_then(|socket| self.poll.registry().register(socket, Token(index), interest));
             self.opening += 1;
             self.moved_at = now();

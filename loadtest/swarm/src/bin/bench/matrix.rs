@@ -143,6 +143,7 @@ pub(crate) fn plan(connections: u32, rooms: u32, rooms_each: u32) -> Plan {
         dialect: Kind::Chorus.dialect(),
         targets: Vec::new(),
         first_port: 0,
+        ca: None,
         secret: SECRET.to_owned(),
         connections,
         rooms,
