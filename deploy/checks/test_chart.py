@@ -103,6 +103,31 @@ class Chart(unittest.TestCase):
                     self.assertEqual(read["namespaces"]["news"]["history_length"], 100)
                     self.assertEqual(read["history"]["ack"], "replicated")
 
+    def test_gateways_speak_tls_with_the_whole_secret(self):
+        secured = 0
+        for chart in everything():
+            name = chart.values["tls"]["secretName"]
+            protocol = "https" if name else "http"
+            with self.subTest(values=chart.name):
+                services = [port for one in chart.all("Service") for port in one["spec"]["ports"]]
+                self.assertEqual([port["appProtocol"] for port in services if port["name"] == "http"], [protocol])
+                env = {one["name"]: one.get("value") for one in chart.container()["env"]}
+                self.assertEqual("CHORUS_TLS_CERTIFICATE" in env, bool(name))
+                if not name:
+                    continue
+                secured += 1
+                (volume,) = [one for one in chart.pod()["spec"]["volumes"] if one["name"] == "tls"]
+                self.assertEqual(volume["secret"]["secretName"], name)
+                self.assertNotIn("items", volume["secret"])
+                (mount,) = [one for one in chart.container()["volumeMounts"] if one["name"] == "tls"]
+                self.assertNotIn("subPath", mount)
+                paths = {env["CHORUS_TLS_CERTIFICATE"], env["CHORUS_TLS_KEY"]}
+                self.assertEqual(paths, {mount["mountPath"] + file for file in ("/tls.crt", "/tls.key")})
+                for ingress in chart.all("Ingress"):
+                    annotations = ingress["metadata"]["annotations"]
+                    self.assertEqual(annotations["nginx.ingress.kubernetes.io/backend-protocol"], "HTTPS")
+        self.assertGreater(secured, 0)
+
     def test_another_file_is_another_pod(self):
         def checksum(*arguments):
             done = template(CHART / "ci/least-values.yaml", *arguments)

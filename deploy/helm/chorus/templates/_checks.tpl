@@ -35,7 +35,7 @@
     "drain_seconds" "drainSeconds" "trusted_proxies" "trustedProxies" "allowed_origins" "allowedOrigins"
     "log" "log.level" "log_format" "log.format" "jwks_url" "auth.jwksUrl" "jwt_public_key" "auth.publicKey"
     "issuer" "auth.issuer" "audience" "auth.audience" "jwt_secret" "existingSecret.jwtSecret"
-    "api_keys" "existingSecret.apiKeys" "tls_ca" "redis.tls" "tls_cert" "redis.tls" "tls_key" "redis.tls" -}}
+    "api_keys" "existingSecret.apiKeys" "certificate" "tls.secretName" "key" "tls.secretName" "tls_ca" "redis.tls" "tls_cert" "redis.tls" "tls_key" "redis.tls" -}}
 {{- range $key, $value := $own -}}
 {{- if regexMatch (printf "(?m)^\\s*%s\\s*=" $key) $.Values.config -}}
 {{- fail (printf "config sets %s, which the chart sets itself: use %s" $key $value) -}}

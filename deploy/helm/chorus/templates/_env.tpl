@@ -19,6 +19,10 @@
 {{- if .Values.auth.publicKey -}}
 {{- $_ := set $plain "CHORUS_JWT_PUBLIC_KEY" "/etc/chorus/public-key.pem" -}}
 {{- end -}}
+{{- if .Values.tls.secretName -}}
+{{- $_ := set $plain "CHORUS_TLS_CERTIFICATE" "/etc/chorus-tls/tls.crt" -}}
+{{- $_ := set $plain "CHORUS_TLS_KEY" "/etc/chorus-tls/tls.key" -}}
+{{- end -}}
 {{- with .Values.redis.tls -}}
 {{- if .existingSecret -}}
 {{- if .ca }}{{ $_ := set $plain "CHORUS_REDIS_TLS_CA" (printf "/etc/chorus-redis-tls/%s" .ca) }}{{ end -}}
