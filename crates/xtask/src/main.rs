@@ -12,6 +12,8 @@ mod deploy;
 mod dist;
 mod figures;
 mod instructions;
+#[cfg(test)]
+mod named;
 mod pages;
 mod step;
 mod system;
