@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::step::{Outcome, cargo, read, run, succeeds, tell, write};
+use crate::step::{Outcome, cargo, cargo_by, read, run, succeeds, tell, write};
 use crate::{clients, deploy, root, target};
 
 /// The version of the whole workspace, and so of this crate.
@@ -233,8 +233,8 @@ fn cargo_tool(package: &str) -> Result<Command, String> {
     let tools = clients::tools();
     run(package, cargo().args(["install", "--quiet", "--locked", package, "--root"]).arg(&tools))?;
     let name = package.split('@').next().unwrap_or(package);
-    let mut command = Command::new(tools.join("bin").join(name));
-    command.current_dir(root()).arg(name.trim_start_matches("cargo-"));
+    let mut command = cargo_by(&tools.join("bin").join(name));
+    command.arg(name.trim_start_matches("cargo-"));
     Ok(command)
 }
 

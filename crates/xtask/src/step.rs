@@ -1,7 +1,7 @@
 //! One command at a time, with its duration.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -12,7 +12,12 @@ pub(crate) type Outcome = Result<(), String>;
 
 /// The cargo that runs us, in the workspace's directory.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo_by(&PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())))
+}
+
+/// What itself runs cargo, in the workspace's directory.
+pub(crate) fn cargo_by(program: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(root());
     // The cargo that runs us says which package we are. ring is built again, and all that stands on it, whenever that is
     // another than before, as after a build without us.
