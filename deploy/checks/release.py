@@ -74,18 +74,17 @@ def unpacked(directory, version, host, work):
 
 
 def alone(program):
-    """It asks the system for no loader and no library, and names no directory of those who built it."""
+    """It asks the system for no loader and no library."""
     headers = output("readelf", "--wide", "--program-headers", "--dynamic", program)
     for word in ["INTERP", "(NEEDED)"]:
         if word in headers:
             raise SystemExit(f"release: {program.name} is not static: readelf shows {word}")
-    for place in [str(Path.home() / ".cargo"), str(Path(__file__).resolve().parents[2])]:
-        if place.encode() in program.read_bytes():
-            raise SystemExit(f"release: {program.name} names {place}, where it was built")
+    anonymous(program)
 
 
 def materials(file, version):
     """The bill of materials is of this program, and tells of each part what it is and under which licence."""
+    anonymous(file)
     bill = json.loads(file.read_text())
     expect(bill["bomFormat"], "CycloneDX", "the form of the bill of materials")
     expect(bill["metadata"]["component"]["version"], version, "what the bill of materials is of")
@@ -97,6 +96,13 @@ def materials(file, version):
     expect(bare, [], "the parts without a licence")
     if "proptest" in parts:
         raise SystemExit(f"release: {file.name} has what only tests need")
+
+
+def anonymous(file):
+    """It names no directory of those who made it."""
+    for place in [Path.home() / ".cargo", Path(__file__).resolve().parents[2]]:
+        if bytes(place) in file.read_bytes():
+            raise SystemExit(f"release: {file.name} names {place}, where it was made")
 
 
 def chart(file, version, helm):

@@ -1,7 +1,7 @@
 //! A release: everything that is given to whoever runs Chorus, built, summed up and tried.
 //!
-//! The archives and the bill of materials are the same, bit by bit, whenever the same commit is packed by the same tools:
-//! what is in them is sorted, belongs to nobody, and bears the commit's date. An image bears the time of its building.
+//! Archives and bill of materials say nothing of when, where and by whom they were made: what is in them is sorted, belongs to
+//! nobody, and bears the commit's date, so that the same content gives the same bytes. An image bears the time of its building.
 
 mod changelog;
 mod versions;
@@ -24,6 +24,9 @@ const CYCLONEDX: &str = "cargo-cyclonedx@0.5.9";
 
 /// A static program needs nothing of the machine that it comes to; the image's is one, too.
 const STATIC: &str = "-C target-feature=+crt-static";
+
+/// What stands in the place of this project's path.
+const ELSEWHERE: &str = "/chorus";
 
 /// What a machine with systemd needs, by its place in the project; each lies in the archive by its name alone.
 const BESIDE_THE_PROGRAM: [&str; 5] =
@@ -167,7 +170,9 @@ impl Release {
         // It writes one beside every manifest of the workspace.
         let file = format!("chorus-{VERSION}-{}.cdx.json", self.host);
         let ours = root().join("crates/gateway/bill-of-materials.json");
-        let kept = ran.and_then(|()| copy_to(&ours, &self.out.join(file)));
+        // It names our own crates by where they lie.
+        let here = root().display().to_string();
+        let kept = ran.and_then(|()| write(&self.out.join(file), &read(&ours)?.replace(&here, ELSEWHERE)));
         let members = tell(Command::new("git").args(["ls-files", "*Cargo.toml"]).current_dir(root()))?;
         for member in members.lines() {
             // Most have none: the root, and what is no member.
@@ -246,7 +251,7 @@ fn flags() -> String {
         PathBuf::from,
     );
     let mut flags: Vec<String> = STATIC.split(' ').map(str::to_owned).collect();
-    for (from, to) in [(home, "/cargo"), (root(), "/chorus")] {
+    for (from, to) in [(home, "/cargo"), (root(), ELSEWHERE)] {
         flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     }
     flags.join("\u{1f}")
@@ -262,11 +267,10 @@ fn empty(directory: &Path) -> Outcome {
 }
 
 fn copy(file: &Path, directory: &Path) -> Outcome {
-    copy_to(file, &directory.join(file.file_name().unwrap_or_default()))
-}
-
-fn copy_to(from: &Path, to: &Path) -> Outcome {
-    fs::copy(from, to).map(|_| ()).map_err(|error| format!("{} to {}: {error}", from.display(), to.display()))
+    let to = directory.join(file.file_name().unwrap_or_default());
+    fs::copy(file, &to)
+        .map(|_| ())
+        .map_err(|error| format!("{} to {}: {error}", file.display(), to.display()))
 }
 
 /// The files of a directory by name, each with its size in bytes.
