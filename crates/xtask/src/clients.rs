@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::step::{Outcome, run};
+use crate::step::{Outcome, read, run, write};
 use crate::{root, target};
 
 /// Tells the tests where the tools are.
@@ -85,12 +85,4 @@ pub(crate) fn node(package: &Path) -> Outcome {
     npm.current_dir(package).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
     run("npm ci", &mut npm)?;
     write(&stamp, &wanted)
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-fn write(path: &Path, text: &str) -> Outcome {
-    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -1,6 +1,7 @@
 //! What lies in `deploy/` for Kubernetes and systemd, tried with the real helm, Kubernetes' own schemas, and systemd.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::step::{Outcome, cargo, run};
@@ -19,16 +20,21 @@ pub(crate) fn install() -> Outcome {
     let file = root().join("deploy/checks/prometheus-operator.txt");
     let operator = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let wanted = format!("helm {HELM}\nprometheus-operator {operator}");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && bin.join("helm").is_file() {
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && helm().is_file() {
         return Ok(());
     }
     // Not for its code: its resources' schemas are nowhere else.
     let module = format!("github.com/prometheus-operator/prometheus-operator@{}", operator.trim());
     run("go: the schema of ServiceMonitors", go().args(["mod", "download", &module]))?;
     // The compiler's work is shared out anyway; without symbols the linker's is less.
-    let helm = format!("helm.sh/helm/v3/cmd/helm@{HELM}");
-    run("go: helm", go().args(["install", "-ldflags=-s -w", &helm]).env("GOBIN", &bin))?;
+    let source = format!("helm.sh/helm/v3/cmd/helm@{HELM}");
+    run("go: helm", go().args(["install", "-ldflags=-s -w", &source]).env("GOBIN", &bin))?;
     fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
+}
+
+/// Where it goes.
+pub(crate) fn helm() -> PathBuf {
+    clients::tools().join("bin/helm")
 }
 
 /// The checks alone, with what they need.

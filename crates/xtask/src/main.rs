@@ -9,8 +9,11 @@ mod clients;
 mod compat;
 mod conformance;
 mod deploy;
+mod dist;
 mod figures;
 mod instructions;
+#[cfg(test)]
+mod named;
 mod pages;
 mod step;
 mod system;
@@ -40,6 +43,9 @@ cargo xtask instructions [--accept]
                              instructions per decode, append, encode and delivery, counted by callgrind, beside those in
                              loadtest/instructions/figures.txt; 5 % more is an error; --accept keeps the new ones
 cargo xtask conformance      Autobahn's WebSocket test suite against /echo; what it saw goes to artifacts/conformance
+cargo xtask dist [--no-image] [--tag vX.Y.Z]
+                             a release in target/dist, built and tried; with the tag that it is to bear, which must be that
+                             of Cargo.toml's version, and of a day in CHANGELOG.md
 cargo xtask help             this
 ";
 
@@ -59,6 +65,7 @@ fn main() -> ExitCode {
         ("instructions", [accept]) if accept == "--accept" => instructions::judge(true),
         ("compat", []) => compat::judge(None),
         ("compat", [revision]) => compat::judge(Some(revision)),
+        ("dist", _) => dist::make(rest),
         ("chaos", _) => chaos::judge(rest),
         ("soak", _) => chaos::soak(rest),
         ("bench", _) => bench::measure(rest),

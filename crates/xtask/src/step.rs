@@ -1,5 +1,7 @@
 //! One command at a time, with its duration.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -10,7 +12,12 @@ pub(crate) type Outcome = Result<(), String>;
 
 /// The cargo that runs us, in the workspace's directory.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo_by(&PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())))
+}
+
+/// What itself runs cargo, in the workspace's directory.
+pub(crate) fn cargo_by(program: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(root());
     // The cargo that runs us says which package we are. ring is built again, and all that stands on it, whenever that is
     // another than before, as after a build without us.
@@ -40,4 +47,33 @@ pub(crate) fn run(name: &str, command: &mut Command) -> Outcome {
 /// Whether a command succeeds; its output is not shown.
 pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+/// What a command says on its standard output, without the white space around it.
+///
+/// # Errors
+/// When it cannot be started or does not succeed, with what it says on its standard error.
+pub(crate) fn tell(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{command:?} failed ({}): {}", output.status, said.trim()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// A file's text.
+///
+/// # Errors
+/// With the path, when it cannot be read or is not UTF-8.
+pub(crate) fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Writes a file's text, over what it had.
+///
+/// # Errors
+/// With the path, when it cannot be written.
+pub(crate) fn write(path: &Path, text: &str) -> Outcome {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
