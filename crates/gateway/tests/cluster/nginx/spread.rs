@@ -66,7 +66,7 @@ async fn ten_thousand_clients_are_spread_as_the_readme_says() {
 
     for (how, options, percent) in [
         // A consistent hash cuts a circle at 160 places for each gateway, so that its shares are not quite even.
-        ("hash $sticky consistent", sticky(), 10.0),
+        ("hash $sticky consistent", sticky(), 12.0),
         ("least_conn", NginxOptions::shipped().without("ip_hash;").with("least_conn;"), 3.0),
     ] {
         let nginx = options.start(nodes).await;
