@@ -1,6 +1,7 @@
 /** A crowd from one address, more than `nginx/handshakes.conf` lets in at once: who is held back waits, who is refused comes later. */
 import { connect, type Status } from "chorus-client";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { PATIENCE } from "../patience.ts";
 import { Stage } from "../stage.ts";
 import { Socket } from "./crowd.ts";
 
@@ -21,7 +22,7 @@ it("everybody gets in, and nobody insists", async () => {
       chat.status.subscribe(({ state }) => states.push(state));
       chat.join("lobby");
     }
-    await vi.waitFor(() => expect(chats.filter((chat) => chat.status.value.state === "connected").length).toBe(CROWD), 45_000);
+    await vi.waitFor(() => expect(chats.filter((chat) => chat.status.value.state === "connected").length).toBe(CROWD), PATIENCE);
     const count = (wanted: Status["state"]) => states.filter((state) => state === wanted).length;
     console.log(`${CROWD} clients of one address were in after ${Date.now() - began} ms; ${count("waiting")} handshakes were refused`);
     expect(count("closed")).toBe(0);
@@ -31,4 +32,4 @@ it("everybody gets in, and nobody insists", async () => {
   } finally {
     for (const chat of chats) chat.close();
   }
-}, 60_000);
+});

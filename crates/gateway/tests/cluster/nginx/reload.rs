@@ -1,4 +1,5 @@
-//! A reload under load. All clients come from one address, and any gateway resumes any of them.
+//! A reload under load: prints the rows of the table in `nginx/README.md`. All clients come from one address, and any
+//! gateway resumes any of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -83,7 +84,6 @@ impl Talk {
             assert_eq!((&ledger.resets, ledger.unrecovered), (&Vec::<Value>::new(), 0), "{}", client.name());
         }
         assert_eq!(agreed(stories.iter().map(|story| &story.client), "lobby").len(), total);
-        println!("{total} messages, each of which all {CLIENTS} clients have once");
         drop(self.cluster);
         (stories, self.nginx)
     }
@@ -130,8 +130,9 @@ async fn a_reload_cuts_all_at_the_timeout_and_any_gateway_resumes_them_without_a
     let times = cuts.iter().map(|(when, _)| when.duration_since(reloaded));
     let (first, last) = (times.clone().min().unwrap_or_default(), times.max().unwrap_or_default());
     let elsewhere = cuts.iter().filter(|(_, elsewhere)| *elsewhere).count();
+    let seconds = SHUTDOWN.as_secs();
     println!(
-        "{timeout} {} of {CLIENTS} sockets cut, {first:.1?} to {last:.1?} after the reload; {elsewhere} resumed on another gateway",
+        "| {seconds} s | {} of {CLIENTS} | {first:.1?} to {last:.1?} after the reload | 0 | {elsewhere} |",
         cuts.len()
     );
     assert!(
@@ -158,7 +159,7 @@ async fn without_the_timeout_a_reload_cuts_nobody_and_the_old_workers_stay_for_t
     let leaving = talk.nginx.leaving();
     let (stories, nginx) = talk.end().await;
     let cuts: usize = stories.iter().map(|story| story.cuts.len()).sum();
-    println!("no worker_shutdown_timeout: {cuts} of {CLIENTS} sockets cut, {leaving} old workers stay");
+    println!("| none | {cuts} of {CLIENTS} | never; {leaving} old workers stay for them | 0 | |");
     assert_eq!(cuts, 0);
     assert!(leaving > 0);
     drop((stories, newcomer));
