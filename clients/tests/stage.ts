@@ -7,6 +7,8 @@ import { PATIENCE } from "./patience.ts";
 interface Description {
   /** `host:port` of what clients connect to: the network before nginx. */
   readonly front: string;
+  /** `host:port` of nginx itself, to which everybody here comes from one address. */
+  readonly nginx: string;
   /** `host:port` of the gateways. */
   readonly nodes: readonly string[];
   readonly apiKey: string;
@@ -35,10 +37,11 @@ export class Stage {
 
   /**
    * Built before by `cargo build --bins`; `cargo xtask test` does. `origins` are those of pages that come from elsewhere; without
-   * any, the gateways' own may connect. `config` are further tables of the gateways' TOML.
+   * any, the gateways' own may connect. `config` are further tables of the gateways' TOML, `nginx` is a line of nginx.conf to be
+   * uncommented.
    */
-  static async start({ origins = [], config = "" }: { origins?: readonly string[]; config?: string } = {}): Promise<Stage> {
-    const env = { ...process.env, CHORUS_STAGE_CONFIG: config };
+  static async start({ origins = [], config = "", nginx = "" }: { origins?: readonly string[]; config?: string; nginx?: string } = {}): Promise<Stage> {
+    const env = { ...process.env, CHORUS_STAGE_CONFIG: config, CHORUS_STAGE_NGINX: nginx };
     const child = spawn(`${target}/stage`, [`${target}/chorus`, ...origins], { stdio: ["pipe", "pipe", "pipe"], env });
     let complaints = "";
     child.stderr.on("data", (data: Buffer) => (complaints = (complaints + data.toString()).slice(-20_000)));

@@ -43,7 +43,7 @@ pub use gateway::{Gateway, GatewayOptions};
 pub use http::{Request, Response};
 pub use issuer::{Answer, Issuer, SigningKey, jwks};
 pub use metrics::Metrics;
-pub use nginx::Nginx;
+pub use nginx::{Nginx, NginxOptions};
 pub use ports::free_port;
 pub use process::{Process, find_program};
 pub use prometheus::Prometheus;

@@ -34,6 +34,7 @@ mod limits;
 mod logs;
 mod moderation;
 mod namespaces;
+mod nginx;
 mod nodes;
 mod observe;
 mod openapi;

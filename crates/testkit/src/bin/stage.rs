@@ -3,7 +3,8 @@
 //!
 //! `stage PATH-OF-CHORUS [ORIGIN]…` prints one line of JSON when everything runs, and then reads commands, a line of JSON each,
 //! and answers each by a line: `{"ok": …}` or `{"error": …}`. It ends, and everything with it, at the end of its input.
-//! `CHORUS_STAGE_CONFIG` holds further tables of the gateways' TOML.
+//! `CHORUS_STAGE_CONFIG` holds further tables of the gateways' TOML, `CHORUS_STAGE_NGINX` a line of `nginx.conf` to be
+//! uncommented.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test's cluster that can't be had is a failed test")]
 
 use std::net::SocketAddr;
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use testkit::{
-    Fate, Gateway, GatewayOptions, Nginx, PATIENCE, Proxy, Redis, SECRET, expiring, free_port, sign,
+    Fate, Gateway, GatewayOptions, Nginx, NginxOptions, PATIENCE, Proxy, Redis, SECRET, expiring, free_port,
+    sign,
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
@@ -28,7 +30,7 @@ struct Stage {
     redis: Redis,
     network: Proxy,
     // Ends before the gateways do, or it would log their absence.
-    _nginx: Nginx,
+    nginx: Nginx,
 }
 
 #[tokio::main]
@@ -67,9 +69,14 @@ impl Stage {
             .env("CHORUS_DRAIN_SECONDS", "3")
             .config(config);
         let addrs = std::array::from_fn(|_| SocketAddr::from(([127, 0, 0, 1], free_port())));
-        let nginx = Nginx::start(addrs).await;
+        let shipped = NginxOptions::shipped();
+        let choices = match std::env::var("CHORUS_STAGE_NGINX") {
+            Ok(line) if !line.is_empty() => shipped.with(&line),
+            _ => shipped,
+        };
+        let nginx = choices.start(addrs).await;
         let network = Proxy::from_everywhere(nginx.addr()).await;
-        let mut stage = Self { options, addrs, nodes: [None, None, None], redis, network, _nginx: nginx };
+        let mut stage = Self { options, addrs, nodes: [None, None, None], redis, network, nginx };
         for index in 0..3 {
             stage.start_node(index).await.expect("it does not run yet");
         }
@@ -77,7 +84,7 @@ impl Stage {
     }
 
     fn description(&self) -> Value {
-        json!({ "front": self.network.addr(), "nodes": self.addrs, "secret": SECRET, "apiKey": API_KEY })
+        json!({ "front": self.network.addr(), "nginx": self.nginx.addr(), "nodes": self.addrs, "secret": SECRET, "apiKey": API_KEY })
     }
 
     async fn obey(&mut self, command: &Value) -> Result<Value, String> {

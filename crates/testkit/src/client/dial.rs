@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
@@ -22,6 +23,7 @@ pub struct Dial {
     source: Option<IpAddr>,
     headers: Vec<(String, String)>,
     receive_buffer: Option<u32>,
+    preface: String,
     name: String,
 }
 
@@ -37,8 +39,15 @@ pub struct Refusal {
 impl Dial {
     /// To `/ws` there, without any credential.
     pub fn to(to: SocketAddr) -> Self {
-        let path = "/ws".to_owned();
-        Self { to, path, source: None, headers: Vec::new(), receive_buffer: None, name: "client".to_owned() }
+        Self {
+            to,
+            path: "/ws".to_owned(),
+            source: None,
+            headers: Vec::new(),
+            receive_buffer: None,
+            preface: String::new(),
+            name: "client".to_owned(),
+        }
     }
 
     /// Another path and query.
@@ -78,6 +87,13 @@ impl Dial {
     #[must_use]
     pub fn receive_buffer(mut self, bytes: u32) -> Self {
         self.receive_buffer = Some(bytes);
+        self
+    }
+
+    /// Saying this before anything else, as a balancer that speaks the PROXY protocol does.
+    #[must_use]
+    pub fn preface(mut self, text: impl Into<String>) -> Self {
+        self.preface = text.into();
         self
     }
 
@@ -164,7 +180,8 @@ impl Dial {
         if let Some(bytes) = self.receive_buffer {
             socket.set_recv_buffer_size(bytes).map_err(|error| failed(&error))?;
         }
-        let stream = socket.connect(self.to).await.map_err(|error| failed(&error))?;
+        let mut stream = socket.connect(self.to).await.map_err(|error| failed(&error))?;
+        stream.write_all(self.preface.as_bytes()).await.map_err(|error| failed(&error))?;
         stream.set_nodelay(true).map_err(|error| failed(&error))?;
         let stream = wire(stream, self.to).await.map_err(|error| failed(&error))?;
         let url = format!("ws://{}{}", self.to, self.path);
