@@ -24,6 +24,8 @@ pub struct Load {
     pub heartbeat: f64,
     /// Messages that a room keeps (`history.length`).
     pub history: f64,
+    /// For how many seconds (`history.age_seconds`).
+    pub age: f64,
 }
 
 /// What there is.
@@ -69,8 +71,8 @@ mod size {
     pub(super) const ROOM: f64 = 2_000.0;
     /// What stands around a message's data in a frame.
     pub(super) const FRAME: f64 = 110.0;
-    /// What stands around it in Redis: the stream's entry, and its id.
-    pub(super) const ENTRY: f64 = 230.0;
+    /// What stands around it in Redis: the frame and the stream's entry, and the id (`MEMORY USAGE`, 1,000 messages).
+    pub(super) const ENTRY: f64 = 340.0;
     /// The most that the tails of a node's rooms hold (`tail.node_bytes`).
     pub(super) const TAILS: f64 = 268_435_456.0;
     /// A process that has nothing to do.
@@ -203,7 +205,8 @@ impl Load {
         let nodes = needed + SPARE;
         let receivers = self.receivers(nodes);
         let redis_cores = self.rate * (cost::APPEND + receivers * cost::PUBLISH) / 1e6;
-        let redis_bytes = self.rooms * self.history * (self.bytes + size::ENTRY);
+        let kept = self.history.min(self.rate / self.rooms * self.age);
+        let redis_bytes = self.rooms * kept * (self.bytes + size::ENTRY);
         let shards = (redis_cores / REDIS_AT_MOST).max(redis_bytes / (machine.redis_memory * REDIS_AT_MOST));
         Plan {
             members: self.members(),

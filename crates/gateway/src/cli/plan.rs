@@ -30,8 +30,11 @@ pub(crate) struct Asked {
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     heartbeat: f64,
     /// Messages that a room keeps
-    #[arg(long, value_name = "NUMBER", default_value_t = 100.0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000.0)]
     history: f64,
+    /// For how long it keeps them
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400.0)]
+    age: f64,
     /// Cores of a node
     #[arg(long, value_name = "NUMBER", default_value_t = 4.0)]
     cores: f64,
@@ -63,6 +66,7 @@ pub(crate) fn made(asked: &Asked) -> Result<String, Failure> {
         ("bytes", asked.bytes),
         ("turnover", asked.turnover),
         ("history", asked.history),
+        ("age", asked.age),
     ];
     let wrong =
         |flag: &str, value: f64, right: &str| Err(Failure::Usage(format!("--{flag} {value}: {right}")));
@@ -89,6 +93,7 @@ pub(crate) fn made(asked: &Asked) -> Result<String, Failure> {
         turnover: asked.turnover,
         heartbeat: asked.heartbeat,
         history: asked.history,
+        age: asked.age,
     };
     let machine = Machine {
         cores: asked.cores,

@@ -3,7 +3,17 @@ use super::*;
 const MACHINE: Machine = Machine { cores: 4.0, memory: 8e9, use_at_most: 0.5, redis_memory: 16e9 };
 
 fn load(users: f64, rooms: f64, rate: f64) -> Load {
-    Load { users, rooms, rooms_each: 1.0, rate, bytes: 128.0, turnover: 1.0, heartbeat: 30.0, history: 100.0 }
+    Load {
+        users,
+        rooms,
+        rooms_each: 1.0,
+        rate,
+        bytes: 128.0,
+        turnover: 1.0,
+        heartbeat: 30.0,
+        history: 100.0,
+        age: 86_400.0,
+    }
 }
 
 #[test]
@@ -46,7 +56,7 @@ fn what_is_too_much_is_said_to_be_so() {
 #[test]
 fn redis_is_divided_when_one_core_or_one_memory_is_too_small() {
     assert!(load(1e6, 1e5, 50_000.0).plan(&MACHINE).shards > 1.0);
-    assert!(load(1e6, 1e5, 10.0).plan(&MACHINE).shards < 2.0);
-    let remembering = Load { history: 1000.0, ..load(1e6, 1e5, 10.0) };
+    assert!(load(1e6, 1e5, 1e4).plan(&MACHINE).shards < 2.0);
+    let remembering = Load { history: 1000.0, ..load(1e6, 1e5, 1e4) };
     assert!(remembering.plan(&MACHINE).shards > 1.0, "{:?}", remembering.plan(&MACHINE));
 }
