@@ -23,6 +23,27 @@ interface Claims {
 /** Where the binaries are. */
 export const target = process.env.CHORUS_TARGET ?? join(import.meta.dirname, "../../target/debug");
 
+export interface LogEvent {
+  readonly epoch: string;
+  readonly seq: number;
+  readonly type: string;
+  readonly from: string;
+  readonly id?: string;
+  readonly data?: unknown;
+}
+
+/** The log, as the server API gives it, asked for by `get` below `/v1/`: the truth that clients are compared with. */
+export async function log(get: (path: string) => Promise<unknown>, room: string): Promise<LogEvent[]> {
+  const events: LogEvent[] = [];
+  for (let after = 0, more = true; more; ) {
+    const page = (await get(`rooms/${encodeURIComponent(room)}/messages?after=${after}&limit=200`)) as { events: LogEvent[]; more: boolean };
+    events.push(...page.events);
+    more = page.more && page.events.length > 0;
+    after = page.events.at(-1)?.seq ?? after;
+  }
+  return events;
+}
+
 export class Stage {
   #process: ChildProcessWithoutNullStreams;
   #lines: AsyncIterator<string>;
@@ -97,16 +118,8 @@ export class Stage {
   /** What the server says waits. */
   stall = (on: boolean) => this.#do({ do: "stall", on });
 
-  /** The log, as the server API gives it: the truth that clients are compared with. */
-  async log(room: string, node = 0): Promise<{ epoch: string; seq: number; type: string; from: string; id?: string; data?: unknown }[]> {
-    const events = [];
-    for (let after = 0, more = true; more; ) {
-      const page = (await this.call("GET", `rooms/${encodeURIComponent(room)}/messages?after=${after}&limit=200`, { node })) as { events: any[]; more: boolean };
-      events.push(...page.events);
-      more = page.more && page.events.length > 0;
-      after = page.events.at(-1)?.seq ?? after;
-    }
-    return events;
+  log(room: string, node = 0): Promise<LogEvent[]> {
+    return log((path) => this.call("GET", path, { node }), room);
   }
 
   /** Says something in a room by the server API. */

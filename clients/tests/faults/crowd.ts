@@ -5,7 +5,10 @@ import WebSocket from "ws";
 import { PATIENCE } from "../patience.ts";
 import type { Stage } from "../stage.ts";
 
-/** Between two messages of a person. */
+/** What a crowd needs of a cluster. */
+type Place = Pick<Stage, "url" | "node" | "token" | "log">;
+
+/** Between two messages of a person, unless a test takes longer than a room's log can hold then. */
 const PAUSE_MS = 25;
 
 export const Socket = WebSocket;
@@ -36,20 +39,22 @@ let crowds = 0;
 export class Crowd {
   readonly people: Person[] = [];
   readonly attempts: Attempt[] = [];
-  readonly #stage: Stage;
+  readonly #stage: Place;
   readonly #rooms: readonly string[];
+  readonly #pause: number;
   #talking = true;
   #talks: Promise<unknown>[] = [];
 
-  private constructor(stage: Stage) {
+  private constructor(stage: Place, pause: number) {
+    this.#pause = pause;
     this.#stage = stage;
     const crowd = ++crowds;
     this.#rooms = ["a", "b", "c"].map((room) => `faults-${crowd}-${room}`);
   }
 
   /** Six people in three rooms: four of them through nginx, which sends one address to one node, and one on each of two nodes. */
-  static async gather(stage: Stage, options: Options = {}): Promise<Crowd> {
-    const crowd = new Crowd(stage);
+  static async gather(stage: Place, options: Options = {}, pause = PAUSE_MS): Promise<Crowd> {
+    const crowd = new Crowd(stage, pause);
     const urls = [stage.url, stage.url, stage.url, stage.url, stage.node(1), stage.node(2)];
     for (const [number, url] of urls.entries()) {
       const name = `person-${number}`;
@@ -125,7 +130,7 @@ export class Crowd {
         (error: { code: string }) => (attempt.error = error.code),
       );
       fates.push(settled);
-      await new Promise((go) => setTimeout(go, PAUSE_MS));
+      await new Promise((go) => setTimeout(go, this.#pause));
     }
     await Promise.all(fates);
   }

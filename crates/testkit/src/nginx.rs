@@ -108,14 +108,15 @@ impl Nginx {
         self.addrs[&port]
     }
 
-    /// Replaces a text in the running configuration, which a reload takes over. It must occur exactly once.
+    /// Replaces a text in a file of the running configuration, which a reload takes over. It must occur exactly once.
     ///
     /// # Panics
     /// When it does not.
-    pub fn edit(&self, from: &str, to: &str) {
-        let path = self.dir.path().join("nginx.conf");
-        let conf = NginxOptions::of(&fs::read_to_string(&path).expect("one's own file")).replace(from, to);
-        fs::write(&path, &conf.files["nginx.conf"]).expect("one's own file");
+    pub fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.dir.path().join(file);
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert_eq!(text.matches(from).count(), 1, "{file} has one {from:?}");
+        fs::write(&path, text.replace(from, to)).expect("one's own file");
     }
 
     /// Has it read its configuration anew, as `nginx -s reload` does, and waits until new workers accept and the old

@@ -12,6 +12,15 @@ use crate::{PATIENCE, Process, Request, find_program, free_port, until};
 
 const MISSING: &str = "prometheus is not installed: run \"cargo xtask test\" (installs it by apt when root) or \"apt-get install prometheus\"";
 
+/// How the shipped configuration finds gateways.
+const DISCOVERY: &str = "    dns_sd_configs:
+      - names: [gateway]
+        type: A
+        # CHORUS_METRICS_LISTEN: a drain closes the main listener, and is to be seen.
+        port: 9090
+        refresh_interval: 5s
+";
+
 /// A running Prometheus that scrapes three gateways; killed when dropped.
 #[derive(Debug)]
 pub struct Prometheus {
@@ -22,8 +31,8 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it with the project's `deploy/prometheus/prometheus.yml`. The gateways' addresses and the path of the rules
-    /// are changed, and it looks every second, for a test has no minutes to wait.
+    /// Starts it with the project's `deploy/prometheus/prometheus.yml`. The gateways are listed where no DNS knows them, the
+    /// path of the rules is changed, and it looks every second, for a test has no minutes to wait.
     pub async fn start(gateways: [SocketAddr; 3]) -> Self {
         let Some(program) = find_program("prometheus") else { panic!("{MISSING}") };
         let dir =
@@ -86,9 +95,8 @@ fn hasten(gateways: [SocketAddr; 3]) -> String {
     replace("scrape_timeout: 4s", "scrape_timeout: 1s".to_owned());
     replace("evaluation_interval: 5s", "evaluation_interval: 1s".to_owned());
     replace("- rules/*.yml", format!("- {}/*.yml", shipped().join("rules").display()));
-    for (number, gateway) in (1..).zip(gateways) {
-        replace(&format!("gateway-{number}:8080"), gateway.to_string());
-    }
+    let targets = gateways.map(|gateway| format!("\"{gateway}\"")).join(", ");
+    replace(DISCOVERY, format!("    static_configs:\n      - targets: [{targets}]\n"));
     conf
 }
 

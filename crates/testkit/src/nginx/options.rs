@@ -20,9 +20,11 @@ pub struct NginxOptions {
 }
 
 impl NginxOptions {
-    /// The project's `nginx/nginx.conf` as it is.
+    /// The project's `nginx/nginx.conf` and `upstream.conf` as they are.
     pub fn shipped() -> Self {
-        Self::of(&shipped("nginx.conf"))
+        let mut options = Self::of(&shipped("nginx.conf"));
+        options.files.insert("upstream.conf".to_owned(), shipped("upstream.conf"));
+        options
     }
 
     pub(super) fn of(conf: &str) -> Self {

@@ -97,7 +97,7 @@ async fn a_cookie_brings_a_client_back_and_the_fewest_move_when_a_gateway_goes()
         let again = come(&nginx, &before).await;
         let same = |(client, held): (&usize, &Held)| before[client].node == held.node;
         assert!(again.iter().all(same), "{how}: all come back to where they were");
-        nginx.edit(&line, to);
+        nginx.edit("upstream.conf", &line, to);
         nginx.reload().await;
         let after = come(&nginx, &before).await;
         let was_there = before.values().filter(|held| held.node == 2).count();
