@@ -45,12 +45,23 @@ pub(super) fn fits(tag: &str, version: &str, changes: &Section) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dist::{VERSION, changelog};
+    use crate::dist::{AUDITABLE, STATIC, VERSION, changelog};
 
     #[test]
     fn all_that_is_released_together_has_one_version_and_the_changelog_knows_it() {
         agree(VERSION).unwrap();
         changelog::section(&read(&root().join("CHANGELOG.md")).unwrap(), VERSION).unwrap();
+    }
+
+    #[test]
+    fn the_image_has_its_program_built_in_the_same_way() {
+        let dockerfile = read(&root().join("deploy/Dockerfile")).unwrap();
+        let (name, version) = AUDITABLE.split_once('@').unwrap();
+        for text in
+            [format!("RUSTFLAGS=\"{STATIC}\""), format!("cargo install {name} --version {version} --locked")]
+        {
+            assert!(dockerfile.contains(&text), "deploy/Dockerfile has no {text}");
+        }
     }
 
     #[test]
