@@ -22,6 +22,9 @@ pub const ALIVE_MS: u64 = 6000;
 /// one, and what a busy machine adds.
 pub const TOLD_MS: u64 = 12_000;
 
+/// After a loss, a node has read again what is left within so long. Until then, whoever joins is told what it knew before.
+const REREAD_MS: u64 = 5_000;
+
 /// What is wrong with what the clients were told. Nobody is blamed for a leave that was told in one of the times `excused`,
 /// in which nodes may have been taken for dead.
 pub fn check(histories: &[History], losses: &[Loss], excused: &[Range<u64>]) -> Vec<Violation> {
@@ -66,7 +69,7 @@ pub fn check(histories: &[History], losses: &[Loss], excused: &[Range<u64>]) -> 
                     let now = (place.seq, entry.at);
                     let before = marks.insert((&**room, &**user, Place::base(place)), now);
                     let lost = |since: u64| {
-                        let gone = |loss: &Loss| loss.from <= entry.at && since <= loss.until;
+                        let gone = |loss: &Loss| loss.from <= entry.at && since <= loss.until + REREAD_MS;
                         losses.iter().any(gone)
                     };
                     if let Some((seq, since)) = before

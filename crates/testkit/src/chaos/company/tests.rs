@@ -62,5 +62,9 @@ fn markers_go_back_only_with_what_was_lost() {
     assert!(told([(1, marked("a.0", 7)), (2, marked("a.0", 7))]).is_empty());
     assert!(told([(1, marked("a.0", 7)), (2, marked("b.0", 1))]).is_empty(), "another log");
     assert!(told([(1, marked("a.0", 7)), (52_000, marked("a.0", 6))]).is_empty(), "it was lost");
-    assert_eq!(told([(52_000, marked("a.0", 7)), (53_000, marked("a.0", 6))]), [Kind::WentBack]);
+    assert!(
+        told([(52_000, marked("a.0", 7)), (53_000, marked("a.0", 6))]).is_empty(),
+        "it was not read again yet"
+    );
+    assert_eq!(told([(57_000, marked("a.0", 7)), (58_000, marked("a.0", 6))]), [Kind::WentBack]);
 }
