@@ -20,8 +20,11 @@ type Kind = (typeof KINDS)[number];
 const EACH = 30;
 /** The node that nothing happens to. */
 const CALM = 2;
-/** Rooms that begin with `brief:` forget soon, and a dead connection is found in seconds. */
-const CONFIG = "[namespaces.brief]\nhistory_length = 30\n[heartbeat]\ninterval_ms = 2000\n";
+/**
+ * Rooms that begin with `brief:` forget soon, also what a node would remember of one that was just left; and a dead
+ * connection is found in seconds.
+ */
+const CONFIG = "[namespaces.brief]\nhistory_length = 30\n[rooms]\nlinger_ms = 0\n[heartbeat]\ninterval_ms = 2000\n";
 
 const folder = mkdtempSync(join(tmpdir(), "chorus-examples-"));
 let stage: Stage;
