@@ -36,10 +36,9 @@ pub(crate) fn judge(arguments: &[String]) -> Outcome {
 /// grows.
 pub(crate) fn soak(arguments: &[String]) -> Outcome {
     let (mut minutes, mut seed) = (60_u32, 1_u64);
-    for pair in arguments.chunks(2) {
-        let [name, value] = pair else { return Err(format!("{} needs a value", pair[0])) };
+    for (name, value) in options(arguments)? {
         let number = |_| format!("{name} {value}: expected a number");
-        match name.as_str() {
+        match name {
             "--minutes" => minutes = value.parse().map_err(number)?,
             "--seed" => seed = value.parse().map_err(number)?,
             _ => return Err(format!("no such option of soak: {name}")),
@@ -54,18 +53,26 @@ pub(crate) fn soak(arguments: &[String]) -> Outcome {
 
 fn parse(arguments: &[String]) -> Result<Asked, String> {
     let mut asked = Asked { faults: 32, seed: 1, seeds: 1, shape: "single".to_owned(), only: String::new() };
-    for pair in arguments.chunks(2) {
-        let [name, value] = pair else { return Err(format!("{} needs a value", pair[0])) };
+    for (name, value) in options(arguments)? {
         let number = |_| format!("{name} {value}: expected a number");
-        match name.as_str() {
+        match name {
             "--faults" => asked.faults = value.parse().map_err(number)?,
             "--seed" => asked.seed = value.parse().map_err(number)?,
             "--seeds" => asked.seeds = value.parse().map_err(number)?,
-            "--shape" if SHAPES.contains(&value.as_str()) => asked.shape.clone_from(value),
+            "--shape" if SHAPES.contains(&value) => value.clone_into(&mut asked.shape),
             "--shape" => return Err(format!("--shape {value}: expected one of {}", SHAPES.join(", "))),
-            "--only" => asked.only.clone_from(value),
+            "--only" => value.clone_into(&mut asked.only),
             _ => return Err(format!("no such option of chaos: {name}")),
         }
     }
     Ok(asked)
+}
+
+/// Names, and the values behind them.
+fn options(arguments: &[String]) -> Result<Vec<(&str, &str)>, String> {
+    let pairs = arguments.chunks(2).map(|pair| match pair {
+        [name, value] => Ok((&**name, &**value)),
+        _ => Err(format!("{} needs a value", pair[0])),
+    });
+    pairs.collect()
 }

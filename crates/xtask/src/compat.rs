@@ -1,10 +1,10 @@
 //! This version beside an earlier one: both are built, and a cluster of the one becomes one of the other under load.
 
-use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::step::{Outcome, cargo, run};
-use crate::{clients, root, target};
+use crate::step::{Outcome, cargo, empty, git, run, tell};
+use crate::{clients, target};
 
 /// Builds the gateway of `revision`, or of the newest release before this commit, and has it replaced node by node.
 ///
@@ -15,11 +15,8 @@ pub(crate) fn judge(revision: Option<&String>) -> Outcome {
     let place = target().join("previous");
     let source = place.join("source");
     // Beside it, what is built of it stays from one run to the next.
-    if source.exists() {
-        fs::remove_dir_all(&source).map_err(|error| format!("{}: {error}", source.display()))?;
-    }
-    fs::create_dir_all(&source).map_err(|error| format!("{}: {error}", source.display()))?;
-    unpack(&revision, Command::new("tar").arg("-x").current_dir(&source))?;
+    empty(&source)?;
+    unpack(&revision, &source)?;
     let mut build = cargo();
     build.current_dir(&source).args([
         "build",
@@ -38,33 +35,30 @@ pub(crate) fn judge(revision: Option<&String>) -> Outcome {
 }
 
 fn newest_release() -> Result<String, String> {
-    let describe = git(&["describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^"]).output();
-    let tag = describe.ok().filter(|output| output.status.success()).map(|output| output.stdout);
-    tag.and_then(|tag| String::from_utf8(tag).ok()).map(|tag| tag.trim().to_owned()).ok_or_else(|| {
+    tell(&mut git(&["describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^"])).map_err(|_| {
         "there is no tag v… before this commit (is the clone a shallow one?): name a commit, as in cargo xtask compat HEAD~20"
             .to_owned()
     })
 }
 
-/// Has `tar` unpack the files of a commit.
-fn unpack(revision: &str, tar: &mut Command) -> Outcome {
+/// Puts the files of a commit into a directory.
+fn unpack(revision: &str, place: &Path) -> Outcome {
     let failed = |what: &str| format!("{revision} can't be unpacked: {what}");
     let mut archive = git(&["archive", "--format=tar", revision])
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| failed(&error.to_string()))?;
     let files = archive.stdout.take().ok_or_else(|| failed("git gives nothing"))?;
-    let unpacked = tar.stdin(files).status().map_err(|error| failed(&error.to_string()))?;
+    let unpacked = Command::new("tar")
+        .arg("-x")
+        .current_dir(place)
+        .stdin(files)
+        .status()
+        .map_err(|error| failed(&error.to_string()))?;
     let archived = archive.wait().map_err(|error| failed(&error.to_string()))?;
     if archived.success() && unpacked.success() {
         Ok(())
     } else {
         Err(failed("is it a commit of this repository?"))
     }
-}
-
-fn git(arguments: &[&str]) -> Command {
-    let mut git = Command::new("git");
-    git.args(arguments).current_dir(root());
-    git
 }

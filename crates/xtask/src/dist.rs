@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::step::{Outcome, cargo, cargo_by, read, run, succeeds, tell, write};
+use crate::step::{Outcome, cargo, cargo_by, empty, git, read, run, succeeds, tell, write};
 use crate::{clients, deploy, root, target};
 
 /// The version of the whole workspace, and so of this crate.
@@ -102,7 +102,7 @@ impl Release {
         }
         let epoch = match std::env::var("SOURCE_DATE_EPOCH") {
             Ok(epoch) => epoch,
-            Err(_) => tell(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root()))?,
+            Err(_) => tell(&mut git(&["log", "-1", "--format=%ct"]))?,
         };
         let release = Self { out: target().join("dist"), work: target().join("dist-work"), host, epoch };
         for directory in [&release.out, &release.work] {
@@ -173,7 +173,7 @@ impl Release {
         // It names our own crates by where they lie.
         let here = root().display().to_string();
         let kept = ran.and_then(|()| write(&self.out.join(file), &read(&ours)?.replace(&here, ELSEWHERE)));
-        let members = tell(Command::new("git").args(["ls-files", "*Cargo.toml"]).current_dir(root()))?;
+        let members = tell(&mut git(&["ls-files", "*Cargo.toml"]))?;
         for member in members.lines() {
             // Most have none: the root, and what is no member.
             let _ = fs::remove_file(root().join(member).with_file_name("bill-of-materials.json"));
@@ -189,7 +189,7 @@ impl Release {
         let tag = format!("chorus:{VERSION}");
         let file = self.out.join(format!("chorus-{VERSION}-image.tar"));
         let mut build = Command::new(engine);
-        let revision = tell(Command::new("git").args(["rev-parse", "HEAD"]).current_dir(root()))?;
+        let revision = tell(&mut git(&["rev-parse", "HEAD"]))?;
         build.current_dir(root()).args(["build", "-f", "deploy/Dockerfile", "-t", &tag]);
         build.args([
             "--build-arg",
@@ -255,15 +255,6 @@ fn flags() -> String {
         flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     }
     flags.join("\u{1f}")
-}
-
-/// An empty directory, whatever was there.
-fn empty(directory: &Path) -> Outcome {
-    let failed = |error| format!("{}: {error}", directory.display());
-    if directory.exists() {
-        fs::remove_dir_all(directory).map_err(failed)?;
-    }
-    fs::create_dir_all(directory).map_err(failed)
 }
 
 fn copy(file: &Path, directory: &Path) -> Outcome {

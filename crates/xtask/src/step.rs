@@ -77,3 +77,19 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
 pub(crate) fn write(path: &Path, text: &str) -> Outcome {
     fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }
+
+/// An empty directory, whatever was there.
+pub(crate) fn empty(directory: &Path) -> Outcome {
+    let failed = |error| format!("{}: {error}", directory.display());
+    if directory.exists() {
+        fs::remove_dir_all(directory).map_err(failed)?;
+    }
+    fs::create_dir_all(directory).map_err(failed)
+}
+
+/// Git, in the workspace's directory.
+pub(crate) fn git(arguments: &[&str]) -> Command {
+    let mut git = Command::new("git");
+    git.args(arguments).current_dir(root());
+    git
+}

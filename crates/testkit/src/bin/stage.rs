@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use testkit::{
-    Fate, Gateway, GatewayOptions, Nginx, NginxOptions, PATIENCE, Proxy, Redis, SECRET, expiring, free_port,
-    sign,
+    Fate, Gateway, GatewayOptions, Nginx, NginxOptions, PATIENCE, Proxy, Redis, expiring, free_port, sign,
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
@@ -84,7 +83,7 @@ impl Stage {
     }
 
     fn description(&self) -> Value {
-        json!({ "front": self.network.addr(), "nginx": self.nginx.addr(), "nodes": self.addrs, "secret": SECRET, "apiKey": API_KEY })
+        json!({ "front": self.network.addr(), "nginx": self.nginx.addr(), "nodes": self.addrs, "apiKey": API_KEY })
     }
 
     async fn obey(&mut self, command: &Value) -> Result<Value, String> {
