@@ -2,7 +2,9 @@
 //!
 //! `cargo run --release -p bus --example appends` starts a Redis of its own; with a URL it uses that one, and with a
 //! number of rooms behind the URL it measures only those, and ends with a line of two numbers: how many were appended,
-//! and how many a second. With `replicated` in place of the URL it starts a primary and two replicas, waits
+//! and how many a second. With a rate, a number of nodes and seconds behind that, so many nodes follow all rooms and append
+//! at that rate together; it says `begin` when they are about to and `end` with the number of appends when they have. With
+//! `replicated` in place of the URL it starts a primary and two replicas, waits
 //! for both, and then freezes one. With `script` it only prints the script, for whoever measures that by itself.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement for people")]
 
@@ -13,7 +15,8 @@ use std::{
 
 use bus::{Ack, Append, Bus, Follower, Key, LogEvent, MemoryBus, RedisBus, RedisConfig, Retention};
 use proto::{Position, RoomName, server::ResetReason};
-use testkit::{Redis, RedisSentinel};
+use testkit::{Redis, RedisSentinel, chaos::Random};
+use tokio::task::JoinSet;
 
 const RETENTION: Retention = Retention { length: 1000, age_ms: 3_600_000 };
 const BODY: usize = 128;
@@ -98,6 +101,62 @@ async fn measure(what: &str, bus: &Arc<dyn Bus>, rooms: usize, window: usize, to
     (appended, per_second)
 }
 
+/// Appends that come by chance, as people's messages do: `rate` a second on average, each by the next node, and none waits
+/// for another. Gives how many there were.
+async fn play(
+    buses: &[Arc<RedisBus>],
+    rooms: &[RoomName],
+    rate: f64,
+    seconds: f64,
+    random: &mut Random,
+) -> usize {
+    let (mut due, mut appended, mut under_way) = (0.0, 0, JoinSet::new());
+    let began = Instant::now();
+    while due < seconds {
+        // Timers are too coarse: they would send a millisecond's appends at once.
+        while began.elapsed().as_secs_f64() < due {
+            tokio::task::yield_now().await;
+        }
+        let bus = Arc::clone(&buses[appended % buses.len()]);
+        let room = rooms[random.below(rooms.len())].clone();
+        let key = Key::of_node(bus.node(), random.number());
+        under_way.spawn(async move {
+            bus.append(&room, Append::message(vec![b'x'; BODY].into(), key))
+                .await
+                .expect("a Redis that keeps up");
+        });
+        appended += 1;
+        let chance = (random.number() >> 11) as f64 / (1_u64 << 53) as f64;
+        due -= (1.0 - chance).ln() / rate;
+    }
+    while under_way.join_next().await.is_some() {}
+    appended
+}
+
+/// Nodes that all follow all rooms, and append at a rate.
+async fn steady(url: &str, rooms: usize, rate: f64, nodes: usize, seconds: f64) {
+    let names: Vec<RoomName> =
+        (0..rooms).map(|room| RoomName::parse(&format!("steady-{room}")).expect("a name")).collect();
+    let (mut buses, mut following) = (Vec::new(), Vec::new());
+    let count = Arc::new(Count::default());
+    for node in 0..nodes {
+        let config = RedisConfig::new(url, &format!("node-{node}"), RETENTION);
+        let bus = Arc::new(RedisBus::connect(config).await.expect("a right URL"));
+        for name in &names {
+            following.push(bus.follow(name, Arc::clone(&count) as Arc<dyn Follower>).await.expect("a room"));
+        }
+        buses.push(bus);
+    }
+    // What comes first fills caches, and is not measured.
+    let mut random = Random::new(1);
+    play(&buses, &names, rate, 1.0, &mut random).await;
+    println!("begin");
+    let appended = play(&buses, &names, rate, seconds, &mut random).await;
+    println!("end {appended}");
+    // Whoever measures looks at Redis now, before everybody leaves.
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
 /// Appends that wait for two replicas, and what becomes of them when one does not answer.
 async fn replicated() {
     let servers = RedisSentinel::start().await;
@@ -134,6 +193,16 @@ async fn main() {
     }
     let own = if asked.is_some() { None } else { Some(Redis::start().await) };
     let url = own.as_ref().map_or_else(|| asked.unwrap_or_default(), Redis::url);
+    let rest: Vec<String> = std::env::args().skip(2).collect();
+    if let [rooms, rate, nodes, seconds] = &rest[..] {
+        let number = |text: &String| text.parse::<f64>().expect("a number");
+        let (rooms, nodes) = (number(rooms) as usize, number(nodes) as usize);
+        let (rate, seconds) = (number(rate), number(seconds));
+        // On a worker, for it is to share the core that the appends are made on.
+        return tokio::spawn(async move { steady(&url, rooms, rate, nodes, seconds).await })
+            .await
+            .expect("an end");
+    }
     let redis = RedisBus::connect(RedisConfig::new(&url, "measure", RETENTION)).await.expect("a right URL");
     let redis: Arc<dyn Bus> = Arc::new(redis);
     if let Some(rooms) = std::env::args().nth(2) {

@@ -5,40 +5,59 @@
 
 use std::fmt;
 
+use clap::Args;
+use serde::Serialize;
+
 /// What is asked.
-#[derive(Clone, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Load {
-    /// Connected at once.
+    /// Users connected at once, such as 1000000 or 1e6
+    #[arg(long, value_name = "NUMBER")]
     pub users: f64,
-    /// Rooms in all.
+    /// Rooms in all
+    #[arg(long, value_name = "NUMBER")]
     pub rooms: f64,
-    /// In how many of them each user is.
-    pub rooms_each: f64,
-    /// Messages a second, in all rooms together.
+    /// Messages a second, in all rooms together
+    #[arg(long, value_name = "NUMBER")]
     pub rate: f64,
-    /// Bytes of a message's data.
+    /// In how many rooms each user is
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    pub rooms_each: f64,
+    /// Bytes of a message's data
+    #[arg(long, value_name = "BYTES", default_value_t = 128.0)]
     pub bytes: f64,
-    /// Connections that end, and come again, in an hour: this part of all.
+    /// How often a connection ends and comes again
+    #[arg(long, value_name = "TIMES AN HOUR", default_value_t = 1.0)]
     pub turnover: f64,
-    /// Seconds between a heartbeat and the next (`heartbeat.interval_ms`).
+    /// Seconds between heartbeats (heartbeat.interval_ms)
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     pub heartbeat: f64,
-    /// Messages that a room keeps (`history.length`).
+    /// Messages that a room keeps (history.length)
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000.0)]
     pub history: f64,
-    /// For how many seconds (`history.age_seconds`).
+    /// For how long it keeps them (history.age_seconds)
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400.0)]
     pub age: f64,
 }
 
 /// What there is.
-#[derive(Clone, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Machine {
-    /// Cores of a node.
+    /// Cores of a node
+    #[arg(long, value_name = "NUMBER", default_value_t = 4.0)]
     pub cores: f64,
-    /// Memory of a node, in bytes.
+    /// Memory of a node
+    #[arg(long, value_name = "GB", default_value_t = 8.0)]
     pub memory: f64,
-    /// How much of both may be used, as a part of 1, with all nodes there.
+    /// How much of a node's cores and memory may be used, of 1
+    #[arg(long, value_name = "PART", default_value_t = 0.5)]
     pub use_at_most: f64,
-    /// Memory of a Redis, in bytes.
+    /// Memory of a Redis
+    #[arg(long, value_name = "GB", default_value_t = 16.0)]
     pub redis_memory: f64,
+    /// So many nodes, instead of as many as it takes and one to spare
+    #[arg(long, value_name = "NUMBER")]
+    pub nodes: Option<f64>,
 }
 
 /// What a node pays, in microseconds of a core.
@@ -53,10 +72,14 @@ mod cost {
     pub(super) const HANDSHAKE: f64 = 55.0;
     /// A ping, and the pong.
     pub(super) const HEARTBEAT: f64 = 12.0;
-    /// Redis: the append of a message, in a Redis with much to do.
+    /// Redis: to append a message.
     pub(super) const APPEND: f64 = 23.0;
-    /// Redis: the same for each node that hears of it.
+    /// Redis: to write it to a node.
     pub(super) const PUBLISH: f64 = 3.0;
+    /// Redis: to be woken for a message, where it has nothing else to do: to wait, read and answer by itself.
+    pub(super) const WAKE: f64 = 30.0;
+    /// Redis: to write it to a node by itself.
+    pub(super) const WAKE_NODE: f64 = 10.0;
 }
 
 /// What is held, in bytes.
@@ -79,6 +102,8 @@ mod size {
     pub(super) const PROCESS: f64 = 10_000_000.0;
 }
 
+/// Bytes of what a machine's memory is counted in.
+const GB: f64 = 1e9;
 /// For so long an event stays in a tail (`tail.age_seconds`).
 const TAIL_SECONDS: f64 = 60.0;
 /// A Redis runs its scripts on one core. How much of that, and of its memory, may be used.
@@ -91,7 +116,7 @@ const MOST: f64 = 100_000.0;
 const SPARE: f64 = 1.0;
 
 /// What a cluster needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     /// Members of a room, on average.
     pub members: f64,
@@ -116,7 +141,7 @@ pub struct Plan {
 }
 
 /// What one node has to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Node {
     /// Its connections.
     pub connections: f64,
@@ -129,10 +154,13 @@ pub struct Node {
 }
 
 /// What the number of nodes comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Bound {
     /// One carries it all.
     Nothing,
+    /// Who asks.
+    Given,
     /// Their cores.
     Cores,
     /// Their memory.
@@ -178,36 +206,41 @@ impl Load {
         }
     }
 
-    /// What it needs, of such machines.
-    #[must_use]
-    pub fn plan(&self, machine: &Machine) -> Plan {
+    /// How many nodes carry it, and why not fewer.
+    fn needed(&self, machine: &Machine) -> (f64, Bound) {
         let (mut needed, mut because) = (1.0_f64, Bound::Nothing);
-        loop {
+        while needed <= MOST {
             let node = self.on(needed);
             let room = machine.use_at_most;
             let bounds = [
                 (Bound::Cores, node.cores / (machine.cores * room)),
-                (Bound::Memory, node.bytes / (machine.memory * room)),
+                (Bound::Memory, node.bytes / (machine.memory * GB * room)),
                 (Bound::Connections, node.connections / (CONNECTIONS * room)),
             ];
             let (bound, over) = bounds
                 .into_iter()
                 .fold((Bound::Nothing, 1.0), |most, next| if next.1 > most.1 { next } else { most });
             if bound == Bound::Nothing {
-                break;
-            }
-            if needed > MOST {
-                because = Bound::TooMany;
-                break;
+                return (needed, because);
             }
             (needed, because) = ((needed * over).ceil().max(needed + 1.0), bound);
         }
-        let nodes = needed + SPARE;
+        (needed, Bound::TooMany)
+    }
+
+    /// What it needs, of such machines.
+    #[must_use]
+    pub fn plan(&self, machine: &Machine) -> Plan {
+        let (nodes, because) = match (machine.nodes, self.needed(machine)) {
+            (Some(nodes), _) => (nodes, Bound::Given),
+            (None, (needed, because)) => (needed + SPARE, because),
+        };
         let receivers = self.receivers(nodes);
-        let redis_cores = self.rate * (cost::APPEND + receivers * cost::PUBLISH) / 1e6;
         let kept = self.history.min(self.rate / self.rooms * self.age);
         let redis_bytes = self.rooms * kept * (self.bytes + size::ENTRY);
-        let shards = (redis_cores / REDIS_AT_MOST).max(redis_bytes / (machine.redis_memory * REDIS_AT_MOST));
+        let redis = Redis::hearing(receivers);
+        let by_memory = redis_bytes / (machine.redis_memory * GB * REDIS_AT_MOST);
+        let shards = redis.shards(self.rate).max(by_memory).ceil().max(1.0);
         Plan {
             members: self.members(),
             deliveries: self.rate * self.members(),
@@ -215,11 +248,39 @@ impl Load {
             because,
             receivers,
             node: self.on(nodes),
-            shards: shards.ceil().max(1.0),
-            redis_cores,
+            shards,
+            redis_cores: shards * redis.busy(self.rate / shards),
             redis_bytes,
             redis_bits: self.rate * receivers * (self.bytes + size::FRAME) * 8.0,
         }
+    }
+}
+
+/// What a message costs Redis, in seconds of its core.
+///
+/// One that finds it idle pays for the wake as well: for the system calls of one read, one answer and one write to each
+/// node. What comes while it is at work shares those with others. So a message costs `work + (1 - busy) * wake`, and it is
+/// `busy = rate * cost`.
+struct Redis {
+    work: f64,
+    wake: f64,
+}
+
+impl Redis {
+    /// Where so many nodes hear of it.
+    fn hearing(nodes: f64) -> Self {
+        let seconds = |once: f64, each: f64| (once + nodes * each) / 1e6;
+        Self { work: seconds(cost::APPEND, cost::PUBLISH), wake: seconds(cost::WAKE, cost::WAKE_NODE) }
+    }
+
+    /// How busy so many messages a second keep one, as a part of its core.
+    fn busy(&self, rate: f64) -> f64 {
+        rate * (self.work + self.wake) / (1.0 + rate * self.wake)
+    }
+
+    /// How many are needed for so many messages a second, before it is rounded.
+    fn shards(&self, rate: f64) -> f64 {
+        rate * (self.work + self.wake * (1.0 - REDIS_AT_MOST)) / REDIS_AT_MOST
     }
 }
 
@@ -227,6 +288,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let because = match self.because {
             Bound::Nothing => "one carries it; the other is to spare",
+            Bound::Given => "as asked",
             Bound::Cores => "their cores decide, and one is to spare",
             Bound::Memory => "their memory decides, and one is to spare",
             Bound::Connections => "half of limits.connections decides, and one is to spare",

@@ -1,6 +1,7 @@
 use super::*;
 
-const MACHINE: Machine = Machine { cores: 4.0, memory: 8e9, use_at_most: 0.5, redis_memory: 16e9 };
+const MACHINE: Machine =
+    Machine { cores: 4.0, memory: 8.0, use_at_most: 0.5, redis_memory: 16.0, nodes: None };
 
 fn load(users: f64, rooms: f64, rate: f64) -> Load {
     Load {
@@ -28,7 +29,7 @@ fn a_small_cluster_is_two_nodes() {
 fn what_is_short_decides() {
     assert_eq!(load(1e6, 1e5, 10.0).plan(&MACHINE).because, Bound::Connections);
     assert_eq!(load(1e5, 1e4, 1e5).plan(&MACHINE).because, Bound::Cores);
-    let small = Machine { memory: 4e8, ..MACHINE };
+    let small = Machine { memory: 0.4, ..MACHINE };
     assert_eq!(load(1e6, 1e5, 10.0).plan(&small).because, Bound::Memory);
 }
 
@@ -59,4 +60,25 @@ fn redis_is_divided_when_one_core_or_one_memory_is_too_small() {
     assert!(load(1e6, 1e5, 1e4).plan(&MACHINE).shards < 2.0);
     let remembering = Load { history: 1000.0, ..load(1e6, 1e5, 1e4) };
     assert!(remembering.plan(&MACHINE).shards > 1.0, "{:?}", remembering.plan(&MACHINE));
+}
+
+#[test]
+fn so_many_nodes_as_are_asked_for_are_what_there_is() {
+    let three = Machine { nodes: Some(3.0), ..MACHINE };
+    let plan = load(2500.0, 100.0, 500.0).plan(&three);
+    assert_eq!((plan.nodes, plan.because), (3.0, Bound::Given));
+    assert!((plan.node.connections - 2500.0 / 3.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_busy_redis_pays_less_for_a_message_and_is_never_more_than_full() {
+    let redis = Redis::hearing(3.0);
+    let each = |rate: f64| redis.busy(rate) / rate;
+    assert!(each(1.0) > 0.99 * (redis.work + redis.wake));
+    assert!(each(10_000.0) < each(1_000.0) && each(1_000.0) < each(10.0));
+    // Where it is full, nothing is left to be woken for.
+    assert!((redis.busy(1.0 / redis.work) - 1.0).abs() < 1e-9);
+    // As many as are needed are as busy as they may be.
+    let rate = 1e6;
+    assert!((redis.busy(rate / redis.shards(rate)) - REDIS_AT_MOST).abs() < 1e-9);
 }

@@ -4,9 +4,9 @@ use std::process::{Command, Stdio};
 
 use swarm::sample;
 
-use super::matrix::{LOAD_CORE, Scale};
+use super::matrix::Scale;
 use super::results::{Record, Results};
-use super::servers::{Fleet, Kind, Programs};
+use super::servers::{Behind, Fleet, Kind, LOAD_CORE, Programs, pinned};
 use super::special::{figures, record};
 
 /// What any server does that numbers, keeps and publishes messages and knows them again: the least that it could cost.
@@ -24,15 +24,15 @@ pub(crate) fn measure(programs: &Programs, scale: Scale, results: &mut Results) 
     let calls = if scale.brief { 50_000 } else { 200_000 };
     let own = said(Command::new(programs.appends()).arg("script"))?;
     for (name, script) in [("the script", own), ("bare", BARE.to_owned())] {
-        let fleet = Fleet::start(programs, Kind::Chorus, 0, true, "")?;
+        let fleet = Fleet::start(programs, Kind::Chorus, 0, Behind::Redis, "")?;
         let port = fleet.redis.unwrap_or_default().to_string();
         let pid = fleet.processes[0].pid;
         let sha = said(Command::new("redis-cli").args(["-p", &port, "script", "load", &script]))?;
         let before = sample::process(pid).cpu_s;
         let calls_text = calls.to_string();
         let rate = said(
-            Command::new("taskset")
-                .args(["-c", &LOAD_CORE.to_string(), "redis-benchmark", "-p", &port, "-n", &calls_text])
+            pinned(LOAD_CORE, "redis-benchmark")
+                .args(["-p", &port, "-n", &calls_text])
                 .args(["-c", "4", "-P", PIPELINE, "-r", "100000000", "--csv", "EVALSHA", sha.trim(), "3"])
                 .args(["{chat:r}:head", "{chat:r}:log", "{chat:r}:ids", "PUBLISH", "chat:r", "base"])
                 // Length of the log, its life, the head's and the ids', no traces; then a key and an entry.
@@ -54,14 +54,12 @@ pub(crate) fn measure(programs: &Programs, scale: Scale, results: &mut Results) 
 
 /// One node with 256 appends under way, to one room and to a hundred.
 fn through_the_bus(programs: &Programs, results: &mut Results) -> Result<(), String> {
-    let fleet = Fleet::start(programs, Kind::Chorus, 0, true, "")?;
+    let fleet = Fleet::start(programs, Kind::Chorus, 0, Behind::Redis, "")?;
     let (port, pid) = (fleet.redis.unwrap_or_default(), fleet.processes[0].pid);
     for rooms in [1, 100] {
         let before = sample::process(pid).cpu_s;
         let (url, text) = (format!("redis://127.0.0.1:{port}"), rooms.to_string());
-        let mut program = Command::new("taskset");
-        program.args(["-c", &LOAD_CORE.to_string()]).arg(programs.appends()).args([&url, &text]);
-        let lines = said(&mut program)?;
+        let lines = said(pinned(LOAD_CORE, programs.appends()).args([&url, &text]))?;
         let last = lines.lines().last().and_then(|line| line.split_once(' '));
         let Some((Ok(appended), Ok(per_second))) =
             last.map(|(one, two)| (one.parse::<f64>(), two.parse::<f64>()))
@@ -79,7 +77,7 @@ fn through_the_bus(programs: &Programs, results: &mut Results) -> Result<(), Str
 }
 
 /// What a program printed.
-fn said(program: &mut Command) -> Result<String, String> {
+pub(crate) fn said(program: &mut Command) -> Result<String, String> {
     let output = program.stdin(Stdio::null()).output().map_err(|error| format!("{program:?}: {error}"))?;
     if !output.status.success() {
         return Err(format!("{program:?}: {}", String::from_utf8_lossy(&output.stderr)));

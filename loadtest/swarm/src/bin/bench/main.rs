@@ -5,6 +5,7 @@ mod appends;
 mod matrix;
 mod page;
 mod plot;
+mod prices;
 mod results;
 mod servers;
 mod special;

@@ -7,11 +7,8 @@ use swarm::run::{Layout, Outcome, Run, Step};
 use swarm::table;
 
 use super::results::{Record, Results};
-use super::servers::{Fleet, Kind, Programs, SECRET};
+use super::servers::{Behind, Fleet, Kind, LOAD_CORE, Programs, SECRET};
 use super::special;
-
-/// The load generator's core.
-pub(crate) const LOAD_CORE: usize = 1;
 
 /// A rate is carried when nothing is missing and the slowest in a hundred deliveries took no longer, in microseconds.
 pub(crate) const CARRIED_P99: u64 = 100_000;
@@ -46,9 +43,9 @@ struct Workload {
     /// Messages a second.
     rates: &'static [f64],
     servers: &'static [Kind],
-    /// Servers behind one Redis; one without.
+    /// Servers.
     nodes: usize,
-    redis: bool,
+    behind: Behind,
     /// Whether the first rate that is not carried is the last one that is tried.
     until_full: bool,
 }
@@ -68,7 +65,7 @@ const WORKLOADS: &[Workload] = &[
         rates: &[20.0],
         servers: ALL,
         nodes: 1,
-        redis: false,
+        behind: Behind::Nothing,
         until_full: false,
     },
     Workload {
@@ -77,7 +74,7 @@ const WORKLOADS: &[Workload] = &[
         rates: &[20.0, 40.0, 60.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 3000.0, 4000.0],
         servers: CHATS,
         nodes: 1,
-        redis: false,
+        behind: Behind::Nothing,
         until_full: true,
     },
     Workload {
@@ -86,7 +83,7 @@ const WORKLOADS: &[Workload] = &[
         rates: &[20.0, 100.0, 200.0],
         servers: CHATS,
         nodes: 1,
-        redis: false,
+        behind: Behind::Nothing,
         until_full: true,
     },
     Workload {
@@ -95,7 +92,7 @@ const WORKLOADS: &[Workload] = &[
         rates: &[2.0, 10.0, 100.0, 200.0],
         servers: &[Kind::Chorus],
         nodes: 1,
-        redis: false,
+        behind: Behind::Nothing,
         until_full: true,
     },
     Workload {
@@ -104,7 +101,7 @@ const WORKLOADS: &[Workload] = &[
         rates: &[500.0, 1000.0, 2000.0, 3500.0, 5000.0, 10_000.0],
         servers: ALL,
         nodes: 1,
-        redis: false,
+        behind: Behind::Nothing,
         until_full: true,
     },
     Workload {
@@ -113,7 +110,7 @@ const WORKLOADS: &[Workload] = &[
         rates: &[50.0, 250.0, 1000.0],
         servers: CHATS,
         nodes: 1,
-        redis: false,
+        behind: Behind::Nothing,
         until_full: true,
     },
     Workload {
@@ -122,7 +119,7 @@ const WORKLOADS: &[Workload] = &[
         rates: &[1000.0],
         servers: CLUSTERED,
         nodes: 2,
-        redis: true,
+        behind: Behind::Redis,
         until_full: false,
     },
     Workload {
@@ -131,7 +128,7 @@ const WORKLOADS: &[Workload] = &[
         rates: &[1000.0],
         servers: CLUSTERED,
         nodes: 3,
-        redis: true,
+        behind: Behind::Redis,
         until_full: false,
     },
 ];
@@ -198,7 +195,7 @@ fn play(
     scale: Scale,
     results: &mut Results,
 ) -> Result<(), String> {
-    let fleet = Fleet::start(programs, kind, workload.nodes, workload.redis, "")?;
+    let fleet = Fleet::start(programs, kind, workload.nodes, workload.behind, "")?;
     let mut run = open(programs, &fleet, kind, (workload.plan)())?;
     for &rate in workload.rates {
         // The server's caches, the allocator's pools and a compiler's first guesses are not what is asked.

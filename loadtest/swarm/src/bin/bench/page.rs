@@ -1,5 +1,5 @@
-//! `docs/PERFORMANCE.md`: its words are written by hand, its tables and plots are put between marks,
-//! `<!-- table: NAME -->` and `<!-- end -->`.
+//! `docs/PERFORMANCE.md` and `docs/SCALING.md`: their words are written by hand, their tables and plots are put between
+//! marks, `<!-- table: NAME -->` and `<!-- end -->`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,20 +10,25 @@ use super::matrix::{CARRIED_P99, is_carried};
 use super::plot::Plot;
 use super::results::{Record, Results, Spread, same};
 
-/// Writes the plots beside the results, and the tables into the page, or beside them if that is a quick run's place.
+/// Where there are tables.
+const PAGES: [&str; 2] = ["PERFORMANCE.md", "SCALING.md"];
+
+/// Writes the plots beside the results, and the tables into the pages, or beside them if that is a quick run's place.
 ///
 /// # Errors
 /// When a file cannot be read or written, or a mark is wrong.
 pub(crate) fn write(root: &Path, docs: &Path, results: &Results) -> Result<(), String> {
-    let source = root.join("docs/PERFORMANCE.md");
-    let page = fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
-    let page = fill(&page, |name| table(name, results))?;
-    let target = if docs.starts_with(root.join("docs")) { source } else { docs.join("PERFORMANCE.md") };
-    put(&target, &page)?;
+    for name in PAGES {
+        let source = root.join("docs").join(name);
+        let page = fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+        let page = fill(&page, |name| table(name, results))?;
+        let target = if docs.starts_with(root.join("docs")) { source } else { docs.join(name) };
+        put(&target, &page)?;
+        eprintln!("written: {}", target.display());
+    }
     for (file, plot) in plots(results).into_iter().filter(|(_, plot)| !plot.lines.is_empty()) {
         put(&docs.join(file), &plot.svg())?;
     }
-    eprintln!("written: {}", target.display());
     Ok(())
 }
 
@@ -82,6 +87,9 @@ fn table(name: &str, results: &Results) -> Option<String> {
         ),
         "stalled" => stalled(results),
         "beside" => rates(results, name, "members of the large room"),
+        "redis" => redis(results),
+        "heartbeat" => named(results, name, &["cpu us each"]),
+        "model" => model(results),
         "appends" => named(results, name, &["appends per second", "redis cpu us"]),
         _ => return None,
     })
@@ -252,6 +260,49 @@ fn stalled(results: &Results) -> String {
             ratio.map_or_else(|| "–".to_owned(), |it| format!("{it:.2}")),
             each.map_or_else(|| "–".to_owned(), |it| format!("{:.0}", it / 1024.0)),
         );
+    }
+    out
+}
+
+/// A figure by its name.
+fn figure(name: &'static str) -> impl Fn(&Record) -> Option<f64> {
+    move |record| record.figures.get(name).copied()
+}
+
+/// What a message costs Redis: a row for each number of nodes, a column for each rate.
+fn redis(results: &Results) -> String {
+    let servers = results.servers("redis");
+    let rates = servers.first().map(|server| results.points("redis", server)).unwrap_or_default();
+    let head: String = rates.iter().map(|rate| format!(" {rate} messages/s |")).collect();
+    let mut out = format!("| heard by |{head}\n| --- |{}\n", " ---: |".repeat(rates.len()));
+    for server in &servers {
+        let cell = |rate: &f64| {
+            format!(" {} |", shown(results.spread("redis", server, *rate, figure("redis cpu us")), 1))
+        };
+        let _ = writeln!(out, "| {server} |{}", rates.iter().map(cell).collect::<String>());
+    }
+    out
+}
+
+/// What was measured, and what the model says.
+fn model(results: &Results) -> String {
+    let mut out = String::from(
+        "| µs a message | messages/s | measured | model | |\n| --- | ---: | ---: | ---: | ---: |\n",
+    );
+    for server in &results.servers("model") {
+        for at in results.points("model", server) {
+            let of = |name| results.spread("model", server, at, figure(name));
+            let (measured, planned) = (of("measured us"), of("planned us"));
+            let apart =
+                planned.zip(measured).map(|(planned, measured)| planned.median / measured.median - 1.0);
+            let apart = apart.map_or_else(|| "–".to_owned(), |apart| format!("{:+.0} %", 100.0 * apart));
+            let _ = writeln!(
+                out,
+                "| {server} | {at} | {} | {} | {apart} |",
+                shown(measured, 1),
+                shown(planned, 1)
+            );
+        }
     }
     out
 }

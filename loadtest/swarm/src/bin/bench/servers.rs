@@ -10,8 +10,11 @@ use std::time::{Duration, Instant};
 use swarm::dialect::Name;
 use swarm::run::Server;
 
-/// Where servers run; the load generator is on the other one.
-pub(crate) const SERVERS_CORE: &str = "0";
+/// Where servers run.
+pub(crate) const SERVERS_CORE: usize = 0;
+
+/// The load generator's core.
+pub(crate) const LOAD_CORE: usize = 1;
 
 /// Signs the load generator's tokens.
 pub(crate) const SECRET: &str = "the key of a benchmark, 32 bytes or more";
@@ -80,15 +83,20 @@ impl Programs {
         self.target.join("release/examples/appends")
     }
 
+    /// Chorus itself.
+    pub(crate) fn chorus(&self) -> PathBuf {
+        self.target.join("release/chorus")
+    }
+
     /// The load generator.
     pub(crate) fn swarm(&self) -> PathBuf {
         self.target.join("release/swarm")
     }
 
-    fn command(&self, kind: Kind) -> Command {
-        let built = |path: &str| pinned(self.target.join(path));
+    fn command(&self, kind: Kind, core: usize) -> Command {
+        let built = |path: &str| pinned(core, self.target.join(path));
         let node = |script: &str| {
-            let mut command = pinned("node");
+            let mut command = pinned(core, "node");
             command.arg(self.root.join("loadtest/peers/node").join(script));
             command
         };
@@ -103,11 +111,22 @@ impl Programs {
     }
 }
 
-/// A program on the servers' core.
-fn pinned(program: impl AsRef<std::ffi::OsStr>) -> Command {
+/// A program that stays on one core.
+pub(crate) fn pinned(core: usize, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", SERVERS_CORE]).arg(program);
+    command.args(["-c", &core.to_string()]).arg(program);
     command
+}
+
+/// What is behind the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind {
+    /// Nothing: there is one server.
+    Nothing,
+    /// A Redis, on the servers' core.
+    Redis,
+    /// A Redis that has the servers' core for itself, and the servers are on the load generator's.
+    RedisApart,
 }
 
 /// One server or several, and a Redis behind them; they end with it.
@@ -131,7 +150,7 @@ impl Fleet {
         programs: &Programs,
         kind: Kind,
         nodes: usize,
-        redis: bool,
+        behind: Behind,
         lines: &str,
     ) -> Result<Self, String> {
         let dir = std::env::temp_dir().join(format!("chorus-bench-{}", std::process::id()));
@@ -139,18 +158,19 @@ impl Fleet {
         fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         let mut fleet =
             Self { children: Vec::new(), dir, targets: Vec::new(), processes: Vec::new(), redis: None };
-        if redis {
+        if behind != Behind::Nothing {
             fleet.start_redis()?;
         }
+        let core = if behind == Behind::RedisApart { LOAD_CORE } else { SERVERS_CORE };
         for node in 0..nodes {
-            fleet.start_server(programs, kind, node, lines)?;
+            fleet.start_server(programs, kind, core, node, lines)?;
         }
         Ok(fleet)
     }
 
     fn start_redis(&mut self) -> Result<(), String> {
         let port = free_port()?;
-        let mut command = pinned("redis-server");
+        let mut command = pinned(SERVERS_CORE, "redis-server");
         command.args([
             "--bind",
             "127.0.0.1",
@@ -172,11 +192,12 @@ impl Fleet {
         &mut self,
         programs: &Programs,
         kind: Kind,
+        core: usize,
         node: usize,
         lines: &str,
     ) -> Result<(), String> {
         let port = free_port()?;
-        let mut command = programs.command(kind);
+        let mut command = programs.command(kind, core);
         command.env("PORT", port.to_string()).env("SECRET", SECRET);
         if kind == Kind::Chorus {
             let config = self.dir.join("chorus.toml");

@@ -9,10 +9,10 @@ use swarm::plan::Plan;
 use swarm::run::{Cost, Layout, Run, Step};
 use swarm::sample;
 
-use super::appends;
-use super::matrix::{LOAD_CORE, Scale, open, plan};
+use super::matrix::{Scale, open, plan};
 use super::results::{Record, Results};
-use super::servers::{Fleet, Kind, Programs};
+use super::servers::{Behind, Fleet, Kind, LOAD_CORE, Programs};
+use super::{appends, prices};
 
 /// A workload of its own kind, and how one round of it goes.
 type Special = (&'static str, fn(&Programs, Scale, &mut Results) -> Result<(), String>);
@@ -26,6 +26,9 @@ const SPECIALS: &[Special] = &[
     ("rooms", rooms),
     ("beside", beside),
     ("appends", appends::measure),
+    ("redis", prices::redis),
+    ("heartbeat", prices::heartbeat),
+    ("model", prices::model),
     ("million", million),
 ];
 
@@ -75,7 +78,7 @@ pub(crate) fn record(workload: &str, server: &str, at: f64) -> Record {
 fn idle(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
     let connections = if scale.brief { 2000 } else { PER_PROCESS };
     for kind in [Kind::Floor, Kind::Chorus, Kind::Socketioxide, Kind::Centrifuge, Kind::Ws, Kind::SocketIo] {
-        let fleet = Fleet::start(programs, kind, 1, false, "")?;
+        let fleet = Fleet::start(programs, kind, 1, Behind::Nothing, "")?;
         let pid = fleet.processes[0].pid;
         let before = sample::process(pid);
         let sockets = sample::socket_memory();
@@ -112,7 +115,7 @@ fn idle(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), 
 /// Everyone is cut at once and comes back from its position, while messages go on.
 fn storm(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
     let connections = if scale.brief { 2000 } else { 10_000 };
-    let fleet = Fleet::start(programs, Kind::Chorus, 1, true, "")?;
+    let fleet = Fleet::start(programs, Kind::Chorus, 1, Behind::Redis, "")?;
     let crowd = Plan { resume: true, in_flight: 512, ..plan(connections, 100, 1) };
     let mut run = open(programs, &fleet, Kind::Chorus, crowd)?;
     let quiet = Step { rate: 500.0, seconds: 2.0, drain: 10.0, storm: false };
@@ -140,7 +143,7 @@ fn storm(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(),
 fn stalled(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
     for kind in [Kind::Chorus, Kind::Centrifuge, Kind::Ws, Kind::SocketIo] {
         for silent in [0, 20] {
-            let fleet = Fleet::start(programs, kind, 1, false, "")?;
+            let fleet = Fleet::start(programs, kind, 1, Behind::Nothing, "")?;
             let pid = fleet.processes[0].pid;
             let crowd = Plan { size: 2048, silent, ..plan(180 + silent, 1, 1) };
             let mut run = open(programs, &fleet, kind, crowd)?;
@@ -166,7 +169,7 @@ fn pair(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), 
     results
         .add(Record { figures: figures(&[("median us", echo)]), ..record("pair", "a bare TCP echo", 1.0) })?;
     for kind in [Kind::Floor, Kind::Chorus, Kind::Socketioxide, Kind::Centrifuge, Kind::Ws, Kind::SocketIo] {
-        let fleet = Fleet::start(programs, kind, 1, false, "")?;
+        let fleet = Fleet::start(programs, kind, 1, Behind::Nothing, "")?;
         let crowd = Plan { closed_loop: true, ..plan(1, 1, 1) };
         let mut run = open(programs, &fleet, kind, crowd)?;
         let step = Step { rate: 0.0, seconds: scale.seconds, drain: 5.0, storm: false };
@@ -242,7 +245,7 @@ fn grown(
     crowd: Plan,
     at: u32,
 ) -> Result<(), String> {
-    let fleet = Fleet::start(programs, Kind::Chorus, 1, false, "")?;
+    let fleet = Fleet::start(programs, Kind::Chorus, 1, Behind::Nothing, "")?;
     let members = f64::from(crowd.connections / crowd.rooms);
     let mut run = open(programs, &fleet, Kind::Chorus, crowd)?;
     let step = Step { rate: 20_000.0 / members, seconds: scale.seconds, drain: 10.0, storm: false };
@@ -256,7 +259,7 @@ fn grown(
 fn beside(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
     let large = if scale.brief { 2000 } else { 19_000 };
     for with in [false, true] {
-        let fleet = Fleet::start(programs, Kind::Chorus, 1, false, "")?;
+        let fleet = Fleet::start(programs, Kind::Chorus, 1, Behind::Nothing, "")?;
         let crowd = Plan { prefix: "large".to_owned(), ..plan(large, 1, 1) };
         let mut crowd = open(programs, &fleet, Kind::Chorus, crowd)?;
         let mut two = open(programs, &fleet, Kind::Chorus, plan(2, 1, 1))?;
@@ -286,7 +289,7 @@ fn million(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(
         let gateways = connections.div_ceil(PER_PROCESS);
         // Half a minute between pings is for proxies, of which there are none.
         let lines = "[heartbeat]\ninterval_ms = 300000";
-        let fleet = Fleet::start(programs, Kind::Chorus, gateways as usize, true, lines)?;
+        let fleet = Fleet::start(programs, Kind::Chorus, gateways as usize, Behind::Redis, lines)?;
         let crowd = Plan {
             dialect: Kind::Chorus.dialect(),
             targets: fleet.targets.clone(),
