@@ -195,9 +195,8 @@ async fn main() {
     let url = own.as_ref().map_or_else(|| asked.unwrap_or_default(), Redis::url);
     let rest: Vec<String> = std::env::args().skip(2).collect();
     if let [rooms, rate, nodes, seconds] = &rest[..] {
-        let number = |text: &String| text.parse::<f64>().expect("a number");
-        let (rooms, nodes) = (number(rooms) as usize, number(nodes) as usize);
-        let (rate, seconds) = (number(rate), number(seconds));
+        let (rooms, nodes) = [rooms, nodes].map(|text| text.parse().expect("a whole number")).into();
+        let (rate, seconds) = [rate, seconds].map(|text| text.parse().expect("a number")).into();
         // On a worker, for it is to share the core that the appends are made on.
         return tokio::spawn(async move { steady(&url, rooms, rate, nodes, seconds).await })
             .await

@@ -29,13 +29,13 @@ pub struct Load {
     /// How often a connection ends and comes again
     #[arg(long, value_name = "TIMES AN HOUR", default_value_t = 1.0)]
     pub turnover: f64,
-    /// Seconds between heartbeats (heartbeat.interval_ms)
+    /// Seconds between heartbeats (`heartbeat.interval_ms`)
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
     pub heartbeat: f64,
-    /// Messages that a room keeps (history.length)
+    /// Messages that a room keeps (`history.length`)
     #[arg(long, value_name = "NUMBER", default_value_t = 1000.0)]
     pub history: f64,
-    /// For how long it keeps them (history.age_seconds)
+    /// For how long it keeps them (`history.age_seconds`)
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400.0)]
     pub age: f64,
 }

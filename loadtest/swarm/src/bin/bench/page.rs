@@ -273,13 +273,12 @@ fn figure(name: &'static str) -> impl Fn(&Record) -> Option<f64> {
 fn redis(results: &Results) -> String {
     let servers = results.servers("redis");
     let rates = servers.first().map(|server| results.points("redis", server)).unwrap_or_default();
-    let head: String = rates.iter().map(|rate| format!(" {rate} messages/s |")).collect();
-    let mut out = format!("| heard by |{head}\n| --- |{}\n", " ---: |".repeat(rates.len()));
+    let heads: Vec<String> = rates.iter().map(|rate| format!("{rate} messages/s")).collect();
+    let mut out = format!("| heard by | {} |\n| --- |{}\n", heads.join(" | "), " ---: |".repeat(rates.len()));
     for server in &servers {
-        let cell = |rate: &f64| {
-            format!(" {} |", shown(results.spread("redis", server, *rate, figure("redis cpu us")), 1))
-        };
-        let _ = writeln!(out, "| {server} |{}", rates.iter().map(cell).collect::<String>());
+        let cell = |rate: &f64| shown(results.spread("redis", server, *rate, figure("redis cpu us")), 1);
+        let cells: Vec<String> = rates.iter().map(cell).collect();
+        let _ = writeln!(out, "| {server} | {} |", cells.join(" | "));
     }
     out
 }
