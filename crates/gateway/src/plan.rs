@@ -63,23 +63,22 @@ pub struct Machine {
 /// What a node pays, in microseconds of a core.
 mod cost {
     /// A message: to read and judge its frame, to append it, to answer.
-    pub(super) const MESSAGE: f64 = 120.0;
+    pub(super) const MESSAGE: f64 = 150.0;
     /// A node that has members in the message's room: to take it from Redis.
-    pub(super) const RECEIVE: f64 = 48.0;
+    pub(super) const RECEIVE: f64 = 60.0;
     /// A delivery to one member: two thirds of it are the kernel's, for one `send`.
-    pub(super) const DELIVERY: f64 = 7.5;
+    pub(super) const DELIVERY: f64 = 9.5;
     /// A handshake with a token (HS256), and the join of a room.
     pub(super) const HANDSHAKE: f64 = 55.0;
     /// A ping, and the pong.
-    pub(super) const HEARTBEAT: f64 = 12.0;
-    /// Redis: to append a message.
-    pub(super) const APPEND: f64 = 23.0;
-    /// Redis: to write it to a node.
-    pub(super) const PUBLISH: f64 = 3.0;
-    /// Redis: to be woken for a message, where it has nothing else to do: to wait, read and answer by itself.
-    pub(super) const WAKE: f64 = 30.0;
-    /// Redis: to write it to a node by itself.
-    pub(super) const WAKE_NODE: f64 = 10.0;
+    pub(super) const HEARTBEAT: f64 = 28.0;
+    /// Redis: to append a message, where a thousand come in a second.
+    pub(super) const APPEND: f64 = 166.0;
+    /// Redis: to write it to a node, at that rate.
+    pub(super) const PUBLISH: f64 = 9.0;
+    /// Redis: how the cost of a message falls as more of them come. The more often it is woken, the less of it is cold; and
+    /// what comes together is read, and written to a node, together.
+    pub(super) const FALLS: f64 = 1.0 / 3.0;
 }
 
 /// What is held, in bytes.
@@ -256,31 +255,27 @@ impl Load {
     }
 }
 
-/// What a message costs Redis, in seconds of its core.
-///
-/// One that finds it idle pays for the wake as well: for the system calls of one read, one answer and one write to each
-/// node. What comes while it is at work shares those with others. So a message costs `work + (1 - busy) * wake`, and it is
-/// `busy = rate * cost`.
+/// What messages cost Redis, of which so many nodes hear: as measured from 200 to 10,000 a second. At more it is less busy
+/// than this says, for it and the nodes gather what waits: see "appends" in `docs/PERFORMANCE.md`.
 struct Redis {
-    work: f64,
-    wake: f64,
+    /// How busy a thousand a second keep it, as a part of its core.
+    thousand: f64,
 }
 
 impl Redis {
-    /// Where so many nodes hear of it.
     fn hearing(nodes: f64) -> Self {
-        let seconds = |once: f64, each: f64| (once + nodes * each) / 1e6;
-        Self { work: seconds(cost::APPEND, cost::PUBLISH), wake: seconds(cost::WAKE, cost::WAKE_NODE) }
+        Self { thousand: (cost::APPEND + nodes * cost::PUBLISH) / 1e3 }
     }
 
     /// How busy so many messages a second keep one, as a part of its core.
     fn busy(&self, rate: f64) -> f64 {
-        rate * (self.work + self.wake) / (1.0 + rate * self.wake)
+        self.thousand * (rate / 1e3).powf(1.0 - cost::FALLS)
     }
 
     /// How many are needed for so many messages a second, before it is rounded.
     fn shards(&self, rate: f64) -> f64 {
-        rate * (self.work + self.wake * (1.0 - REDIS_AT_MOST)) / REDIS_AT_MOST
+        let most = 1e3 * (REDIS_AT_MOST / self.thousand).powf(1.0 / (1.0 - cost::FALLS));
+        rate / most
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 use swarm::plan::Plan;
@@ -81,33 +80,39 @@ pub(crate) fn heartbeat(programs: &Programs, scale: Scale, results: &mut Results
     })
 }
 
-/// A load that no price was taken from, on three nodes, beside what `chorus plan` says of it.
+/// Two crowds on three nodes, beside what `chorus plan` says of them: a hundred rooms of 25, and of 10.
 ///
 /// The nodes share a core with Redis in one run, as in all other tables; in the other Redis has one for itself, as it
 /// should have where it is near its end.
 pub(crate) fn model(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
-    const NODES: usize = 3;
-    let crowd = || plan(2500, 100, 1);
-    for (behind, name) in [(Behind::Redis, "beside Redis"), (Behind::RedisApart, "Redis apart")] {
-        let fleet = Fleet::start(programs, Kind::Chorus, NODES, behind, "")?;
-        let mut run = open(programs, &fleet, Kind::Chorus, crowd())?;
-        // Handshakes, and who is there, are no part of it.
-        std::thread::sleep(Duration::from_secs(3));
-        for rate in [200.0, 500.0, 1000.0] {
-            let step = Step { rate, seconds: 4.0 * scale.seconds, drain: 10.0, storm: false };
-            run.play(Step { seconds: 1.0, ..step })?;
-            let outcome = run.play(step)?;
-            let planned = planned(programs, &crowd(), NODES, rate)?;
-            let measured = measured(&outcome);
-            for (part, measured, planned) in [
-                ("nodes", measured.0, number(&planned["node"]["cores"])? * NODES as f64 * 1e6 / rate),
-                ("redis", measured.1, number(&planned["redis_cores"])? * 1e6 / rate),
-            ] {
-                eprintln!("  {name}, {rate} messages/s, {part}: {measured:.1} µs, planned {planned:.1}");
-                results.add(Record {
-                    figures: figures(&[("measured us", measured), ("planned us", planned)]),
-                    ..record("model", &format!("{part}, {name}"), rate)
-                })?;
+    const NODES: u32 = 3;
+    const ROOMS: u32 = 100;
+    for (behind, beside) in [(Behind::Redis, "beside Redis"), (Behind::RedisApart, "Redis apart")] {
+        for (members, rates) in [(25, [500.0, 1000.0]), (10, [1000.0, 2000.0])] {
+            let crowd = plan(members * ROOMS, ROOMS, 1);
+            let fleet = Fleet::start(programs, Kind::Chorus, NODES as usize, behind, "")?;
+            let mut run = open(programs, &fleet, Kind::Chorus, crowd.clone())?;
+            let step = Step { rate: 0.0, seconds: 4.0 * scale.seconds, drain: 10.0, storm: false };
+            // Handshakes, and who is there, are no part of it.
+            run.play(step)?;
+            for rate in rates {
+                run.play(Step { rate, seconds: 1.0, ..step })?;
+                let outcome = run.play(Step { rate, ..step })?;
+                let planned = planned(programs, &crowd, NODES, rate)?;
+                let measured = measured(&outcome);
+                for (part, measured, planned) in [
+                    ("nodes", measured.0, number(&planned["node"]["cores"])? * f64::from(NODES)),
+                    ("Redis", measured.1, number(&planned["redis_cores"])?),
+                ] {
+                    let planned = planned * 1e6 / rate;
+                    eprintln!(
+                        "  {members}, {beside}, {rate} messages/s, {part}: {measured:.0} µs, planned {planned:.0}"
+                    );
+                    results.add(Record {
+                        figures: figures(&[("measured us", measured), ("planned us", planned)]),
+                        ..record("model", &format!("{part}, rooms of {members}, {beside}"), rate)
+                    })?;
+                }
             }
         }
     }
@@ -122,14 +127,14 @@ fn measured(outcome: &Outcome) -> (f64, f64) {
 }
 
 /// What `chorus plan` says.
-fn planned(programs: &Programs, crowd: &Plan, nodes: usize, rate: f64) -> Result<Value, String> {
+fn planned(programs: &Programs, crowd: &Plan, nodes: u32, rate: f64) -> Result<Value, String> {
     let mut program = Command::new(programs.chorus());
     program.arg("plan").arg("--json").args(["--turnover", "0"]);
     for (flag, value) in [
         ("--users", f64::from(crowd.connections)),
         ("--rooms", f64::from(crowd.rooms)),
         ("--bytes", f64::from(crowd.size)),
-        ("--nodes", nodes as f64),
+        ("--nodes", f64::from(nodes)),
         ("--rate", rate),
     ] {
         program.args([flag, &value.to_string()]);
