@@ -222,13 +222,19 @@ impl Session {
             return;
         }
         if let Some(credential) = credential.take().filter(|_| self.service == Service::Chat) {
-            match Box::pin(auth::identify(&self.app.auth, &*self.app.bus, &credential)).await {
-                Ok(identity) => Box::pin(self.welcome(identity)).await,
-                Err(error) => return self.connection.end(End::Close(error.close(), None)),
-            }
+            Box::pin(self.open(credential)).await;
         }
-        let end = self.read(reader).await;
-        self.connection.end(end);
+        if self.connection.ending().is_none() {
+            let end = self.read(reader).await;
+            self.connection.end(end);
+        }
+    }
+
+    async fn open(&self, credential: Credential) {
+        match auth::identify(&self.app.auth, &*self.app.bus, &credential).await {
+            Ok(identity) => self.welcome(identity).await,
+            Err(error) => self.connection.end(End::Close(error.close(), None)),
+        }
     }
 
     async fn read(&self, reader: &mut Reader) -> End {

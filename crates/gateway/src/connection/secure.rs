@@ -5,6 +5,7 @@
 //! more than [`BUFFER`] bytes, and nothing further is encrypted before they are gone.
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
 };
@@ -100,7 +101,7 @@ impl Secure {
         if !self.session.lock().wants_read() {
             return Ok(());
         }
-        self.socket.readable().await
+        poll_fn(|context| self.socket.poll_read_ready(context)).await
     }
 
     /// Reads what is there; `WouldBlock` when nothing is, 0 at the end, be it announced (`close_notify`) or not: a client's
