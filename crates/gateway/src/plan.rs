@@ -74,11 +74,11 @@ mod cost {
     pub(super) const HEARTBEAT: f64 = 28.0;
     /// Redis: to append a message, where a thousand come in a second.
     pub(super) const APPEND: f64 = 166.0;
-    /// Redis: to write it to a node, at that rate.
-    pub(super) const PUBLISH: f64 = 9.0;
-    /// Redis: how the cost of a message falls as more of them come. The more often it is woken, the less of it is cold; and
-    /// what comes together is read, and written to a node, together.
+    /// Redis: how that falls as more of them come: with this power of the rate. The more often it is woken, the less of it
+    /// is cold; and what comes together is read and answered together.
     pub(super) const FALLS: f64 = 1.0 / 3.0;
+    /// Redis: to write a message to a node.
+    pub(super) const PUBLISH: f64 = 7.0;
 }
 
 /// What is held, in bytes.
@@ -237,9 +237,8 @@ impl Load {
         let receivers = self.receivers(nodes);
         let kept = self.history.min(self.rate / self.rooms * self.age);
         let redis_bytes = self.rooms * kept * (self.bytes + size::ENTRY);
-        let redis = Redis::hearing(receivers);
         let by_memory = redis_bytes / (machine.redis_memory * GB * REDIS_AT_MOST);
-        let shards = redis.shards(self.rate).max(by_memory).ceil().max(1.0);
+        let shards = (self.rate / redis_rate(receivers)).max(by_memory).ceil().max(1.0);
         Plan {
             members: self.members(),
             deliveries: self.rate * self.members(),
@@ -248,35 +247,30 @@ impl Load {
             receivers,
             node: self.on(nodes),
             shards,
-            redis_cores: shards * redis.busy(self.rate / shards),
+            redis_cores: shards * redis_busy(self.rate / shards, receivers),
             redis_bytes,
             redis_bits: self.rate * receivers * (self.bytes + size::FRAME) * 8.0,
         }
     }
 }
 
-/// What messages cost Redis, of which so many nodes hear: as measured from 200 to 10,000 a second. At more it is less busy
-/// than this says, for it and the nodes gather what waits: see "appends" in `docs/PERFORMANCE.md`.
-struct Redis {
-    /// How busy a thousand a second keep it, as a part of its core.
-    thousand: f64,
+/// How busy so many messages a second, of which so many nodes hear, keep a Redis, as a part of its core.
+///
+/// As measured from 200 to 10,000 a second. At more it is less busy than this says, for it and the nodes gather what waits:
+/// see "appends" in `docs/PERFORMANCE.md`.
+fn redis_busy(rate: f64, nodes: f64) -> f64 {
+    rate * (cost::APPEND * (rate / 1e3).powf(-cost::FALLS) + cost::PUBLISH * nodes) / 1e6
 }
 
-impl Redis {
-    fn hearing(nodes: f64) -> Self {
-        Self { thousand: (cost::APPEND + nodes * cost::PUBLISH) / 1e3 }
+/// The rate of messages that keeps a Redis as busy as it may be.
+fn redis_rate(nodes: f64) -> f64 {
+    let (mut less, mut more) = (0.0, 1e6);
+    // Each step halves it: to less than a thousandth.
+    for _ in 0..30 {
+        let middle = f64::midpoint(less, more);
+        *(if redis_busy(middle, nodes) > REDIS_AT_MOST { &mut more } else { &mut less }) = middle;
     }
-
-    /// How busy so many messages a second keep one, as a part of its core.
-    fn busy(&self, rate: f64) -> f64 {
-        self.thousand * (rate / 1e3).powf(1.0 - cost::FALLS)
-    }
-
-    /// How many are needed for so many messages a second, before it is rounded.
-    fn shards(&self, rate: f64) -> f64 {
-        let most = 1e3 * (REDIS_AT_MOST / self.thousand).powf(1.0 / (1.0 - cost::FALLS));
-        rate / most
-    }
+    less
 }
 
 impl fmt::Display for Plan {
