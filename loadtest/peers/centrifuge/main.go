@@ -1,4 +1,4 @@
-// A chat on the centrifuge library, the core of Centrifugo: its JSON protocol, its hub, its Redis broker, history on.
+// A chat on the centrifuge library, the core of Centrifugo: its JSON protocol, its hub, its Redis broker, history on unless HISTORY=off.
 // PORT says where; REDIS_ADDRESS (host:port) makes it a node of a cluster, without it is one node in memory. SECRET
 // is the key of the tokens (HS256), as Centrifugo checks them.
 package main
@@ -41,6 +41,12 @@ func main() {
 		node.SetBroker(broker)
 	}
 
+	// The history that a room of Chorus has by default, or none.
+	history := []centrifuge.PublishOption{centrifuge.WithHistory(1000, 24*time.Hour)}
+	if os.Getenv("HISTORY") == "off" {
+		history = nil
+	}
+
 	secret := []byte(os.Getenv("SECRET"))
 	node.OnConnecting(func(_ context.Context, event centrifuge.ConnectEvent) (centrifuge.ConnectReply, error) {
 		user, err := subject(event.Token, secret)
@@ -51,12 +57,12 @@ func main() {
 	})
 	node.OnConnect(func(client *centrifuge.Client) {
 		client.OnSubscribe(func(_ centrifuge.SubscribeEvent, reply centrifuge.SubscribeCallback) {
-			options := centrifuge.SubscribeOptions{EnableRecovery: true, EnablePositioning: true}
+			recovers := history != nil
+			options := centrifuge.SubscribeOptions{EnableRecovery: recovers, EnablePositioning: recovers}
 			reply(centrifuge.SubscribeReply{Options: options}, nil)
 		})
 		client.OnPublish(func(event centrifuge.PublishEvent, reply centrifuge.PublishCallback) {
-			// The history that a room of Chorus has by default.
-			result, err := node.Publish(event.Channel, event.Data, centrifuge.WithHistory(1000, 24*time.Hour))
+			result, err := node.Publish(event.Channel, event.Data, history...)
 			reply(centrifuge.PublishReply{Result: &result}, err)
 		})
 	})

@@ -56,7 +56,7 @@ fn table(name: &str, results: &Results) -> Option<String> {
     }
     Some(match name {
         "machine" => machine(),
-        "one-room" | "two-nodes" | "three-nodes" => costs(results, name),
+        "one-room" | "two-nodes" | "three-nodes" | "history" => costs(results, name),
         "one-room-rising" | "one-room-2k" | "thousand-rooms" | "twenty-rooms" => carried(results, name),
         "ten-thousand" => rates(results, name, "messages/s"),
         "members" => rates(results, name, "members"),
@@ -85,7 +85,7 @@ fn table(name: &str, results: &Results) -> Option<String> {
                 "memory in use MB",
             ],
         ),
-        "stalled" => stalled(results),
+        "stalled" | "slow" => held_up(results, name),
         "beside" => rates(results, name, "members of the large room"),
         "redis" => redis(results),
         "heartbeat" => named(results, name, &["cpu us each"]),
@@ -133,7 +133,7 @@ fn shown(spread: Option<Spread>, digits: usize) -> String {
 /// Cost and latency of each server at one rate, beside the floor's or our own.
 fn costs(results: &Results, workload: &str) -> String {
     let servers = results.servers(workload);
-    let base = if servers.iter().any(|name| name == "floor") { "floor" } else { "chorus" };
+    let base = if servers.iter().any(|name| name == "floor") { "floor" } else { &servers[0] };
     let mut out = format!(
         "| server | CPU µs per delivery | × {base} | p50, ms | p99, ms | arrived, % |\n| --- | ---: | ---: | ---: | ---: | ---: |\n"
     );
@@ -239,19 +239,20 @@ fn named(results: &Results, workload: &str, names: &[&str]) -> String {
     out
 }
 
-/// The others' latency with and without those who never read.
-fn stalled(results: &Results) -> String {
+/// The others' latency with and without those who do not keep up.
+fn held_up(results: &Results, workload: &str) -> String {
     let mut out = String::from(
-        "| server | p99 without them, ms | p99 with them, ms | ratio | memory per stalled one, KiB |\n| --- | ---: | ---: | ---: | ---: |\n",
+        "| server | p99 without them, ms | p99 with them, ms | ratio | memory for each of them, KiB |\n| --- | ---: | ---: | ---: | ---: |\n",
     );
-    for server in &results.servers("stalled") {
-        let of = |at, figure: fn(&Record) -> Option<f64>| results.spread("stalled", server, at, figure);
+    for server in &results.servers(workload) {
+        let of = |at, figure: fn(&Record) -> Option<f64>| results.spread(workload, server, at, figure);
         let memory = |record: &Record| record.figures.get("memory bytes").copied();
-        let (without, with) = (of(0.0, p99), of(20.0, p99));
+        let [none, some] = results.points(workload, server)[..] else { continue };
+        let (without, with) = (of(none, p99), of(some, p99));
         let ratio = with.zip(without).map(|(with, without)| with.median / without.median);
-        let each = of(20.0, memory)
-            .zip(of(0.0, memory))
-            .map(|(with, without)| (with.median - without.median) / 20.0);
+        let each = of(some, memory)
+            .zip(of(none, memory))
+            .map(|(with, without)| (with.median - without.median) / some);
         let _ = writeln!(
             out,
             "| {server} | {} | {} | {} | {} |",

@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Socketioxide,
     /// The core of Centrifugo.
     Centrifuge,
+    /// The same without history.
+    CentrifugeForgetful,
 }
 
 impl Kind {
@@ -52,6 +54,7 @@ impl Kind {
             Self::SocketIoSharded => "socket.io, sharded adapter",
             Self::Socketioxide => "socketioxide",
             Self::Centrifuge => "centrifuge",
+            Self::CentrifugeForgetful => "centrifuge, no history",
         }
     }
 
@@ -61,7 +64,7 @@ impl Kind {
             Self::Chorus => Name::Chorus,
             Self::Floor | Self::Ws => Name::Ws,
             Self::SocketIo | Self::SocketIoSharded | Self::Socketioxide => Name::Socketio,
-            Self::Centrifuge => Name::Centrifugo,
+            Self::Centrifuge | Self::CentrifugeForgetful => Name::Centrifugo,
         }
     }
 }
@@ -104,7 +107,7 @@ impl Programs {
             Kind::Chorus => built("release/chorus"),
             Kind::Floor => built("peers/release/floor"),
             Kind::Socketioxide => built("peers/release/socketioxide"),
-            Kind::Centrifuge => built("peers/centrifuge"),
+            Kind::Centrifuge | Kind::CentrifugeForgetful => built("peers/centrifuge"),
             Kind::Ws => node("ws.mjs"),
             Kind::SocketIo | Kind::SocketIoSharded => node("socketio.mjs"),
         }
@@ -212,6 +215,9 @@ impl Fleet {
             command.env("REDIS_URL", format!("redis://127.0.0.1:{redis}"));
             command.env("REDIS_ADDRESS", format!("127.0.0.1:{redis}"));
             command.env("ADAPTER", if kind == Kind::SocketIoSharded { "sharded" } else { "redis" });
+        }
+        if kind == Kind::CentrifugeForgetful {
+            command.env("HISTORY", "off");
         }
         command.stdout(Stdio::null());
         self.add(&format!("{} {node}", kind.name()), command, port)?;

@@ -21,6 +21,8 @@ const SPECIALS: &[Special] = &[
     ("idle", idle),
     ("storm", storm),
     ("stalled", stalled),
+    ("slow", slow),
+    ("history", history),
     ("pair", pair),
     ("members", members),
     ("rooms", rooms),
@@ -141,24 +143,62 @@ fn storm(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(),
 
 /// Two hundred members, with and without twenty that never read.
 fn stalled(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
+    let crowd = |silent| Plan { size: 2048, silent, ..plan(180 + silent, 1, 1) };
+    held_up(programs, scale, results, "stalled", 20, crowd)
+}
+
+/// Two hundred members, with and without two in their place that read a kilobyte a second.
+fn slow(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
+    let scale = Scale { seconds: 4.0 * scale.seconds, ..scale };
+    held_up(programs, scale, results, "slow", 2, |slow| Plan { size: 2048, slow, ..plan(200, 1, 1) })
+}
+
+/// A room with and without so many of its members that do not keep up.
+fn held_up(
+    programs: &Programs,
+    scale: Scale,
+    results: &mut Results,
+    workload: &str,
+    behind: u32,
+    crowd: impl Fn(u32) -> Plan,
+) -> Result<(), String> {
     for kind in [Kind::Chorus, Kind::Centrifuge, Kind::Ws, Kind::SocketIo] {
-        for silent in [0, 20] {
+        for behind in [0, behind] {
             let fleet = Fleet::start(programs, kind, 1, Behind::Nothing, "")?;
             let pid = fleet.processes[0].pid;
-            let crowd = Plan { size: 2048, silent, ..plan(180 + silent, 1, 1) };
-            let mut run = open(programs, &fleet, kind, crowd)?;
+            let mut run = open(programs, &fleet, kind, crowd(behind))?;
             let (before, sockets) = (sample::process(pid), sample::socket_memory());
             let step = Step { rate: 100.0, seconds: scale.seconds, drain: 5.0, storm: false };
             let outcome = run.play(step)?;
             let memory =
                 (sample::process(pid).rss + sample::socket_memory()) as f64 - (before.rss + sockets) as f64;
-            eprintln!("  {}, {silent} silent: p99 {} µs", kind.name(), outcome.latency.p99);
+            eprintln!("  {}, {behind} behind: p99 {} µs", kind.name(), outcome.latency.p99);
             results.add(Record {
                 figures: figures(&[("memory bytes", memory)]),
                 outcome: Some(outcome),
-                ..record("stalled", kind.name(), f64::from(silent))
+                ..record(workload, kind.name(), f64::from(behind))
             })?;
         }
+    }
+    Ok(())
+}
+
+/// The two nodes of the table "two-nodes", with and without the history of rooms. Chorus' log can't be turned off: it then
+/// keeps one event.
+fn history(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
+    for (kind, lines, name) in [
+        (Kind::Chorus, "", "chorus, 1,000 events"),
+        (Kind::Chorus, "[history]\nlength = 1", "chorus, one event"),
+        (Kind::Centrifuge, "", "centrifuge, 1,000 events"),
+        (Kind::CentrifugeForgetful, "", Kind::CentrifugeForgetful.name()),
+    ] {
+        let fleet = Fleet::start(programs, kind, 2, Behind::Redis, lines)?;
+        let mut run = open(programs, &fleet, kind, plan(1000, 100, 1))?;
+        let step = Step { rate: 1000.0, seconds: scale.seconds, drain: 10.0, storm: false };
+        run.play(Step { seconds: 1.0, ..step })?;
+        let outcome = run.play(step)?;
+        eprintln!("  {name}: {:.2} µs", outcome.cpu_us);
+        results.add(Record { outcome: Some(outcome), ..record("history", name, step.rate) })?;
     }
     Ok(())
 }
