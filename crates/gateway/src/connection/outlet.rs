@@ -2,12 +2,12 @@
 
 use std::{
     future::poll_fn,
-    io::{self, IoSlice},
+    io::{self, IoSlice, Read},
     net::Shutdown,
 };
 
 use socket2::SockRef;
-use tokio::net::TcpStream;
+use tokio::{io::Interest, net::TcpStream};
 use tokio_rustls::server::TlsStream;
 
 use super::secure::{Secure, When};
@@ -109,7 +109,7 @@ impl Outlet {
     /// Reads what is there; `WouldBlock` when nothing is, 0 at the end.
     pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Socket(socket) => socket.try_read(buffer),
+            Self::Socket(socket) => read_out(socket, buffer),
             Self::Secure(secure) => secure.try_read(buffer),
             Self::Stream(pipe) if pipe.is_gone() => Ok(0),
             Self::Stream(_) => Err(io::ErrorKind::WouldBlock.into()),
@@ -125,4 +125,15 @@ impl Outlet {
             Self::Stream(pipe) => pipe.end(),
         }
     }
+}
+
+/// Reads. What leaves room in the buffer was all that there is (epoll(7), questions and answers), and the socket is noted as
+/// not readable: whoever waits next then needs no read that finds nothing.
+fn read_out(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut read = 0;
+    let outcome = socket.try_io(Interest::READABLE, || {
+        read = (&*SockRef::from(socket)).read(buffer)?;
+        if (1..buffer.len()).contains(&read) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    if read > 0 { Ok(read) } else { outcome.map(|()| read) }
 }
