@@ -369,7 +369,8 @@ impl Connection {
         while self.in_flight.load(Ordering::Relaxed) >= requests
             || self.with_writer(|writer| writer.is_crowded())
         {
-            self.relieved.notified().await;
+            // Boxed: hardly anybody ever waits for it, and everybody has room for it.
+            Box::pin(self.relieved.notified()).await;
         }
     }
 

@@ -115,7 +115,8 @@ struct Reader {
 pub struct Visit {
     session: Session,
     reader: Reader,
-    credential: Option<Credential>,
+    /// Boxed, for it is soon gone.
+    credential: Option<Box<Credential>>,
     _registration: Registration,
     _place: Result<Permit, Farewell>,
 }
@@ -143,6 +144,7 @@ impl Visit {
         let who = Mutex::new(Who { identity: None, gauge, stay: None, rooms });
         let registration = Registration { app: Arc::clone(&app), connection: Arc::clone(&connection) };
         let session = Session { app, connection, terms, address, service, who, identified: Notify::new() };
+        let credential = credential.map(Box::new);
         Self { session, reader, credential, _registration: registration, _place: place }
     }
 
@@ -217,12 +219,12 @@ impl Session {
     // ---- reading ----
 
     /// Authenticates by what the handshake brought, then reads frames and does what they ask.
-    async fn converse(&self, credential: &mut Option<Credential>, reader: &mut Reader) {
+    async fn converse(&self, credential: &mut Option<Box<Credential>>, reader: &mut Reader) {
         if self.connection.ending().is_some() {
             return;
         }
         if let Some(credential) = credential.take().filter(|_| self.service == Service::Chat) {
-            Box::pin(self.open(credential)).await;
+            Box::pin(self.open(*credential)).await;
         }
         if self.connection.ending().is_none() {
             let end = self.read(reader).await;

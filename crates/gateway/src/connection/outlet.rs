@@ -100,7 +100,8 @@ impl Outlet {
             Self::Socket(socket) => poll_fn(|context| socket.poll_read_ready(context)).await,
             Self::Secure(secure) => secure.readable().await,
             Self::Stream(pipe) => {
-                pipe.gone().await;
+                // Boxed: there are few, and sockets are to have no room for it.
+                Box::pin(pipe.gone()).await;
                 Ok(())
             }
         }

@@ -25,12 +25,11 @@ const NUDGES: u32 = 4;
 impl Session {
     /// Writes on where the rooms' flushers could not, for as long as the connection lasts.
     pub(super) async fn write_on(&self) {
-        let patience = Duration::from_millis(self.terms.limits.slow_consumer_ms);
         let replay_rate = self.terms.limits.replay_bytes_per_second;
         let mut replayed = Bucket::new(replay_rate, replay_rate, Instant::now());
         while self.connection.ending().is_none() {
             if self.connection.is_blocked() {
-                Box::pin(self.wait_for_socket(patience)).await;
+                Box::pin(self.wait_for_socket()).await;
             } else if let Some(read) = self.connection.read_on() {
                 Box::pin(self.read_on(read, &mut replayed)).await;
             } else {
@@ -40,7 +39,8 @@ impl Session {
     }
 
     /// Waits until the socket takes more; a client that takes nothing at all for too long is closed.
-    async fn wait_for_socket(&self, patience: Duration) {
+    async fn wait_for_socket(&self) {
+        let patience = Duration::from_millis(self.terms.limits.slow_consumer_ms);
         let mut deadline = Instant::now() + patience;
         while self.connection.is_blocked() && self.connection.ending().is_none() {
             let nudge_at = Instant::now() + patience / NUDGES;
