@@ -37,9 +37,9 @@ use crate::{
 
 mod catch_up;
 mod clock;
+mod departure;
 mod ends;
 mod goodbye;
-mod registration;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -47,7 +47,6 @@ mod tests;
 pub use ends::Ends;
 use ends::Received;
 pub use goodbye::part;
-use registration::Registration;
 pub use stream::{Stream, StreamOpening};
 
 /// What a session does with the messages that come.
@@ -96,7 +95,15 @@ struct Who {
     gauge: ConnectionGauge,
     /// The place among the connections of its user.
     stay: Option<Stay>,
-    /// The rooms to join as soon as there is an identity.
+    /// What the handshake asked for. Boxed, for it is soon gone.
+    asked: Option<Box<Asked>>,
+}
+
+/// What a handshake asked for.
+struct Asked {
+    /// By this, as long as it was not looked at.
+    credential: Option<Credential>,
+    /// To be joined as soon as there is an identity.
     rooms: Vec<String>,
 }
 
@@ -115,9 +122,6 @@ struct Reader {
 pub struct Visit {
     session: Session,
     reader: Reader,
-    /// Boxed, for it is soon gone.
-    credential: Option<Box<Credential>>,
-    _registration: Registration,
     _place: Result<Permit, Farewell>,
 }
 
@@ -141,18 +145,17 @@ impl Visit {
             connection.end(End::Close(Close::Overloaded, Some(crate::drain::retry_after(1))));
         }
         let gauge = app.metrics.connection(Transport::WebSocket);
-        let who = Mutex::new(Who { identity: None, gauge, stay: None, rooms });
-        let registration = Registration { app: Arc::clone(&app), connection: Arc::clone(&connection) };
+        let asked = Some(Box::new(Asked { credential, rooms }));
+        let who = Mutex::new(Who { identity: None, gauge, stay: None, asked });
         let session = Session { app, connection, terms, address, service, who, identified: Notify::new() };
-        let credential = credential.map(Box::new);
-        Self { session, reader, credential, _registration: registration, _place: place }
+        Self { session, reader, _place: place }
     }
 
     /// Serves the client until either side ends it. By reference: what a future takes by value it holds twice.
     pub async fn run(&mut self) {
-        let Self { session, reader, credential, .. } = self;
+        let Self { session, reader, .. } = self;
         tokio::select! {
-            () = session.converse(credential, reader) => {}
+            () = session.converse(reader) => {}
             () = session.write_on() => {}
             () = session.watch() => {}
         }
@@ -219,17 +222,19 @@ impl Session {
     // ---- reading ----
 
     /// Authenticates by what the handshake brought, then reads frames and does what they ask.
-    async fn converse(&self, credential: &mut Option<Box<Credential>>, reader: &mut Reader) {
+    async fn converse(&self, reader: &mut Reader) {
         if self.connection.ending().is_some() {
             return;
         }
-        if let Some(credential) = credential.take().filter(|_| self.service == Service::Chat) {
-            Box::pin(self.open(*credential)).await;
+        let credential = self.who.lock().asked.as_mut().and_then(|asked| asked.credential.take());
+        if let Some(credential) = credential.filter(|_| self.service == Service::Chat) {
+            Box::pin(self.open(credential)).await;
+            if self.connection.ending().is_some() {
+                return;
+            }
         }
-        if self.connection.ending().is_none() {
-            let end = self.read(reader).await;
-            self.connection.end(end);
-        }
+        let end = self.read(reader).await;
+        self.connection.end(end);
     }
 
     async fn open(&self, credential: Credential) {
@@ -395,8 +400,8 @@ impl Session {
         });
         self.identify(identity);
         let Some(identity) = self.identity() else { return };
-        let rooms = std::mem::take(&mut self.who.lock().rooms);
-        for room in rooms {
+        let asked = self.who.lock().asked.take();
+        for room in asked.into_iter().flat_map(|asked| asked.rooms) {
             command::join_from_query(self, &identity, &room).await;
         }
     }

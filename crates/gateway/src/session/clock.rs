@@ -14,14 +14,14 @@ const EXPIRING_NOTICE: Duration = Duration::from_secs(30);
 /// What the watch keeps while it waits: it is in every session, so it is little.
 struct Watch {
     ping_at: Instant,
-    /// The expiry that the client was told of.
-    told: Option<u64>,
+    /// The expiry that the client was told of, in milliseconds since 1970; 0 before.
+    told: u64,
 }
 
 impl Session {
     /// Pings, notices silence, and holds the client to its deadlines.
     pub(super) async fn watch(&self) {
-        let mut watch = Watch { ping_at: Instant::now() + self.ping_interval(), told: None };
+        let mut watch = Watch { ping_at: Instant::now() + self.ping_interval(), told: 0 };
         loop {
             let next = self.look_ahead(&mut watch);
             tokio::select! {
@@ -59,11 +59,11 @@ impl Session {
             return if self.service == Service::Echo { watch.ping_at } else { deadline.min(watch.ping_at) };
         };
         let left = Duration::from_millis(expires.saturating_sub(unix_ms()));
-        if left <= EXPIRING_NOTICE && watch.told != Some(expires) {
-            watch.told = Some(expires);
+        if left <= EXPIRING_NOTICE && watch.told != expires {
+            watch.told = expires;
             self.send(&Expiring { in_ms: left.as_millis() as u64 });
         }
-        let notice = if watch.told == Some(expires) { Duration::ZERO } else { EXPIRING_NOTICE };
+        let notice = if watch.told == expires { Duration::ZERO } else { EXPIRING_NOTICE };
         // Some expire past what timers are made for.
         now.checked_add(left.saturating_sub(notice)).map_or(watch.ping_at, |due| due.min(watch.ping_at))
     }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use proto::Close;
 use tokio::{sync::Notify, time};
 
-use super::{Service, Session, Who, registration::Registration};
+use super::{Service, Session, Who};
 use crate::{
     app::App,
     auth::{Identity, ticket},
@@ -46,7 +46,6 @@ pub struct Stream {
     seats: Vec<Seat>,
     ticket: Option<Secret>,
     line: Line,
-    _registration: Registration,
     _place: Permit,
 }
 
@@ -65,8 +64,7 @@ impl Stream {
             connection.end(End::Close(Close::Restart, Some(drain::retry_after(1))));
         }
         let gauge = app.metrics.connection(Transport::Stream);
-        let who = Mutex::new(Who { identity: None, gauge, stay: None, rooms: Vec::new() });
-        let registration = Registration { app: Arc::clone(&app), connection: Arc::clone(&connection) };
+        let who = Mutex::new(Who { identity: None, gauge, stay: None, asked: None });
         let session = Session {
             app,
             connection,
@@ -77,7 +75,7 @@ impl Stream {
             identified: Notify::new(),
         };
         let identity = Some(identity);
-        Self { session, identity, seats, ticket, line, _registration: registration, _place: place }
+        Self { session, identity, seats, ticket, line, _place: place }
     }
 
     /// Serves the client until either side ends it.

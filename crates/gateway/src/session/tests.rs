@@ -16,10 +16,12 @@ async fn a_fault_of_ours_closes_its_connection_and_forgets_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, _) = listener.accept().await.unwrap();
-    let connection = app.connections.open(server, 65_536);
-    let registration = Registration { app: Arc::clone(&app), connection };
+    let address = IpAddr::from([127, 0, 0, 1]);
+    let place = app.admission.admit(address, &app.config.now().limits).map_err(|_| unreachable!());
+    let opening = Opening { service: Service::Chat, credential: None, rooms: Vec::new(), address, place };
+    let visit = Visit::begin(Arc::clone(&app), server.into(), &Bytes::new(), opening);
     let session = tokio::spawn(async move {
-        let _registration = registration;
+        let _visit = visit;
         panic!("as a fault in a session would")
     });
     assert!(session.await.unwrap_err().is_panic());

@@ -1,19 +1,12 @@
-//! A session's place among the connections of its node, given back however the session ends.
+//! What a session leaves behind, however it ends.
 
-use std::{sync::Arc, thread};
+use std::thread;
 
 use proto::Close;
 
-use super::goodbye;
-use crate::{app::App, connection::Connection};
+use super::{Session, goodbye};
 
-/// A connection that its node knows of for as long as this lives.
-pub(super) struct Registration {
-    pub(super) app: Arc<App>,
-    pub(super) connection: Arc<Connection>,
-}
-
-impl Drop for Registration {
+impl Drop for Session {
     fn drop(&mut self) {
         if thread::panicking() {
             // A fault of ours ends one session and no other. Its client is told to come back, and not left with a
