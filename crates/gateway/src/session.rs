@@ -223,34 +223,17 @@ impl Session {
 
     /// Authenticates by what the handshake brought, then reads frames and does what they ask.
     async fn converse(&self, reader: &mut Reader) {
+        Box::pin(self.greet()).await;
+        // Whoever was refused is not listened to.
         if self.connection.ending().is_some() {
             return;
         }
-        let credential = self.who.lock().asked.as_mut().and_then(|asked| asked.credential.take());
-        if let Some(credential) = credential.filter(|_| self.service == Service::Chat) {
-            Box::pin(self.open(credential)).await;
-            if self.connection.ending().is_some() {
-                return;
-            }
-        }
-        let end = self.read(reader).await;
-        self.connection.end(end);
-    }
-
-    async fn open(&self, credential: Credential) {
-        match auth::identify(&self.app.auth, &*self.app.bus, &credential).await {
-            Ok(identity) => self.welcome(identity).await,
-            Err(error) => self.connection.end(End::Close(error.close(), None)),
-        }
-    }
-
-    async fn read(&self, reader: &mut Reader) -> End {
-        loop {
+        let end = 'talk: loop {
             loop {
                 let incoming = match reader.decoder.next_message() {
                     Ok(Some(incoming)) => incoming,
                     Ok(None) => break,
-                    Err(close) => return End::Close(close, None),
+                    Err(close) => break 'talk End::Close(close, None),
                 };
                 reader.received.frames += 1;
                 match incoming {
@@ -279,23 +262,37 @@ impl Session {
                             reader.hasty += 1;
                         }
                         if reader.hasty > self.terms.limits.frame_burst {
-                            return End::Close(Close::RateLimited, None);
+                            break 'talk End::Close(Close::RateLimited, None);
                         }
                         self.connection.send(frame::pong(&payload));
                     }
                     Incoming::Pong => {}
-                    Incoming::Binary(_) => return End::Close(Close::BinaryUnsupported, None),
-                    Incoming::Close(code) => return End::Client(code),
+                    Incoming::Binary(_) => break 'talk End::Close(Close::BinaryUnsupported, None),
+                    Incoming::Close(code) => break 'talk End::Client(code),
                 }
                 self.connection.wait_for_room(self.terms.limits.requests_in_flight).await;
             }
             match self.fill(&mut reader.decoder).await {
-                Ok(0) | Err(_) => return End::Lost,
+                Ok(0) | Err(_) => break 'talk End::Lost,
                 Ok(read) => {
                     reader.received.bytes += read as u64;
                     self.app.metrics.received_bytes.increment(read as u64);
                 }
             }
+        };
+        self.connection.end(end);
+    }
+
+    /// Authenticates whoever brought a credential along, and is not to go already.
+    async fn greet(&self) {
+        if self.connection.ending().is_some() {
+            return;
+        }
+        let credential = self.who.lock().asked.as_mut().and_then(|asked| asked.credential.take());
+        let Some(credential) = credential.filter(|_| self.service == Service::Chat) else { return };
+        match auth::identify(&self.app.auth, &*self.app.bus, &credential).await {
+            Ok(identity) => self.welcome(identity).await,
+            Err(error) => self.connection.end(End::Close(error.close(), None)),
         }
     }
 

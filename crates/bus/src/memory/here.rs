@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use proto::{Position, RoomName, UserId};
+use smallvec::SmallVec;
 
 use crate::{Marked, Mute, NodeId, PresenceUpdate, RoomState};
 
@@ -24,7 +25,7 @@ pub(super) struct Here {
 
 struct Present {
     /// The nodes by way of which the user is there: hardly ever more than one.
-    nodes: Vec<NodeId>,
+    nodes: SmallVec<[NodeId; 1]>,
     member: Bytes,
 }
 
@@ -59,7 +60,7 @@ impl Here {
         for (user, member) in &update.joined {
             let present = self.users.entry(user.clone()).or_insert_with(|| {
                 joined.push(member.clone());
-                Present { nodes: Vec::with_capacity(1), member: member.clone() }
+                Present { nodes: SmallVec::new(), member: member.clone() }
             });
             if !present.nodes.contains(node) {
                 present.nodes.push(node.clone());

@@ -65,7 +65,7 @@ struct Meanwhile {
 
 /// A user by way of this node.
 struct Here {
-    sessions: usize,
+    sessions: u32,
     member: Bytes,
     /// Whether the bus knows.
     told: bool,
