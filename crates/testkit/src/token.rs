@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 /// The HS256 key that [`crate::Gateway`] is started with and that [`token`] signs with.
 pub const SECRET: &str = "a secret that only tests know, long enough for HS256";
 
-/// A token for `user`, good for an hour, without `rooms`.
+/// How long a [`token`] is good, in seconds: longer than anything here takes, a soak too.
+const LIFETIME: i64 = 86_400;
+
+/// A token for `user`, good for a day, without `rooms`.
 pub fn token(user: &str) -> String {
-    sign(&json!({ "sub": user, "exp": expiring(3600) }))
+    sign(&json!({ "sub": user, "exp": expiring(LIFETIME) }))
 }
 
 /// Signs any claims with [`SECRET`].
