@@ -45,8 +45,9 @@ async fn a_client_that_vanishes_without_a_word_is_forgotten() {
 #[tokio::test]
 async fn whoever_is_silent_for_two_heartbeats_is_closed() {
     let gateway = options().config("[heartbeat]\ninterval_ms = 200\n").start().await;
-    let mut deaf = RawSocket::open(gateway.addr(), &format!("/ws?token={}", token("deaf"))).await;
+    // Before it is connected: a client that is slow to see that it is would find the time too short.
     let began = Instant::now();
+    let mut deaf = RawSocket::open(gateway.addr(), &format!("/ws?token={}", token("deaf"))).await;
     let mut pings = 0;
     let close = loop {
         let frame = deaf.read().await.expect("a close frame before the end");
