@@ -18,6 +18,9 @@ pub const LIMIT_MS: u64 = 4000;
 /// A shorter pause in the deliveries, or in the `ok`s, is none.
 const PAUSE_MS: u64 = 350;
 
+/// Stays are found by the spans of so many milliseconds that they reach into: in an hour there are ten thousands of them.
+const SPAN_MS: u64 = 10_000;
+
 /// A shorter alarm is none.
 const ALARM_MS: u64 = 1000;
 
@@ -201,6 +204,12 @@ fn deaf(
     found: &mut Vec<Violation>,
 ) {
     let seen = first_seen(histories);
+    let mut by_span: HashMap<(&str, u64), Vec<&Stay<'_>>> = HashMap::new();
+    for stay in stays {
+        for span in stay.from / SPAN_MS..=stay.until / SPAN_MS {
+            by_span.entry((stay.room, span)).or_default().push(stay);
+        }
+    }
     for history in histories {
         for entry in &history.entries {
             let What::Acked { room, id, place } = &entry.what else { continue };
@@ -212,8 +221,9 @@ fn deaf(
             }
             // An `ok` that had to wait for replicas may be of an event from before the stay.
             let before = |stay: &Stay<'_>| stay.start.base() == place.base() && place.seq <= stay.start.seq;
-            let there = |stay: &&Stay<'_>| *stay.room == **room && stay.from < at && stay.until > end;
-            for stay in stays.iter().filter(|stay| there(stay) && !before(stay)) {
+            let there = |stay: &&Stay<'_>| stay.from < at && stay.until > end;
+            let around = by_span.get(&(&**room, at / SPAN_MS)).into_iter().flatten().copied();
+            for stay in around.filter(|stay| there(stay) && !before(stay)) {
                 let event = (stay.user, &**room, &*history.user, &**id);
                 if seen.get(&event).is_some_and(|came| *came <= end) {
                     continue;
