@@ -16,6 +16,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 const SHARE: f64 = 0.02;
 /// The first part of so many does not count: the tails fill, the allocator settles.
 const PARTS: u64 = 3;
+/// What is left must last so long: each fault moves memory by a megabyte or two, and a few of them make any slope.
+const ENOUGH: Duration = Duration::from_mins(30);
 
 /// Whether a gateway lives through it as the same process, and with as many clients as before.
 fn leaves_gateways_alone(fault: Fault) -> bool {
@@ -51,13 +53,14 @@ async fn main() -> ExitCode {
         format!("{minutes} minutes, seed {seed}, {} clients\n\n{}\n", options.members, outcome.table);
     let mut grows = false;
     for node in &outcome.watched {
-        let from = node.samples.last().map_or(0, |last| last.at / PARTS);
+        let last = node.samples.last().map_or(0, |last| last.at);
+        let from = last / PARTS;
         let settled = node.samples.iter().filter(|sample| sample.at >= from);
         let points: Vec<_> = settled.map(|sample| (sample.at, sample.resident as f64)).collect();
-        let slope = Slope::of(&points);
+        let slope = Slope::of(&points).filter(|_| u128::from(last - from) >= ENOUGH.as_millis());
         grows |= slope.is_some_and(|slope| slope.grows_by(SHARE));
-        let told =
-            slope.map_or_else(|| "too short to say how it grows".to_owned(), |slope| slope.to_string());
+        let told = slope
+            .map_or_else(|| "it takes 45 minutes to say how it grows".to_owned(), |slope| slope.to_string());
         writeln!(report, "{}: resident {told}", node.node).expect("a text takes all");
     }
     println!("\n{report}");

@@ -40,6 +40,8 @@ fn room_log(redis: &Redis, at: u64, room: Arc<str>) -> Option<Log> {
     let tombs = tombs.iter().map(|(seq, generation, entry)| logged(generation, seq, entry));
     let mut events: Vec<Logged> = entries.chain(tombs).collect();
     events.sort_by_key(|event| event.place.seq);
+    // What was deleted between the two readings is in both. A stream has no number twice.
+    events.dedup_by_key(|event| event.place.seq);
     Some(Log { at, room, events, head: place(generation, seq) })
 }
 
