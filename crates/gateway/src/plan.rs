@@ -84,7 +84,7 @@ mod cost {
 /// What is held, in bytes.
 mod size {
     /// A connection, authenticated and in one room.
-    pub(super) const CONNECTION: f64 = 3_700.0;
+    pub(super) const CONNECTION: f64 = 3_300.0;
     /// Its socket, in the kernel.
     pub(super) const SOCKET: f64 = 3_000.0;
     /// One more room that it is in.
