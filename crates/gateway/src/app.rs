@@ -250,6 +250,12 @@ impl App {
         self.metrics.draining(*self.draining_since_ms.get_or_init(unix_ms));
     }
 
+    /// Whether nobody would hear of what is appended from now on: the listeners are told to go, and without a Redis the
+    /// rooms go with the node.
+    pub fn ends_with_its_rooms(&self) -> bool {
+        self.is_draining() && self.config.now().redis_url.is_none()
+    }
+
     /// A number that never repeats on this node.
     pub fn next_unique(&self) -> u64 {
         self.unique.fetch_add(1, Ordering::Relaxed)

@@ -45,6 +45,10 @@ impl Refusal {
     pub const UNAVAILABLE: Self =
         Self::new(ErrorCode::Unavailable, "the log can't be reached now: try again").after(1000);
 
+    /// The node drains, and its rooms are nowhere else.
+    pub const ENDING: Self =
+        Self::new(ErrorCode::Unavailable, "this node ends, and its rooms with it: try again").after(1000);
+
     /// The user may not speak in the room for a while.
     pub fn muted(for_ms: u64, reason: &str) -> Self {
         let colon = if reason.is_empty() { "" } else { ": " };

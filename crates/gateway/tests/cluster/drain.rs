@@ -5,7 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testkit::{Client, Close, Cluster, Dial, PATIENCE, Redis, Request, Signal, until};
+use testkit::{
+    Client, Close, Cluster, Dial, PATIENCE, Redis, Request, Signal, free_port, token, until, within,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{
     calls::{KEY, server},
@@ -179,7 +185,7 @@ async fn sockets_are_closed_spread_over_the_window_and_the_node_says_that_it_is_
 #[tokio::test]
 async fn a_client_that_never_answers_does_not_hold_up_the_exit() {
     let mut gateway = options().config("drain_seconds = 1\n").start().await;
-    let path = format!("/ws?token={}", testkit::token("alice"));
+    let path = format!("/ws?token={}", token("alice"));
     let _deaf = testkit::RawSocket::open(gateway.addr(), &path).await;
     let began = Instant::now();
     gateway.signal(Signal::TERM);
@@ -198,6 +204,46 @@ async fn an_empty_node_leaves_at_once() {
         "the default drain is ten seconds, {:?}",
         began.elapsed()
     );
+}
+
+/// It was told that its message was in the log, which was gone in the next moment, and nobody had heard of it.
+#[tokio::test]
+async fn rooms_that_end_with_their_node_take_nothing_more_once_it_drains() {
+    for redis in [None, Some(Redis::start().await)] {
+        let metrics = free_port();
+        let config = format!("drain_seconds = 10\nmetrics_listen = \"127.0.0.1:{metrics}\"\n");
+        let options = options().config(&config);
+        let options = if let Some(redis) = &redis { options.redis(redis) } else { options };
+        let gateway = options.start().await;
+        gateway.ready().await;
+        // It does not answer its close, so that the drain takes two seconds.
+        let mute = Client::connect(gateway.addr(), "mute").await;
+        let mut late = TcpStream::connect(gateway.addr()).await.unwrap();
+        let head = format!(
+            "POST /v1/rooms/lobby/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 13\r\n\
+             Expect: 100-continue\r\n\r\n",
+            token("alice")
+        );
+        late.write_all(head.as_bytes()).await.unwrap();
+        let mut go_on = [0; 25];
+        within(PATIENCE, "the body to be asked for", late.read_exact(&mut go_on)).await.unwrap();
+        gateway.signal(Signal::TERM);
+        until(PATIENCE, "the drain to begin", async || {
+            let response = Request::get("/readyz").send(([127, 0, 0, 1], metrics).into()).await;
+            if response.status == 503 { Ok(()) } else { Err(response.status.to_string()) }
+        })
+        .await;
+        late.write_all(br#"{"data":"hi"}"#).await.unwrap();
+        let mut answer = String::new();
+        within(PATIENCE, "an answer and its end", late.read_to_string(&mut answer)).await.unwrap();
+        if redis.is_some() {
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        } else {
+            let told = answer.starts_with("HTTP/1.1 503 ") && answer.contains(r#""code":"unavailable""#);
+            assert!(told && answer.to_lowercase().contains("retry-after: "), "{answer}");
+        }
+        drop(mute);
+    }
 }
 
 #[tokio::test]
