@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use proto::{MessageId, Position, RoomName, UserId};
 
-use crate::{Append, Appended, Bus, BusError, Key, Page, ReadFrom};
+use crate::{Append, Appended, Bus, Key, Page, ReadFrom};
 
 mod amending;
 mod appending;
@@ -37,9 +37,6 @@ pub use recorder::Recorder;
 
 /// How long anything may take that should happen at once: a machine that runs tests is busy.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Between one try and the next.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// The length of the logs that [`check`] expects.
 pub const LENGTH: u64 = 200;
@@ -90,34 +87,19 @@ pub fn message(id: &str) -> Append {
     Append::message(Bytes::from(id.to_owned()), key)
 }
 
-/// Appends one event; as a client would, again with its key when there was no answer in time: a disk that is busy with
-/// something else holds a Redis up that writes each of them to it.
+/// Appends one event.
 pub async fn append(bus: &dyn Bus, room: &RoomName, id: &str) -> Appended {
-    let began = Instant::now();
-    loop {
-        match bus.append(room, message(id)).await {
-            Ok(appended) => return appended,
-            Err(BusError::Unavailable { .. }) if began.elapsed() < PATIENCE => {
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(error) => panic!("{room}: {id} was not appended: {error}"),
-        }
-    }
+    let appended = bus.append(room, message(id)).await;
+    appended.unwrap_or_else(|error| panic!("{room}: {id} was not appended: {error}"))
 }
 
 /// Appends events `<what>1` to `<what><count>`, all at once.
 pub async fn append_many(bus: &dyn Bus, room: &RoomName, what: &str, count: u64) -> Position {
-    let appending: Vec<_> = (1..=count)
-        .map(|number| format!("{what}{number}"))
-        .map(|id| (bus.append(room, message(&id)), id))
-        .collect();
+    let appending: Vec<_> =
+        (1..=count).map(|number| bus.append(room, message(&format!("{what}{number}")))).collect();
     let mut last = None;
-    for (appending, id) in appending {
-        let appended = match appending.await {
-            Ok(appended) => appended,
-            Err(_) => append(bus, room, &id).await,
-        };
-        last = Some(appended.position);
+    for appending in appending {
+        last = Some(appending.await.unwrap_or_else(|error| panic!("{room}: not appended: {error}")).position);
     }
     last.expect("at least one event")
 }

@@ -2,7 +2,7 @@
 
 use bus::{
     Bus, ReadFrom, Verdict,
-    conformance::{append, append_many, follow, read, room},
+    conformance::{append, append_many, follow, message, read, room, until},
 };
 use proto::{Position, RoomName, server::ResetReason};
 use testkit::Redis;
@@ -12,6 +12,19 @@ use super::{node, until_back};
 /// With `everysec` Redis puts off a write while an fsync is under way, and a copy of its files lacks what was
 /// acknowledged.
 const ALWAYS: &str = "appendfsync always";
+
+/// Appends one after the other, each again with its key until it is there: a disk that is busy with something else holds
+/// up a Redis that writes each of them to it.
+async fn append_synced(bus: &dyn Bus, room: &RoomName, what: &str, count: u64) -> Position {
+    let mut last = None;
+    for number in 1..=count {
+        let id = format!("{what}{number}");
+        let appended =
+            until(&id, async || bus.append(room, message(&id)).await.map_err(|error| error.to_string()));
+        last = Some(appended.await.position);
+    }
+    last.expect("at least one event")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flush_begins_a_new_log_and_everyone_is_told() {
@@ -55,9 +68,9 @@ async fn an_older_snapshot_forks_to_the_last_true_position() {
     let room = room("restored");
     let (here, _here) = follow(&one, &room).await;
     let (there, _there) = follow(&other, &room).await;
-    append_many(&one, &room, "kept", 7).await;
+    append_synced(&one, &room, "kept", 7).await;
     let snapshot = redis.snapshot();
-    let lost = append_many(&one, &room, "lost", 3).await;
+    let lost = append_synced(&one, &room, "lost", 3).await;
     here.until_last("lost3").await;
     there.until_last("lost3").await;
 
@@ -67,7 +80,7 @@ async fn an_older_snapshot_forks_to_the_last_true_position() {
     until_back(&one).await;
     until_back(&other).await;
     // The numbers 8 to 12 go to others.
-    let last = append_many(&other, &room, "again", 5).await;
+    let last = append_synced(&other, &room, "again", 5).await;
     assert_eq!(last.seq, 12);
     for recorder in [&here, &there] {
         recorder.until_last("again5").await;
@@ -94,7 +107,7 @@ async fn the_same_snapshot_twice_is_two_branches() {
     let bus = node(&redis.url()).await;
     let room = room("branches");
     let (recorder, _following) = follow(&bus, &room).await;
-    append_many(&bus, &room, "trunk", 4).await;
+    append_synced(&bus, &room, "trunk", 4).await;
     let snapshot = redis.snapshot();
     let mut lost = Vec::new();
     for branch in ["first", "second"] {
@@ -102,7 +115,7 @@ async fn the_same_snapshot_twice_is_two_branches() {
         redis.restore(&snapshot);
         redis.restart().await;
         until_back(&bus).await;
-        lost.push(append_many(&bus, &room, branch, 3).await);
+        lost.push(append_synced(&bus, &room, branch, 3).await);
         recorder.until_last(&format!("{branch}3")).await;
     }
     assert_eq!(lost[0].seq, lost[1].seq);
