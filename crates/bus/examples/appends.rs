@@ -204,7 +204,7 @@ async fn main() {
     }
     let redis = RedisBus::connect(RedisConfig::new(&url, "measure", RETENTION)).await.expect("a right URL");
     let redis: Arc<dyn Bus> = Arc::new(redis);
-    if let Some(rooms) = std::env::args().nth(2) {
+    if let [rooms] = &rest[..] {
         let rooms = rooms.parse().expect("a number of rooms");
         let (appended, per_second) = measure("redis", &redis, rooms, 256, 200_000).await;
         println!("{appended} {per_second:.0}");

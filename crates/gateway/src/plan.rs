@@ -230,9 +230,12 @@ impl Load {
     /// What it needs, of such machines.
     #[must_use]
     pub fn plan(&self, machine: &Machine) -> Plan {
-        let (nodes, because) = match (machine.nodes, self.needed(machine)) {
-            (Some(nodes), _) => (nodes, Bound::Given),
-            (None, (needed, because)) => (needed + SPARE, because),
+        let (nodes, because) = match machine.nodes {
+            Some(nodes) => (nodes, Bound::Given),
+            None => {
+                let (needed, because) = self.needed(machine);
+                (needed + SPARE, because)
+            }
         };
         let receivers = self.receivers(nodes);
         let kept = self.history.min(self.rate / self.rooms * self.age);

@@ -198,9 +198,7 @@ fn play(
     let fleet = Fleet::start(programs, kind, workload.nodes, workload.behind, "")?;
     let mut run = open(programs, &fleet, kind, (workload.plan)())?;
     for &rate in workload.rates {
-        // The server's caches, the allocator's pools and a compiler's first guesses are not what is asked.
-        run.play(Step { rate, seconds: 1.0, drain: 10.0, storm: false })?;
-        let outcome = run.play(Step { rate, seconds: scale.seconds, drain: 10.0, storm: false })?;
+        let outcome = warmed(&mut run, Step { rate, seconds: scale.seconds, drain: 10.0, storm: false })?;
         eprintln!("{}", table::line(&outcome));
         let full = !is_carried(&outcome);
         results.add(Record {
@@ -215,6 +213,13 @@ fn play(
         }
     }
     Ok(())
+}
+
+/// Plays a step, and a second of it before: the server's caches, the allocator's pools and a compiler's first guesses are
+/// not what is asked.
+pub(crate) fn warmed(run: &mut Run, step: Step) -> Result<Outcome, String> {
+    run.play(Step { seconds: 1.0, ..step })?;
+    run.play(step)
 }
 
 /// Connects a crowd to a fleet.

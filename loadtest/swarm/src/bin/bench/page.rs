@@ -227,8 +227,7 @@ fn named(results: &Results, workload: &str, names: &[&str]) -> String {
     for server in &results.servers(workload) {
         for at in results.points(workload, server) {
             let cell = |name: &&str| {
-                let spread =
-                    results.spread(workload, server, at, |record| record.figures.get(*name).copied());
+                let spread = results.spread(workload, server, at, figure(name));
                 let digits = if spread.is_some_and(|it| it.median < 100.0) { 2 } else { 0 };
                 shown(spread, digits)
             };
@@ -245,14 +244,13 @@ fn held_up(results: &Results, workload: &str) -> String {
         "| server | p99 without them, ms | p99 with them, ms | ratio | memory for each of them, KiB |\n| --- | ---: | ---: | ---: | ---: |\n",
     );
     for server in &results.servers(workload) {
-        let of = |at, figure: fn(&Record) -> Option<f64>| results.spread(workload, server, at, figure);
-        let memory = |record: &Record| record.figures.get("memory bytes").copied();
         let [none, some] = results.points(workload, server)[..] else { continue };
-        let (without, with) = (of(none, p99), of(some, p99));
+        let latency = |at| results.spread(workload, server, at, p99);
+        let memory = |at| results.spread(workload, server, at, figure("memory bytes"));
+        let (without, with) = (latency(none), latency(some));
         let ratio = with.zip(without).map(|(with, without)| with.median / without.median);
-        let each = of(some, memory)
-            .zip(of(none, memory))
-            .map(|(with, without)| (with.median - without.median) / some);
+        let each =
+            memory(some).zip(memory(none)).map(|(with, without)| (with.median - without.median) / some);
         let _ = writeln!(
             out,
             "| {server} | {} | {} | {} | {} |",
@@ -266,7 +264,7 @@ fn held_up(results: &Results, workload: &str) -> String {
 }
 
 /// A figure by its name.
-fn figure(name: &'static str) -> impl Fn(&Record) -> Option<f64> {
+fn figure(name: &str) -> impl Fn(&Record) -> Option<f64> {
     move |record| record.figures.get(name).copied()
 }
 

@@ -9,7 +9,7 @@ use swarm::run::{Outcome, Step};
 use swarm::sample;
 
 use super::appends::said;
-use super::matrix::{Scale, open, plan};
+use super::matrix::{Scale, open, plan, warmed};
 use super::results::{Record, Results};
 use super::servers::{Behind, Fleet, Kind, LOAD_CORE, Programs, pinned};
 use super::special::{figures, record};
@@ -96,8 +96,7 @@ pub(crate) fn model(programs: &Programs, scale: Scale, results: &mut Results) ->
             // Handshakes, and who is there, are no part of it.
             run.play(step)?;
             for rate in rates {
-                run.play(Step { rate, seconds: 1.0, ..step })?;
-                let outcome = run.play(Step { rate, ..step })?;
+                let outcome = warmed(&mut run, Step { rate, ..step })?;
                 let planned = planned(programs, &crowd, NODES, rate)?;
                 let measured = measured(&outcome);
                 for (part, measured, planned) in [

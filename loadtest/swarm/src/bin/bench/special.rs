@@ -9,7 +9,7 @@ use swarm::plan::Plan;
 use swarm::run::{Cost, Layout, Run, Step};
 use swarm::sample;
 
-use super::matrix::{Scale, open, plan};
+use super::matrix::{Scale, open, plan, warmed};
 use super::results::{Record, Results};
 use super::servers::{Behind, Fleet, Kind, LOAD_CORE, Programs};
 use super::{appends, prices};
@@ -195,8 +195,7 @@ fn history(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(
         let fleet = Fleet::start(programs, kind, 2, Behind::Redis, lines)?;
         let mut run = open(programs, &fleet, kind, plan(1000, 100, 1))?;
         let step = Step { rate: 1000.0, seconds: scale.seconds, drain: 10.0, storm: false };
-        run.play(Step { seconds: 1.0, ..step })?;
-        let outcome = run.play(step)?;
+        let outcome = warmed(&mut run, step)?;
         eprintln!("  {name}: {:.2} µs", outcome.cpu_us);
         results.add(Record { outcome: Some(outcome), ..record("history", name, step.rate) })?;
     }
@@ -289,8 +288,7 @@ fn grown(
     let members = f64::from(crowd.connections / crowd.rooms);
     let mut run = open(programs, &fleet, Kind::Chorus, crowd)?;
     let step = Step { rate: 20_000.0 / members, seconds: scale.seconds, drain: 10.0, storm: false };
-    run.play(Step { seconds: 1.0, ..step })?;
-    let outcome = run.play(step)?;
+    let outcome = warmed(&mut run, step)?;
     eprintln!("  {workload} {at}: {:.2} µs", outcome.cpu_us);
     results.add(Record { outcome: Some(outcome), ..record(workload, Kind::Chorus.name(), f64::from(at)) })
 }
