@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -61,14 +61,16 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Sessions and the answers that they wait for: the drain waits for them.
     pub tasks: TaskTracker,
+    /// Cancelled when the drain is over: no session waits for its client any more.
+    pub cut: CancellationToken,
     /// What is said in the log of connections that end.
     pub ends: Ends,
     /// Where messages are traced, if they are.
     pub traces: Option<Arc<Traces>>,
     /// What it said of itself last; none before the first time.
     pub status: Mutex<Option<NodeStatus>>,
-    draining: Arc<AtomicBool>,
-    draining_since_ms: OnceLock<u64>,
+    /// Since when the node drains, in milliseconds since 1970.
+    draining: Arc<OnceLock<u64>>,
     unique: AtomicU64,
 }
 
@@ -185,7 +187,7 @@ impl App {
         let tls = Tls::new(&config.tls, Arc::clone(&metrics))?;
         let bus = connect(&config).await?;
         let traces = Traces::new(&config.otlp, bus.node())?;
-        let (config, draining) = (Arc::new(InForce::from(config)), Arc::<AtomicBool>::default());
+        let (config, draining) = (Arc::new(InForce::from(config)), Arc::<OnceLock<u64>>::default());
         let shared = Shared::new(Arc::clone(&config), Arc::clone(&draining), Arc::clone(&metrics));
         let shared = Shared { traces: traces.clone(), ..shared };
         let rooms = Rooms::new(Arc::clone(&bus), Arc::new(shared));
@@ -201,11 +203,11 @@ impl App {
             bus,
             metrics,
             tasks: TaskTracker::new(),
+            cut: CancellationToken::new(),
             ends: Ends::default(),
             traces,
             status: Mutex::default(),
             draining,
-            draining_since_ms: OnceLock::new(),
             unique: AtomicU64::new(0),
         }))
     }
@@ -236,18 +238,17 @@ impl App {
 
     /// Whether the node is about to end.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
+        self.draining.get().is_some()
     }
 
     /// Since when, in milliseconds since 1970.
     pub fn draining_since_ms(&self) -> Option<u64> {
-        self.draining_since_ms.get().copied()
+        self.draining.get().copied()
     }
 
     /// Begins to say so, to `/readyz` and to whoever connects.
     pub fn begin_drain(&self) {
-        self.draining.store(true, Ordering::SeqCst);
-        self.metrics.draining(*self.draining_since_ms.get_or_init(unix_ms));
+        self.metrics.draining(*self.draining.get_or_init(unix_ms));
     }
 
     /// Whether nobody would hear of what is appended from now on: the listeners are told to go, and without a Redis the

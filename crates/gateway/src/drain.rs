@@ -9,11 +9,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, connection::End, session};
+use crate::{app::App, connection::End};
 
 /// Closes are spread over at most half of the drain, but never more thinly than one in so long: a node with three
 /// connections need not take five seconds to tell them.
 const CLOSE_INTERVAL: Duration = Duration::from_millis(5);
+
+/// So long it may take to say a last word to everybody when nobody is waited for.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Waits for SIGTERM or SIGINT. From then on, a second signal ends the process at once.
 ///
@@ -85,18 +88,20 @@ pub async fn drain(app: &Arc<App>, stop: &CancellationToken) {
         Ok(()) => tracing::info!("drained"),
         Err(_) => {
             tracing::warn!(left = app.tasks.len(), "the drain's time is over");
-            cut_off(app);
+            cut_off(app).await;
         }
     }
 }
 
-/// Closes at once whatever the drain did not come to.
-fn cut_off(app: &App) {
+/// Closes at once whatever the drain did not come to, and waits for nobody's last word.
+async fn cut_off(app: &App) {
+    app.cut.cancel();
+    app.tasks.close();
     for connection in app.connections.all() {
-        if connection.ending().is_none() {
-            session::part(&connection, Close::GoingAway, None);
-            app.metrics.closed(Close::GoingAway);
-        }
+        connection.end(End::Close(Close::GoingAway, None));
+    }
+    if time::timeout(LAST_WORDS, app.tasks.wait()).await.is_err() {
+        tracing::warn!(left = app.tasks.len(), "exiting without a word to these");
     }
 }
 

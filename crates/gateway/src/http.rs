@@ -1,9 +1,6 @@
 //! HTTP beside the WebSocket: probes, metrics, tickets.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     Json, Router,
@@ -45,8 +42,8 @@ pub struct HttpState {
     pub auth: Arc<Authenticator>,
     /// The bus.
     pub bus: Arc<dyn Bus>,
-    /// Whether the node is about to end.
-    pub draining: Arc<AtomicBool>,
+    /// Since when the node is about to end, in milliseconds since 1970, if it is.
+    pub draining: Arc<OnceLock<u64>>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
 }
@@ -110,7 +107,7 @@ struct BusReadiness {
 )]
 async fn ready(State(state): State<HttpState>) -> Response {
     let health = state.bus.health();
-    let draining = state.draining.load(Ordering::Relaxed);
+    let draining = state.draining.get().is_some();
     let ready = health.up && !draining;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let down_since_ms = health.down_since.map(clock::ms_since_1970);

@@ -162,7 +162,7 @@ async fn author(bus: &dyn Bus, room: &RoomName, target: &Position) -> Result<Opt
 /// Makes an event, ready to be appended.
 ///
 /// # Errors
-/// When its data is too large, or its author too fast.
+/// When its data is too large, or its author too fast, or when nobody would read it any more.
 pub async fn prepare(
     app: &App,
     identity: &Identity,
@@ -173,6 +173,9 @@ pub async fn prepare(
     // A server has a pace of its own, by its calls: in a broadcast it speaks in a thousand rooms at once.
     if !identity.is_server() {
         pace(app, &identity.user, room).await?;
+    }
+    if app.ends_with_its_rooms() {
+        return Err(Refusal::ENDING);
     }
     let Draft { kind, effect, data, reaction, id, .. } = draft;
     let key = match &id {

@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -111,8 +111,8 @@ pub struct Shared {
     pub config: Arc<InForce>,
     /// Of it what only a restart changes: it is looked at with every frame.
     pub tail: TailConfig,
-    /// Whether the node is about to end.
-    pub draining: Arc<AtomicBool>,
+    /// Since when the node is about to end, in milliseconds since 1970, if it is.
+    pub draining: Arc<OnceLock<u64>>,
     /// The bytes in all tails of the node.
     pub tail_bytes: AtomicUsize,
     /// What is counted.
@@ -123,7 +123,7 @@ pub struct Shared {
 
 impl Shared {
     /// Nothing is in any tail yet.
-    pub fn new(config: Arc<InForce>, draining: Arc<AtomicBool>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(config: Arc<InForce>, draining: Arc<OnceLock<u64>>, metrics: Arc<Metrics>) -> Self {
         let tail = config.now().tail.clone();
         Self { config, tail, draining, tail_bytes: AtomicUsize::new(0), metrics, traces: None }
     }

@@ -120,7 +120,7 @@ impl Rooms {
 
     /// Whether the node is about to end.
     pub(crate) fn is_draining(&self) -> bool {
-        self.shared.draining.load(Ordering::SeqCst)
+        self.shared.draining.get().is_some()
     }
 
     /// The room of this name, if somebody here is in it or was a moment ago.

@@ -46,7 +46,6 @@ mod tests;
 
 pub use ends::Ends;
 use ends::Received;
-pub use goodbye::part;
 pub use stream::{Stream, StreamOpening};
 
 /// What a session does with the messages that come.

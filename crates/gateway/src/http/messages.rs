@@ -293,9 +293,6 @@ pub(super) async fn append(
         .await
         .inspect_err(|refusal| trace.iter_mut().for_each(|trace| trace.refused(refusal)))?;
     append.trace = trace.as_mut().and_then(|trace| trace.append(room));
-    if app.ends_with_its_rooms() {
-        return Err(Refusal::ENDING);
-    }
     let appended = app.bus.append(room, append).await;
     trace.iter_mut().for_each(|trace| trace.appended(&appended));
     let appended = appended.map_err(|error| posts::refusal(&error))?;

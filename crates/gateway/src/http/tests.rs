@@ -88,7 +88,7 @@ async fn probes() {
     assert_eq!((answer.status, answer.json()["ready"].clone()), (200, Value::Bool(true)), "{}", answer.text);
     assert_eq!(answer.json()["bus"].get("down_since_ms"), None, "{}", answer.text);
 
-    state.draining.store(true, Ordering::Relaxed);
+    state.draining.set(1).unwrap();
     let answer = call(router(state.clone()), "GET", "/readyz", &[]).await;
     assert_eq!((answer.status, answer.json()["draining"].clone()), (503, Value::Bool(true)));
     assert_eq!(call(router(state), "GET", "/healthz", &[]).await.status, 200, "draining is not dead");

@@ -33,7 +33,7 @@ const LINGER: Duration = Duration::from_secs(10);
 const NUDGE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Queues a connection's last frames. A stream has no close frame: what would stand there is always announced.
-pub fn part(connection: &Arc<Connection>, close: Close, retry_after: Option<Duration>) {
+pub(super) fn part(connection: &Arc<Connection>, close: Close, retry_after: Option<Duration>) {
     let announces = !connection.is_announced() && (retry_after.is_some() || connection.is_stream());
     let closing = announces.then(|| {
         let closing = Closing::of(close, retry_after.map(|wait| wait.as_millis() as u64));
@@ -52,15 +52,15 @@ impl Session {
         self.who.lock().gauge.set(ConnectionState::Closing);
         match end {
             End::Close(close, retry_after) => {
-                let _ = time::timeout(ANSWERS_TIMEOUT, self.connection.wait_for_room(1)).await;
+                self.wait_at_most(ANSWERS_TIMEOUT, self.connection.wait_for_room(1)).await;
                 part(&self.connection, close, retry_after);
                 self.app.metrics.closed(close);
-                let _ = time::timeout(self.patience(close), self.drain(close, decoder)).await;
+                self.wait_at_most(self.patience(close), self.drain(close, decoder)).await;
             }
             End::Client(code) => {
                 self.connection.finish(None, frame::close_reply(code));
                 self.app.metrics.closed(Close::Bye);
-                let _ = time::timeout(CLOSE_TIMEOUT, self.flush_all()).await;
+                self.wait_at_most(CLOSE_TIMEOUT, self.flush_all()).await;
             }
             End::Lost => {
                 self.connection.leave_all();
@@ -84,7 +84,7 @@ impl Session {
                     line.ended().await;
                     io::Result::Ok(())
                 };
-                let _ = time::timeout(self.patience(close), written).await;
+                self.wait_at_most(self.patience(close), written).await;
             }
             End::Client(_) | End::Lost => {
                 self.connection.leave_all();
@@ -94,6 +94,14 @@ impl Session {
         // Whoever did not take the rest in that time is not waited for by anybody else.
         line.cut();
         self.tell_the_end(end, rooms, Received::default());
+    }
+
+    /// Waits for what may not come: for so long at most, and not when the drain's time is over.
+    async fn wait_at_most<T>(&self, most: Duration, what: impl Future<Output = T>) {
+        tokio::select! {
+            _ = time::timeout(most, what) => {}
+            () = self.app.cut.cancelled() => {}
+        }
     }
 
     async fn flush_all(&self) -> io::Result<()> {

@@ -100,18 +100,8 @@ async fn drain_under_load(mut cluster: Cluster, begin: impl AsyncFnOnce(&Cluster
 
 /// Says it; false when the connection was closed by the drain before the reply.
 pub(crate) async fn say(client: &mut Client, id: &str) -> bool {
-    let request = json!({ "type": "message", "room": "lobby", "id": id, "data": id });
-    let reference = client.submit(request).await;
-    let reply = client
-        .read_until(PATIENCE, "a reply or the end", |client| {
-            client
-                .reply_now(reference)
-                .map(Some)
-                .or_else(|| client.has_ended().then_some(None))
-                .ok_or("nothing".into())
-        })
-        .await;
-    match reply {
+    let reference = submit(client, id).await;
+    match reply_or_end(client, reference).await {
         None => false,
         Some(reply) => {
             // A node that drains may already say that it takes no more.
@@ -120,6 +110,21 @@ pub(crate) async fn say(client: &mut Client, id: &str) -> bool {
             ok
         }
     }
+}
+
+async fn submit(client: &mut Client, id: &str) -> u64 {
+    client.submit(json!({ "type": "message", "room": "lobby", "id": id, "data": id })).await
+}
+
+async fn reply_or_end(client: &mut Client, reference: u64) -> Option<Value> {
+    let reply_or_end = |client: &mut Client| {
+        client
+            .reply_now(reference)
+            .map(Some)
+            .or_else(|| client.has_ended().then_some(None))
+            .ok_or("nothing".into())
+    };
+    client.read_until(PATIENCE, "a reply or the end", reply_or_end).await
 }
 
 /// Waits for the close, and resumes on another node.
@@ -246,6 +251,37 @@ async fn rooms_that_end_with_their_node_take_nothing_more_once_it_drains() {
     }
 }
 
+/// Whoever is told to go first would never hear of what the others, who have yet to be told, say meanwhile.
+#[tokio::test]
+async fn rooms_that_end_with_their_node_take_nothing_more_from_those_who_have_yet_to_be_told_to_go() {
+    let mut gateway = options().config("drain_seconds = 10\n").start().await;
+    let mut clients = Vec::new();
+    for number in 0..100 {
+        let mut client = Client::connect(gateway.addr(), &format!("user-{number}")).await;
+        client.join("lobby").await;
+        clients.push(client);
+    }
+    gateway.signal(Signal::TERM);
+    until(PATIENCE, "the drain to begin", async || {
+        if gateway.log().contains("draining") { Ok(()) } else { Err(gateway.log()) }
+    })
+    .await;
+    let mut references = Vec::new();
+    for client in &mut clients {
+        references.push(submit(client, "late").await);
+    }
+    let mut refused = 0;
+    for (client, reference) in clients.iter_mut().zip(references) {
+        if let Some(reply) = reply_or_end(client, reference).await {
+            assert_eq!(reply["code"], "unavailable", "{reply}");
+            assert!(reply["retry_after_ms"].is_u64(), "{reply}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "all were told to go before they could say anything");
+    assert_eq!(gateway.exited(PATIENCE).await.code(), Some(0));
+}
+
 #[tokio::test]
 async fn a_second_signal_exits_at_once() {
     for first in [Signal::TERM, Signal::INT] {
@@ -269,12 +305,14 @@ async fn a_second_signal_exits_at_once() {
 
 #[tokio::test]
 async fn without_time_for_a_drain_everybody_is_told_at_once() {
-    let gateway = options().config("drain_seconds = 0\n").start().await;
+    let mut gateway = options().config("drain_seconds = 0\n").start().await;
     let mut clients = Vec::new();
     for number in 0..20 {
         clients.push(Client::connect(gateway.addr(), &format!("user-{number}")).await);
     }
-    assert_eq!(gateway.stop().await.code(), Some(0));
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.exited(PATIENCE).await.code(), Some(0));
+    assert_eq!(gateway.log().matches("connection ended").count(), clients.len(), "{}", gateway.log());
     for client in &mut clients {
         // It was cut off without a word.
         assert_eq!(client.closed().await, Close { code: 1001, reason: "going_away".to_owned() });
