@@ -68,8 +68,8 @@ mod cost {
     pub(super) const RECEIVE: f64 = 60.0;
     /// A delivery to one member: two thirds of it are the kernel's, for one `send`.
     pub(super) const DELIVERY: f64 = 9.5;
-    /// A handshake with a token (HS256), and the join of a room.
-    pub(super) const HANDSHAKE: f64 = 55.0;
+    /// A handshake with a token (HS256), and the join of a room; not that others are told of it.
+    pub(super) const HANDSHAKE: f64 = 100.0;
     /// A ping, and the pong.
     pub(super) const HEARTBEAT: f64 = 28.0;
     /// Redis: to append a message, where a thousand come in a second.
@@ -109,6 +109,12 @@ const TAIL_SECONDS: f64 = 60.0;
 const REDIS_AT_MOST: f64 = 0.5;
 /// Connections of one node: what its limit is without a word (`limits.connections`).
 const CONNECTIONS: f64 = 100_000.0;
+/// Up to so many members are told who comes and goes, more of them only how many there are
+/// (`presence.max_members`).
+const LISTED: f64 = 100.0;
+/// For so many seconds a node gathers who comes and goes (`presence.gather_ms`), and in larger rooms.
+const GATHER: f64 = 0.3;
+const GATHER_NUMBER: f64 = 3.0;
 /// More nodes are not looked at.
 const MOST: f64 = 100_000.0;
 /// A cluster goes on when one of its nodes is lost.
@@ -152,6 +158,14 @@ pub struct Node {
     pub bits: f64,
 }
 
+/// That others hear of who comes and goes, in each room.
+struct Presence {
+    /// How often a second nodes tell the bus.
+    told: f64,
+    /// How often a second a member is told.
+    heard: f64,
+}
+
 /// What the number of nodes comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -181,13 +195,30 @@ impl Load {
         nodes * (1.0 - (1.0 - 1.0 / nodes).powf(self.members()))
     }
 
+    /// How often others hear of who comes and goes: each end of a connection and each return of it, as if nobody came back at
+    /// once, but gathered by each of so many nodes.
+    fn presence(&self, nodes: f64) -> Presence {
+        let changes = 2.0 * self.turnover * self.members() / 3600.0;
+        let gathered = |gather: f64| changes / (1.0 + changes * gather);
+        if self.members() > LISTED {
+            // A node tells the members of a room of all nodes' numbers in one.
+            let told = gathered(GATHER_NUMBER / self.receivers(nodes));
+            return Presence { told, heard: gathered(GATHER_NUMBER) };
+        }
+        let told = gathered(GATHER / self.receivers(nodes));
+        Presence { told, heard: told }
+    }
+
     /// What each of so many nodes has to do.
     #[must_use]
     pub fn on(&self, nodes: f64) -> Node {
-        let deliveries = self.rate * self.members();
+        let presence = self.presence(nodes);
+        let told = presence.told * self.rooms;
+        let deliveries = (self.rate + presence.heard * self.rooms) * self.members();
         let handshakes = self.users * self.turnover / 3600.0;
         let micros = self.rate * cost::MESSAGE
-            + self.rate * self.receivers(nodes) * cost::RECEIVE
+            + told * cost::RECEIVE
+            + (self.rate + told) * self.receivers(nodes) * cost::RECEIVE
             + deliveries * cost::DELIVERY
             + handshakes * cost::HANDSHAKE
             + self.users / self.heartbeat * cost::HEARTBEAT;
@@ -201,7 +232,7 @@ impl Load {
             connections: self.users / nodes,
             cores: micros / 1e6 / nodes,
             bytes: size::PROCESS + self.users / nodes * connection + rooms,
-            bits: deliveries / nodes * (self.bytes + size::FRAME) * 8.0,
+            bits: self.rate * self.members() / nodes * (self.bytes + size::FRAME) * 8.0,
         }
     }
 
@@ -241,7 +272,9 @@ impl Load {
         let kept = self.history.min(self.rate / self.rooms * self.age);
         let redis_bytes = self.rooms * kept * (self.bytes + size::ENTRY);
         let by_memory = redis_bytes / (machine.redis_memory * GB * REDIS_AT_MOST);
-        let shards = (self.rate / redis_rate(receivers)).max(by_memory).ceil().max(1.0);
+        // To take in who came and went is as much to Redis as an append.
+        let calls = self.rate + self.presence(nodes).told * self.rooms;
+        let shards = (calls / redis_rate(receivers)).max(by_memory).ceil().max(1.0);
         Plan {
             members: self.members(),
             deliveries: self.rate * self.members(),
@@ -250,7 +283,7 @@ impl Load {
             receivers,
             node: self.on(nodes),
             shards,
-            redis_cores: shards * redis_busy(self.rate / shards, receivers),
+            redis_cores: shards * redis_busy(calls / shards, receivers),
             redis_bytes,
             redis_bits: self.rate * receivers * (self.bytes + size::FRAME) * 8.0,
         }

@@ -63,6 +63,11 @@ impl Rule {
         }
     }
 
+    /// How long they are gathered where there is only a number to tell.
+    pub fn gather_crowd(self) -> Duration {
+        self.gather * CROWD
+    }
+
     /// Who is in a room of which this is known, and `own`, who asks.
     ///
     /// # Errors
@@ -148,6 +153,12 @@ pub(crate) async fn find_way(rooms: Arc<Rooms>, room: Arc<Room>) {
             Err(_) => sleep(RETRY).await,
         }
     }
+}
+
+/// Tells the members of a crowd, after a while, how many they are.
+pub(crate) async fn tell_number(room: Arc<Room>, wait: Duration) {
+    sleep(wait).await;
+    room.roster.pay_number(&room.name, |frame| room.push(ephemeral_frame(&frame)));
 }
 
 /// Tells and hears of presence, for as long as the node runs.

@@ -78,10 +78,11 @@ impl Follower for Relay {
 
     fn presence(&self, version: u64, text: Bytes) {
         self.with_room(|room| {
-            let heard = room.roster.hear(version, &text, || room.push(ephemeral_frame(&text)));
             let Some(rooms) = self.rooms.upgrade() else { return };
-            match heard {
+            let pause = presence::Rule::of(&rooms.config(), &room.name).gather_crowd();
+            match room.roster.hear(version, &text, pause, || room.push(ephemeral_frame(&text))) {
                 Heard::Next => presence::tell_if_contradicted(&rooms, room),
+                Heard::Later(wait) => drop(tokio::spawn(presence::tell_number(Arc::clone(room), wait))),
                 Heard::Astray => drop(tokio::spawn(presence::find_way(rooms, Arc::clone(room)))),
                 Heard::Known => {}
             }

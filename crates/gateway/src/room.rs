@@ -36,6 +36,7 @@ mod typing;
 pub use echo::Echo;
 pub use members::Members;
 pub use reach::Reach;
+pub(crate) use roster::CHANGES;
 pub use roster::{Changes, Company, Entry, Heard, Roster};
 use tail::FIRST_INDEX;
 pub use tail::{Batch, Frame, Mark, Tail, target_of_deletion};

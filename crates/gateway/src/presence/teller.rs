@@ -14,9 +14,9 @@ use tokio::{
     time::{sleep, sleep_until},
 };
 
-use super::{CROWD, RETRY, Rule};
+use super::{RETRY, Rule};
 use crate::{
-    room::Changes,
+    room::{CHANGES, Changes},
     rooms::{Claim, Rooms},
 };
 
@@ -106,19 +106,22 @@ async fn tell(claim: Claim) {
         Changes::Later => return rooms.tellings().add(claim),
         Changes::Now(update) => update,
     };
+    let more = update.joined.len() + update.left.len() >= CHANGES;
     let told = rooms.bus().tell_presence(&room.name, &update).await;
     room.roster.told(update, told.is_ok());
     if told.is_err() {
         // It keeps its place meanwhile: a bus that is away is not asked any faster.
         sleep(RETRY).await;
     }
-    rooms.tellings().add(claim);
+    // A crowd that all comes at once need not wait for its number as long as one that comes bit by bit.
+    let wait = if more { rule.gather } else { gather(&claim) };
+    rooms.tellings().add_after(wait, claim);
 }
 
 /// How long changes of a room are gathered.
 fn gather(claim: &Claim) -> Duration {
-    let gather = Rule::of(&claim.rooms().config(), &claim.room().name).gather;
-    gather * if claim.room().roster.is_crowded() { CROWD } else { 1 }
+    let rule = Rule::of(&claim.rooms().config(), &claim.room().name);
+    if claim.room().roster.is_crowded() { rule.gather_crowd() } else { rule.gather }
 }
 
 impl PartialEq for Telling {

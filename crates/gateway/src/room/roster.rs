@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use all::{All, list};
 
 /// The most changes that are told at once.
-const CHANGES: usize = 1_000;
+pub(crate) const CHANGES: usize = 1_000;
 
 /// What a node knows of a room beside its log.
 #[derive(Default)]
@@ -46,6 +46,8 @@ struct State {
     telling: bool,
     /// What is known of all nodes, once it was read.
     all: Option<All>,
+    /// What the members know of how many are there, where that is all that is told.
+    number: Number,
     /// The version that was heard of last.
     heard: u64,
     /// Somebody reads it again.
@@ -54,6 +56,18 @@ struct State {
     frames: u64,
     /// What else was heard while it is read: it may be newer than what is read.
     meanwhile: Option<Box<Meanwhile>>,
+}
+
+/// What members know of their number.
+#[derive(Default)]
+enum Number {
+    /// Nothing yet.
+    #[default]
+    Untold,
+    /// They were told then.
+    Told(Instant),
+    /// Somebody is about to tell them.
+    Owed,
 }
 
 /// What was heard while all was read.
@@ -98,8 +112,11 @@ pub enum Changes {
 /// What is to be done about a presence frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// It is the next one: the members get it.
+    /// It is the next one: the members get it, or what it says is in what they are about to be told.
     Next,
+    /// It is the next one, and only of a number of which they were told a moment ago: somebody is to be sent to tell them
+    /// after so long.
+    Later(Duration),
     /// It is not, and somebody is to be sent to read the whole again.
     Astray,
     /// It is not, and somebody is at it.
@@ -240,7 +257,7 @@ impl Roster {
 
     /// Whether there are so many that only their number is told.
     pub fn is_crowded(&self) -> bool {
-        self.state.lock().all.as_ref().is_some_and(|all| all.members.is_none())
+        self.state.lock().all.as_ref().is_some_and(All::is_crowded)
     }
 
     /// It is about to be read. What is heard from now on is newer than what is read, or in it.
@@ -249,16 +266,20 @@ impl Roster {
         (state.frames, state.meanwhile) = (0, Some(Box::default()));
     }
 
-    /// Takes in a presence frame that leads to a version; `tell` hands it on if it is the next.
-    pub fn hear(&self, version: u64, frame: &[u8], tell: impl FnOnce()) -> Heard {
+    /// Takes in a presence frame that leads to a version; `tell` hands it on if it is the next. Of a mere number the members
+    /// are told at most once in a `pause`: each node tells the bus of its own, and a crowd would hear from all of them.
+    pub fn hear(&self, version: u64, frame: &[u8], pause: Duration, tell: impl FnOnce()) -> Heard {
         let mut state = self.state.lock();
         state.heard = version;
         state.frames += 1;
         let State { here, all, .. } = &mut *state;
+        let was_crowded = all.as_ref().is_some_and(All::is_crowded);
         let next = all.as_mut().filter(|all| all.version + 1 == version);
         let known =
             |user: &UserId| here.get_key_value(user).map(|(user, here)| (user.clone(), here.member.clone()));
         match next.and_then(|all| all.follow(frame, known)) {
+            // What was a number and can be followed is one again.
+            Some(_) if was_crowded => state.hear_number(pause, tell),
             Some(left) => {
                 tell();
                 left.iter().for_each(|user| state.contradict(user));
@@ -266,6 +287,16 @@ impl Roster {
             }
             None if std::mem::replace(&mut state.astray, true) => Heard::Known,
             None => Heard::Astray,
+        }
+    }
+
+    /// How many are there, for members who are owed it; `tell` hands it on.
+    pub fn pay_number(&self, room: &RoomName, tell: impl FnOnce(Bytes)) {
+        let mut state = self.state.lock();
+        state.number = Number::Told(Instant::now());
+        // Under the lock: what follows must not come before it.
+        if let Some(all) = state.all.as_ref().filter(|all| all.is_crowded()) {
+            tell(all.number(room));
         }
     }
 
@@ -413,6 +444,22 @@ impl State {
     fn note(&mut self, user: &UserId) -> bool {
         self.changed.push(user.clone());
         self.begin_telling()
+    }
+
+    /// Tells of a number now, or has it told later.
+    fn hear_number(&mut self, pause: Duration, tell: impl FnOnce()) -> Heard {
+        let wait = match self.number {
+            Number::Owed => return Heard::Next,
+            Number::Told(at) => pause.saturating_sub(at.elapsed()),
+            Number::Untold => Duration::ZERO,
+        };
+        if wait.is_zero() {
+            self.number = Number::Told(Instant::now());
+            tell();
+            return Heard::Next;
+        }
+        self.number = Number::Owed;
+        Heard::Later(wait)
     }
 
     fn begin_telling(&mut self) -> bool {

@@ -57,6 +57,16 @@ impl All {
         self.members_text = None;
     }
 
+    /// Whether there are so many that only their number is told.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.members.is_none()
+    }
+
+    /// The frame that tells how many there are.
+    pub(super) fn number(&self, room: &RoomName) -> Bytes {
+        presence_frame(room, "", self.count)
+    }
+
     /// Whether a user is known to be there.
     pub(super) fn has(&self, user: &UserId) -> bool {
         self.members.as_ref().is_some_and(|all| place(all, user).is_ok())
@@ -200,7 +210,7 @@ impl All {
                 frames.push(presence_frame(room, &lists, now.count));
             }
         } else if self.members.is_some() || self.count != now.count {
-            frames.push(presence_frame(room, "", now.count));
+            frames.push(now.number(room));
         }
         let moved = now.markers.iter().filter(|(user, place)| self.markers.get(*user) != Some(*place));
         let markers: Vec<_> = moved.map(|(user, place)| marker(user, place)).collect();

@@ -4,6 +4,9 @@ use proto::Epoch;
 
 use super::*;
 
+/// Nobody waits for so long.
+const PAUSE: Duration = Duration::from_mins(1);
+
 fn user(name: &str) -> UserId {
     UserId::parse(name).unwrap()
 }
@@ -64,7 +67,7 @@ fn nobody_goes_back_to_what_was_read_before_it_was_heard() {
     roster.load(&lobby(), read(3, &["alice"]), drop);
     assert!(roster.lose_way());
     roster.begin_reading();
-    assert_eq!(roster.hear(4, frame(&["bob"], &[], 2).as_bytes(), || {}), Heard::Next);
+    assert_eq!(roster.hear(4, frame(&["bob"], &[], 2).as_bytes(), PAUSE, || {}), Heard::Next);
     let mut told = Vec::new();
     roster.load(&lobby(), read(3, &["alice"]), |frame| told.push(frame));
     assert!(told.is_empty(), "bob never left: {told:?}");
@@ -76,7 +79,7 @@ fn nobody_goes_back_to_what_was_read_before_it_was_heard() {
 fn versions_that_begin_again_are_no_reason_to_read_for_ever() {
     let roster = Roster::default();
     roster.load(&lobby(), read(50, &["alice"]), drop);
-    roster.hear(51, frame(&["bob"], &[], 2).as_bytes(), || {});
+    roster.hear(51, frame(&["bob"], &[], 2).as_bytes(), PAUSE, || {});
     assert!(roster.lose_way());
     roster.begin_reading();
     // Redis has come back with what it held some time ago, and nobody has anything to add.
@@ -92,10 +95,10 @@ fn who_is_taken_for_gone_is_told_of_again() {
     let Changes::Now(update) = roster.take_changes(100, Duration::ZERO) else { panic!("alice came") };
     roster.told(update, true);
     assert!(matches!(roster.take_changes(100, Duration::ZERO), Changes::None));
-    roster.hear(1, frame(&["alice"], &[], 1).as_bytes(), || {});
+    roster.hear(1, frame(&["alice"], &[], 1).as_bytes(), PAUSE, || {});
     assert!(!roster.is_contradicted());
     // Another node took this one for dead, and said so after this one was back.
-    roster.hear(2, frame(&[], &["alice"], 0).as_bytes(), || {});
+    roster.hear(2, frame(&[], &["alice"], 0).as_bytes(), PAUSE, || {});
     assert!(roster.is_contradicted(), "somebody is to be sent");
     let Changes::Now(update) = roster.take_changes(100, Duration::ZERO) else { panic!("alice is here") };
     assert_eq!(update.joined, [(user("alice"), member("alice"))]);
@@ -111,8 +114,8 @@ fn who_is_taken_for_gone_is_told_of_again() {
 fn whoever_stayed_behind_is_told_who_is_there_and_who_went() {
     let roster = Roster::default();
     roster.load(&lobby(), read(1, &["alice", "bob", "carol"]), drop);
-    roster.hear(2, frame(&[], &["bob", "carol"], 1).as_bytes(), || {});
-    roster.hear(3, frame(&["carol"], &[], 2).as_bytes(), || {});
+    roster.hear(2, frame(&[], &["bob", "carol"], 1).as_bytes(), PAUSE, || {});
+    roster.hear(3, frame(&["carol"], &[], 2).as_bytes(), PAUSE, || {});
     roster.hear_markers(moved("a.0-x", 7), |_| {});
     let news: Vec<_> =
         roster.news(&lobby()).iter().map(|text| String::from_utf8(text.to_vec()).unwrap()).collect();
@@ -170,4 +173,26 @@ fn who_has_left_needs_a_place_again() {
     roster.leave(&user("carol"));
     assert_eq!(enter(&roster, "dave", 3), Entry::Done, "carol's place");
     assert_eq!(enter(&roster, "carol", 3), Entry::Full);
+}
+
+#[test]
+fn a_crowd_is_told_its_number_once_in_a_while_and_the_last_one_always() {
+    let roster = Roster::default();
+    let number = |count| format!(r#"{{"type":"presence","room":"lobby","count":{count}}}"#);
+    let mut told = 0;
+    let mut hear = |version, frame: &str| roster.hear(version, frame.as_bytes(), PAUSE, || told += 1);
+    roster.load(&lobby(), read(1, &["alice"]), drop);
+    assert_eq!(hear(2, &number(300)), Heard::Next, "there is no list any more");
+    assert_eq!(hear(3, &number(301)), Heard::Next, "nobody knew of a number yet");
+    assert!(matches!(hear(4, &number(302)), Heard::Later(wait) if wait <= PAUSE));
+    assert_eq!(hear(5, &number(303)), Heard::Next, "somebody is at it");
+    assert_eq!(told, 2);
+    let mut paid = Vec::new();
+    roster.pay_number(&lobby(), |frame| paid.push(frame));
+    assert_eq!(paid, [number(303)]);
+    assert!(matches!(roster.hear(6, number(304).as_bytes(), PAUSE, || panic!("just told")), Heard::Later(_)));
+    // They are few again, and were told so with the list.
+    roster.begin_reading();
+    roster.load(&lobby(), read(7, &["alice"]), drop);
+    roster.pay_number(&lobby(), |frame| panic!("{frame:?}"));
 }
