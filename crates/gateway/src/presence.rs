@@ -140,16 +140,20 @@ pub(crate) fn tell_if_contradicted(rooms: &Arc<Rooms>, room: &Arc<Room>) {
     }
 }
 
-/// Reads it again until it is as new as what was heard of.
+/// Reads it again, after a moment in which more may be missed, until it is as new as what was heard of.
 pub(crate) async fn find_way(rooms: Arc<Rooms>, room: Arc<Room>) {
+    sleep(PAUSE).await;
+    find_way_now(&rooms, &room).await;
+}
+
+async fn find_way_now(rooms: &Arc<Rooms>, room: &Arc<Room>) {
     loop {
-        sleep(PAUSE).await;
         let turn = room.roster.loading.lock().await;
-        let read = read(&rooms, &room).await;
+        let read = read(rooms, room).await;
         drop(turn);
         match read {
             Ok(()) if room.roster.has_found_way() => return,
-            Ok(()) => {}
+            Ok(()) => sleep(PAUSE).await,
             Err(_) => sleep(RETRY).await,
         }
     }
@@ -211,7 +215,7 @@ async fn read_all(rooms: &Arc<Rooms>, mut claims: Vec<Claim>) {
             let rooms = Arc::clone(rooms);
             reading.spawn(async move {
                 if claim.room().roster.lose_way() {
-                    find_way(rooms, Arc::clone(claim.room())).await;
+                    find_way_now(&rooms, claim.room()).await;
                 }
             });
         }
