@@ -2,12 +2,21 @@
 
 use socket2::SockRef;
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
+use bus::{Bus, MemoryBus, Retention};
+use proto::Epoch;
+
 use super::*;
-use crate::{config::TlsConfig, tls::Tls};
+use crate::{
+    config::{Config, TlsConfig},
+    room::{Frame, Mark, Shared},
+    rooms::Rooms,
+    tls::Tls,
+};
 
 #[tokio::test]
 async fn nothing_waits_for_a_socket_that_is_gone() {
@@ -76,4 +85,56 @@ async fn what_a_full_socket_did_not_take_of_a_record_comes_when_it_opens() {
     // Without a word (close_notify) this would be an error.
     testkit::within(testkit::PATIENCE, "the end", client.read_to_end(&mut rest)).await.unwrap();
     assert_eq!(rest, b"");
+}
+
+/// What nobody writes stays for ever: a flusher that finds the lock taken goes, and the holder has to look again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn events_of_rooms_that_are_flushed_at_the_same_moment_all_come() {
+    const ROOMS: usize = 6;
+    const ROUNDS: u64 = 3_000;
+    let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new("test", Retention { length: 10, age_ms: 60_000 }));
+    let metrics = Arc::new(Metrics::new());
+    let shared = Shared::new(Arc::new(Config::default().into()), Arc::default(), Arc::clone(&metrics));
+    let rooms = Rooms::new(bus, Arc::new(shared));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = BufReader::new(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+    let server = listener.accept().await.unwrap().0;
+    let connection = Arc::new(Connection::new(1, server, 1_000_000, metrics));
+
+    let at = |seq| Position { epoch: Epoch::parse("e").unwrap(), seq };
+    let (begin, round) = watch::channel(0);
+    for number in 0..ROOMS {
+        let claim = rooms.enter(&proto::RoomName::parse(&format!("room-{number}")).unwrap()).await.unwrap();
+        let room = Arc::clone(claim.room());
+        room.start(at(0));
+        connection.join(claim, at(0), None);
+        let mut round = round.clone();
+        tokio::spawn(async move {
+            while round.changed().await.is_ok() {
+                let seq = *round.borrow();
+                let bytes = Bytes::from(format!("{number} {seq}\n"));
+                room.push(Frame { bytes, mark: Mark::Event(at(seq)), sent_at: None, trace: None });
+            }
+        });
+    }
+    let replier = Arc::clone(&connection);
+    tokio::spawn(async move {
+        let mut round = round;
+        while round.changed().await.is_ok() {
+            replier.send(Bytes::from(format!("reply {}\n", *round.borrow())));
+        }
+    });
+    for seq in 1..=ROUNDS {
+        begin.send_replace(seq);
+        let mut lines = Vec::new();
+        while lines.len() <= ROOMS {
+            let mut line = String::new();
+            let what = format!("the rest of round {seq}: it has {lines:?}");
+            testkit::within(testkit::PATIENCE, &what, client.read_line(&mut line)).await.unwrap();
+            lines.push(line);
+        }
+        lines.sort_unstable();
+        let whole = (0..ROOMS).map(|room| room.to_string()).chain(["reply".to_owned()]);
+        assert!(lines.iter().cloned().eq(whole.map(|who| format!("{who} {seq}\n"))), "{lines:?}");
+    }
 }
