@@ -51,8 +51,11 @@ async fn main() -> ExitCode {
     let outcome = run(&options).await;
     let mut report =
         format!("{minutes} minutes, seed {seed}, {} clients\n\n{}\n", options.members, outcome.table);
-    let mut grows = false;
+    let (mut grows, mut memory) = (false, "ms,node,resident bytes\n".to_owned());
     for node in &outcome.watched {
+        for sample in &node.samples {
+            writeln!(memory, "{},{},{}", sample.at, node.node, sample.resident).expect("a text takes all");
+        }
         let last = node.samples.last().map_or(0, |last| last.at);
         let from = last / PARTS;
         let settled = node.samples.iter().filter(|sample| sample.at >= from);
@@ -65,7 +68,9 @@ async fn main() -> ExitCode {
     }
     println!("\n{report}");
     fs::create_dir_all(&options.artifacts).expect("the artifacts can be written");
-    fs::write(options.artifacts.join("soak.txt"), &report).expect("the artifacts can be written");
+    for (name, text) in [("soak.txt", &report), ("memory.csv", &memory)] {
+        fs::write(options.artifacts.join(name), text).expect("the artifacts can be written");
+    }
     for violation in &outcome.violations {
         println!("{violation}");
     }

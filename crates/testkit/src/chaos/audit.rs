@@ -43,7 +43,10 @@ impl Audit {
         // Who is there: to everybody who followed it, and to whoever asks.
         let (began, mut wrong) = (Instant::now(), Some(String::new()));
         while wrong.is_some() && began.elapsed() < RECOVERY {
-            sleep(LOOK).await;
+            // They answer their heartbeats meanwhile.
+            for auditor in &mut auditors {
+                auditor.drain(LOOK).await;
+            }
             wrong = crowd.misinformed(&names);
             if wrong.is_none() {
                 wrong = lists(arena, crowd, &names, &mut auditors).await;

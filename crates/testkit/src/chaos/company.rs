@@ -92,22 +92,34 @@ fn stays(histories: &[History]) -> HashMap<(&str, &str), Vec<Range<u64>>> {
     let mut stays: HashMap<_, Vec<_>> = HashMap::new();
     for history in histories {
         let mut since: HashMap<&str, u64> = HashMap::new();
+        // Who reads at leisure, or has just done so, hears late that it has left: it may have been any time since then.
+        let mut leisure = 0..0;
         let mut end = |room, stay| stays.entry((room, &*history.user)).or_default().push(stay);
         for entry in &history.entries {
             match &entry.what {
                 What::Joined { room, .. } => drop(since.entry(room).or_insert(entry.at)),
                 What::Left { room } => {
                     if let Some((room, from)) = since.remove_entry(&**room) {
-                        end(room, from..entry.at);
+                        end(room, from..left_at(entry.at, &leisure));
                     }
                 }
-                What::Disconnected { .. } => since.drain().for_each(|(room, from)| end(room, from..entry.at)),
+                What::Disconnected { .. } => {
+                    let until = left_at(entry.at, &leisure);
+                    since.drain().for_each(|(room, from)| end(room, from..until));
+                }
+                What::Pace { prompt: false } => leisure = entry.at..u64::MAX,
+                What::Pace { prompt: true } => leisure.end = entry.at + SETTLED_MS,
                 _ => {}
             }
         }
         since.drain().for_each(|(room, from)| end(room, from..u64::MAX));
     }
     stays
+}
+
+/// When somebody who heard of it at `at` had left at the earliest.
+fn left_at(at: u64, leisure: &Range<u64>) -> u64 {
+    if leisure.contains(&at) { leisure.start } else { at }
 }
 
 fn was_there(stays: Option<&Vec<Range<u64>>>, at: u64) -> bool {

@@ -44,6 +44,11 @@ fn a_leave_of_who_is_there_is_false() {
     assert!(found(vec![(0, joined())], told(42_000)).is_empty(), "his node was taken for dead");
     let slow = vec![(0, joined()), (1, What::Pace { prompt: false }), (10_000, moved(&[], &["bob"]))];
     assert!(found(vec![(0, joined())], slow).is_empty(), "she heard of it late");
+    let pace = |prompt| What::Pace { prompt };
+    let left = || What::Left { room: "lobby".into() };
+    let slow = |back, end| vec![(0, joined()), (9_000, pace(false)), (back, pace(true)), (end, left())];
+    assert!(found(slow(11_000, 11_100), told(10_000)).is_empty(), "he heard late that he had left");
+    assert_eq!(found(slow(11_000, 20_000), told(10_000)), [Kind::FalseLeave], "he was there long after");
 }
 
 #[test]
