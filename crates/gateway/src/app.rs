@@ -61,6 +61,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Sessions and the answers that they wait for: the drain waits for them.
     pub tasks: TaskTracker,
+    /// Appends under way.
+    pub appends: TaskTracker,
     /// Cancelled when the drain is over: no session waits for its client any more.
     pub cut: CancellationToken,
     /// What is said in the log of connections that end.
@@ -203,6 +205,7 @@ impl App {
             bus,
             metrics,
             tasks: TaskTracker::new(),
+            appends: TaskTracker::new(),
             cut: CancellationToken::new(),
             ends: Ends::default(),
             traces,

@@ -15,6 +15,9 @@ use crate::{app::App, connection::End};
 /// connections need not take five seconds to tell them.
 const CLOSE_INTERVAL: Duration = Duration::from_millis(5);
 
+/// Between two looks at whether all was handed out.
+const LOOK: Duration = Duration::from_millis(1);
+
 /// So long it may take to say a last word to everybody when nobody is waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -58,6 +61,9 @@ pub async fn drain(app: &Arc<App>, stop: &CancellationToken) {
     let connections = app.connections.all();
     tracing::info!(connections = connections.len(), seconds = window.as_secs(), "draining");
     let ended = time::timeout_at(deadline, async {
+        if app.ends_with_its_rooms() {
+            hand_out(app).await;
+        }
         let step = CLOSE_INTERVAL.min(window / 2 / connections.len().max(1) as u32);
         let begun = Instant::now();
         for (number, connection) in connections.iter().enumerate() {
@@ -90,6 +96,15 @@ pub async fn drain(app: &Arc<App>, stop: &CancellationToken) {
             tracing::warn!(left = app.tasks.len(), "the drain's time is over");
             cut_off(app).await;
         }
+    }
+}
+
+/// Has what is in the rooms go out to everybody: it will be nowhere else. Nothing more comes in.
+async fn hand_out(app: &App) {
+    app.appends.close();
+    app.appends.wait().await;
+    while app.rooms.all().iter().any(|room| room.is_flushing()) {
+        time::sleep(LOOK).await;
     }
 }
 

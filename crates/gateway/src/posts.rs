@@ -3,6 +3,7 @@
 use bus::{Append, Appended, Bus, BusError, Effect, Key, Mute, ReadFrom, TraceContext};
 use proto::{ErrorCode, Event, EventKind, MessageId, Position, RoomName, UserId, server::Success};
 use serde_json::value::RawValue;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::{
     app::App,
@@ -159,6 +160,10 @@ async fn author(bus: &dyn Bus, room: &RoomName, target: &Position) -> Result<Opt
     }))
 }
 
+/// An event that is about to be appended, and the word that it is: a drain that ends its room waits for it. To be kept until
+/// it is appended or not.
+pub type Prepared = (Append, TaskTrackerToken);
+
 /// Makes an event, ready to be appended.
 ///
 /// # Errors
@@ -168,12 +173,14 @@ pub async fn prepare(
     identity: &Identity,
     room: &RoomName,
     draft: Draft<'_>,
-) -> Result<Append, Refusal> {
+) -> Result<Prepared, Refusal> {
     admit_data(app, room, draft.data)?;
     // A server has a pace of its own, by its calls: in a broadcast it speaks in a thousand rooms at once.
     if !identity.is_server() {
         pace(app, &identity.user, room).await?;
     }
+    // Before it is asked: the drain that begins later waits for it.
+    let under_way = app.appends.token();
     if app.ends_with_its_rooms() {
         return Err(Refusal::ENDING);
     }
@@ -195,7 +202,7 @@ pub async fn prepare(
         deleted: None,
         data,
     };
-    Ok(Append { body: event.encode_body().into(), key, effect, trace: None })
+    Ok((Append { body: event.encode_body().into(), key, effect, trace: None }, under_way))
 }
 
 /// The result of a request that was appended.

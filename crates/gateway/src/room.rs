@@ -253,6 +253,11 @@ impl Room {
         self.end().saturating_sub(self.flushed.load(Ordering::Relaxed)) > BEHIND
     }
 
+    /// Whether somebody writes to the members what came.
+    pub(crate) fn is_flushing(&self) -> bool {
+        self.flushing.load(Ordering::SeqCst)
+    }
+
     /// Writes to every member what came since the last round, round after round, until nothing came.
     async fn flush(self: Arc<Self>) {
         let mut all_level = false;

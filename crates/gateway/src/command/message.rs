@@ -48,8 +48,8 @@ pub(super) async fn append(
             frame::text(&server::encode(&server::Success { reference: Some(reference), ..success }))
         }
     };
-    let mut append = match posts::prepare(&session.app, identity, &room.name, draft).await {
-        Ok(append) => append,
+    let (mut append, under_way) = match posts::prepare(&session.app, identity, &room.name, draft).await {
+        Ok(prepared) => prepared,
         Err(refusal) => {
             trace.iter_mut().for_each(|trace| trace.refused(&refusal));
             return session.refuse(reference, refusal);
@@ -66,6 +66,7 @@ pub(super) async fn append(
     connection.begin_request();
     session.app.tasks.spawn(async move {
         let outcome = appending.await;
+        drop(under_way);
         metrics.append_seconds.record(started.elapsed());
         trace.iter_mut().for_each(|trace| trace.appended(&outcome));
         match outcome {

@@ -289,7 +289,7 @@ pub(super) async fn append(
     draft: Draft<'_>,
 ) -> Result<Appended, Refusal> {
     let mut trace = draft.trace(app, room);
-    let mut append = posts::prepare(app, identity, room, draft)
+    let (mut append, _under_way) = posts::prepare(app, identity, room, draft)
         .await
         .inspect_err(|refusal| trace.iter_mut().for_each(|trace| trace.refused(refusal)))?;
     append.trace = trace.as_mut().and_then(|trace| trace.append(room));

@@ -1,5 +1,6 @@
 //! SIGTERM: a node goes, its clients go on elsewhere.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -280,6 +281,56 @@ async fn rooms_that_end_with_their_node_take_nothing_more_from_those_who_have_ye
     }
     assert!(refused > 0, "all were told to go before they could say anything");
     assert_eq!(gateway.exited(PATIENCE).await.code(), Some(0));
+}
+
+/// What was said right before, and was in the log, was in nobody's hands: those who were told to go were told nothing else.
+#[tokio::test]
+async fn what_rooms_that_end_with_their_node_have_taken_everybody_gets() {
+    for _ in 0..5 {
+        let mut gateway = options().config(&format!("drain_seconds = 10\n{FAST}")).start().await;
+        let mut clients = Vec::new();
+        for number in 0..20 {
+            let mut client = Client::connect(gateway.addr(), &format!("user-{number}")).await;
+            client.join("lobby").await;
+            clients.push(client);
+        }
+        let speakers: Vec<_> = clients
+            .into_iter()
+            .map(|mut client| {
+                tokio::spawn(async move {
+                    let mut taken = Vec::new();
+                    for number in 0..1000 {
+                        let id = format!("{} {number}", client.name());
+                        if !say(&mut client, &id).await {
+                            break;
+                        }
+                        taken.push(id);
+                    }
+                    client.closed().await;
+                    (client, taken)
+                })
+            })
+            .collect();
+        until(PATIENCE, "the talk to be in full swing", async || {
+            let said = gateway.metrics().await.sum("chorus_appends_total");
+            if said > 200.0 { Ok(()) } else { Err(said.to_string()) }
+        })
+        .await;
+        gateway.signal(Signal::TERM);
+        let (mut clients, mut all) = (Vec::new(), Vec::new());
+        for speaker in speakers {
+            let (client, mut taken) = speaker.await.unwrap();
+            clients.push(client);
+            all.append(&mut taken);
+        }
+        for client in &clients {
+            let heard: HashSet<_> =
+                client.ledger("lobby").data().into_iter().filter_map(Value::as_str).collect();
+            let lost: Vec<_> = all.iter().filter(|id| !heard.contains(id.as_str())).collect();
+            assert!(lost.is_empty(), "{} never heard {lost:?}", client.name());
+        }
+        assert_eq!(gateway.exited(PATIENCE).await.code(), Some(0));
+    }
 }
 
 #[tokio::test]
