@@ -31,6 +31,14 @@ fn peers(sources: &Path) -> Outcome {
     let mut rust = cargo();
     rust.args(["build", "--release", "--locked", "--manifest-path"]).arg(sources.join("rust/Cargo.toml"));
     run("build the floor and socketioxide", rust.arg("--target-dir").arg(&built))?;
+    let mut sockudo = cargo();
+    sockudo.args(["install", "sockudo", "--version", "=5.2.0", "--locked", "--no-default-features"]);
+    sockudo
+        .args(["--features", "local,v2", "--root"])
+        .arg(&built)
+        .arg("--target-dir")
+        .arg(built.join("sockudo"));
+    run("build sockudo", &mut sockudo)?;
     clients::node(&sources.join("node"))?;
     let mut go = Command::new("go");
     go.current_dir(sources.join("centrifuge")).args(["build", "-o"]).arg(built.join("centrifuge")).arg(".");

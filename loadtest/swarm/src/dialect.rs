@@ -2,6 +2,7 @@
 
 mod centrifugo;
 mod chorus;
+mod pusher;
 mod socketio;
 mod ws;
 
@@ -26,6 +27,8 @@ pub enum Name {
     Socketio,
     /// Centrifugo's JSON protocol.
     Centrifugo,
+    /// Pusher's protocol, as Sockudo speaks it.
+    Pusher,
 }
 
 /// Where a connection stood in a room when it was cut.
@@ -63,8 +66,8 @@ pub trait Dialect {
     /// What is said first; none when the server speaks first.
     fn greeting(&self, connection: u32) -> Option<String>;
 
-    /// What joins a room, from a position when there is one.
-    fn join(&self, room: u32, since: Option<&Position>) -> String;
+    /// What joins a room, from a position when there is one; `greeted` is the frame that said who this is.
+    fn join(&self, room: u32, since: Option<&Position>, greeted: &[u8]) -> String;
 
     /// What a frame means, while the connection comes in.
     fn hello(&self, text: &[u8]) -> Hello;
@@ -86,6 +89,7 @@ pub fn speak(plan: &Plan) -> Box<dyn Dialect> {
         Name::Ws => Box::new(ws::Ws),
         Name::Socketio => Box::new(socketio::SocketIo),
         Name::Centrifugo => Box::new(centrifugo::Centrifugo::new(&plan.secret)),
+        Name::Pusher => Box::new(pusher::Pusher::new(&plan.secret)),
     }
 }
 
@@ -148,13 +152,14 @@ mod tests {
     use crate::stamp::Finder;
 
     fn all() -> Vec<(Name, Box<dyn Dialect>)> {
-        [Name::Chorus, Name::Ws, Name::Socketio, Name::Centrifugo]
+        [Name::Chorus, Name::Ws, Name::Socketio, Name::Centrifugo, Name::Pusher]
             .map(|name| {
                 let dialect: Box<dyn Dialect> = match name {
                     Name::Chorus => Box::new(chorus::Chorus::new("secret", "r")),
                     Name::Ws => Box::new(ws::Ws),
                     Name::Socketio => Box::new(socketio::SocketIo),
                     Name::Centrifugo => Box::new(centrifugo::Centrifugo::new("secret")),
+                    Name::Pusher => Box::new(pusher::Pusher::new("secret")),
                 };
                 (name, dialect)
             })
@@ -193,6 +198,16 @@ mod tests {
         assert_eq!(centrifugo.hello(br#"{"id":2,"subscribe":{"epoch":"x"}}"#), Hello::Joined);
         assert!(matches!(centrifugo.hello(br#"{"id":2,"error":{"code":103}}"#), Hello::Refused(_)));
         assert_eq!(centrifugo.beat(b"{}"), Some("{}"));
+        let pusher = pusher::Pusher::new("7ad3773142a6692b25b8");
+        let greeted = br#"{"event":"sockudo:connection_established","data":"{\"socket_id\":\"1234.1234\"}"}"#;
+        assert_eq!(pusher.hello(greeted), Hello::Greeted);
+        assert_eq!(pusher.hello(br#"{"event":"sockudo_internal:subscription_succeeded"}"#), Hello::Joined);
+        assert!(matches!(pusher.hello(br#"{"event":"sockudo:error","data":{}}"#), Hello::Refused(_)));
+        // The example of Pusher's own documentation.
+        let right = "58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4";
+        assert_eq!(pusher.right_to("private-foobar", "1234.1234"), right);
+        assert!(pusher.join(3, None, greeted).contains(&pusher.right_to("private-r3", "1234.1234")));
+        assert!(pusher.beat(br#"{"event":"sockudo:ping","data":{}}"#).is_some());
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Dialect for Centrifugo {
         Some(format!(r#"{{"id":1,"connect":{{"token":"{token}"}}}}"#))
     }
 
-    fn join(&self, room: u32, since: Option<&Position>) -> String {
+    fn join(&self, room: u32, since: Option<&Position>, _greeted: &[u8]) -> String {
         let since = since.map_or_else(String::new, |it| {
             format!(r#","recover":true,"epoch":"{}","offset":{}"#, it.epoch, it.seq)
         });

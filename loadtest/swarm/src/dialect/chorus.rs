@@ -28,7 +28,7 @@ impl Dialect for Chorus {
         None
     }
 
-    fn join(&self, room: u32, since: Option<&Position>) -> String {
+    fn join(&self, room: u32, since: Option<&Position>, _greeted: &[u8]) -> String {
         let since = since.map_or_else(String::new, |it| {
             format!(r#","since":{{"epoch":"{}","seq":{}}}"#, it.epoch, it.seq)
         });

@@ -22,7 +22,7 @@ impl Dialect for SocketIo {
         None
     }
 
-    fn join(&self, room: u32, _since: Option<&Position>) -> String {
+    fn join(&self, room: u32, _since: Option<&Position>, _greeted: &[u8]) -> String {
         format!(r#"420["join","r{room}"]"#)
     }
 

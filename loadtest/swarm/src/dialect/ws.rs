@@ -19,7 +19,7 @@ impl Dialect for Ws {
         None
     }
 
-    fn join(&self, room: u32, _since: Option<&Position>) -> String {
+    fn join(&self, room: u32, _since: Option<&Position>, _greeted: &[u8]) -> String {
         format!(r#"{{"type":"join","room":"r{room}"}}"#)
     }
 

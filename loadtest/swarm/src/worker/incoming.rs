@@ -174,7 +174,7 @@ impl Worker {
             (Hello::Greeted, Stage::Greeting) => {
                 connection.stage = Stage::Joining(self.plan.rooms_each);
                 for room in self.plan.rooms_of(connection.number) {
-                    let join = self.dialect.join(room, connection.positions.get(&room));
+                    let join = self.dialect.join(room, connection.positions.get(&room), payload);
                     connection.say(&join).map_err(text)?;
                 }
             }

@@ -50,11 +50,19 @@ struct Workload {
     until_full: bool,
 }
 
-const ALL: &[Kind] =
-    &[Kind::Floor, Kind::Chorus, Kind::Socketioxide, Kind::Centrifuge, Kind::Ws, Kind::SocketIo];
+const ALL: &[Kind] = &[
+    Kind::Floor,
+    Kind::Chorus,
+    Kind::Socketioxide,
+    Kind::Sockudo,
+    Kind::Centrifuge,
+    Kind::Ws,
+    Kind::SocketIo,
+];
 
 /// Without those who only set a scale.
-const CHATS: &[Kind] = &[Kind::Chorus, Kind::Socketioxide, Kind::Centrifuge, Kind::Ws, Kind::SocketIo];
+const CHATS: &[Kind] =
+    &[Kind::Chorus, Kind::Socketioxide, Kind::Sockudo, Kind::Centrifuge, Kind::Ws, Kind::SocketIo];
 
 const CLUSTERED: &[Kind] = &[Kind::Chorus, Kind::Centrifuge, Kind::SocketIo, Kind::SocketIoSharded];
 

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     SocketIoSharded,
     /// socketioxide.
     Socketioxide,
+    /// Sockudo.
+    Sockudo,
     /// The core of Centrifugo.
     Centrifuge,
     /// The same without history.
@@ -53,6 +55,7 @@ impl Kind {
             Self::SocketIo => "socket.io",
             Self::SocketIoSharded => "socket.io, sharded adapter",
             Self::Socketioxide => "socketioxide",
+            Self::Sockudo => "sockudo",
             Self::Centrifuge => "centrifuge",
             Self::CentrifugeForgetful => "centrifuge, no history",
         }
@@ -65,6 +68,7 @@ impl Kind {
             Self::Floor | Self::Ws => Name::Ws,
             Self::SocketIo | Self::SocketIoSharded | Self::Socketioxide => Name::Socketio,
             Self::Centrifuge | Self::CentrifugeForgetful => Name::Centrifugo,
+            Self::Sockudo => Name::Pusher,
         }
     }
 }
@@ -107,6 +111,7 @@ impl Programs {
             Kind::Chorus => built("release/chorus"),
             Kind::Floor => built("peers/release/floor"),
             Kind::Socketioxide => built("peers/release/socketioxide"),
+            Kind::Sockudo => built("peers/bin/sockudo"),
             Kind::Centrifuge | Kind::CentrifugeForgetful => built("peers/centrifuge"),
             Kind::Ws => node("ws.mjs"),
             Kind::SocketIo | Kind::SocketIoSharded => node("socketio.mjs"),
@@ -215,6 +220,15 @@ impl Fleet {
             command.env("REDIS_URL", format!("redis://127.0.0.1:{redis}"));
             command.env("REDIS_ADDRESS", format!("127.0.0.1:{redis}"));
             command.env("ADAPTER", if kind == Kind::SocketIoSharded { "sharded" } else { "redis" });
+        }
+        if kind == Kind::Sockudo {
+            command.env("HOST", "127.0.0.1").env("METRICS_HOST", "127.0.0.1");
+            command.env("SOCKUDO_DEFAULT_APP_ID", "swarm");
+            command.env("SOCKUDO_DEFAULT_APP_KEY", "swarm").env("SOCKUDO_DEFAULT_APP_SECRET", SECRET);
+            command.env("SOCKUDO_DEFAULT_APP_ENABLE_CLIENT_MESSAGES", "true");
+            // No limit, as everybody's are raised.
+            command.env("SOCKUDO_DEFAULT_APP_MAX_CONNECTIONS", "100000").env("RATE_LIMITER_ENABLED", "false");
+            command.env("SOCKUDO_DEFAULT_APP_MAX_CLIENT_EVENTS_PER_SECOND", "0").stderr(Stdio::null());
         }
         if kind == Kind::CentrifugeForgetful {
             command.env("HISTORY", "off");
