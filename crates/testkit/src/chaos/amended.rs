@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::checker::{Kind, Violation};
-use super::history::{History, Log, What};
+use super::history::{History, Log, Place, What};
 
 /// What the text of a message begins with, and that of its edits, in front of its id.
 const BEGIN: &str = "text of ";
@@ -29,12 +29,13 @@ pub fn texts(haystack: &str) -> HashSet<Arc<str>> {
 /// texts that were found, by the place.
 pub fn check(at: u64, histories: &[History], logs: &[Log], found: &Found) -> Vec<Violation> {
     let mut violations = Vec::new();
+    let stands = logs.iter().flat_map(|log| log.events.iter().map(|it| (&*log.room, &it.place)));
+    let stands: HashSet<(&str, &Place)> = stands.collect();
     for history in histories {
         for entry in &history.entries {
             let What::Deleted { room, id, place } = &entry.what else { continue };
             // The deletion may have been lost with a server, and the checker says whether it was allowed to.
-            let stands = |log: &Log| log.room == *room && log.events.iter().any(|it| it.place == *place);
-            if !logs.iter().any(stands) {
+            if !stands.contains(&(&**room, place)) {
                 continue;
             }
             for (whence, _) in found.iter().filter(|(_, texts)| texts.contains(id)) {
@@ -49,7 +50,7 @@ pub fn check(at: u64, histories: &[History], logs: &[Log], found: &Found) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chaos::history::{Entry, Logged, Place};
+    use crate::chaos::history::{Entry, Logged};
 
     #[test]
     fn a_deleted_text_is_found_unless_its_deletion_was_lost() {

@@ -92,6 +92,11 @@ impl Outcasts {
         }));
     }
 
+    /// Whether they are banished, or about to be.
+    pub fn are_banished(&self) -> bool {
+        self.is_banished || self.banishing.is_some()
+    }
+
     /// After a fault that began at `from`: waits until they are banished, if they are to be, and has them banished again if
     /// that was `lost`. While it was, or nodes could not hear of it, nobody is to blame.
     ///

@@ -56,6 +56,13 @@ pub struct Options {
     pub artifacts: PathBuf,
 }
 
+impl Options {
+    /// Whether half of the run is over, by its time or by its faults.
+    fn is_half_over(&self, round: usize, now_ms: u64) -> bool {
+        self.lasting.map_or(round >= self.faults.len() / 2, |time| u128::from(now_ms) > time.as_millis() / 2)
+    }
+}
+
 /// What a run came to.
 #[derive(Debug)]
 pub struct Outcome {
@@ -96,7 +103,7 @@ pub async fn run(options: &Options) -> Outcome {
         let doors: Vec<_> = arena.seats.iter().map(|seat| seat.addr).collect();
         let visitors = caught(clock, "visitors", Visitors::come(&doors, round)).await;
         let (from, losses) = (clock.now(), nemesis.losses.len());
-        if round == options.faults.len() / 2 {
+        if options.is_half_over(round, clock.now()) && !outcasts.are_banished() {
             outcasts.banish();
         }
         let injected = caught(clock, fault.name(), nemesis.inject(fault, &mut arena, &crowd)).await;
