@@ -33,12 +33,9 @@ fn peers(sources: &Path) -> Outcome {
     run("build the floor and socketioxide", rust.arg("--target-dir").arg(&built))?;
     let mut sockudo = cargo();
     sockudo.args(["install", "sockudo", "--version", "=5.2.0", "--locked", "--no-default-features"]);
-    sockudo
-        .args(["--features", "local,v2", "--root"])
-        .arg(&built)
-        .arg("--target-dir")
-        .arg(built.join("sockudo"));
-    run("build sockudo", &mut sockudo)?;
+    sockudo.args(["--features", "local,v2", "--root"]).arg(&built);
+    sockudo.arg("--target-dir").arg(built.join("sockudo"));
+    run("build sockudo (needs protoc, Debian's protobuf-compiler)", &mut sockudo)?;
     clients::node(&sources.join("node"))?;
     let mut go = Command::new("go");
     go.current_dir(sources.join("centrifuge")).args(["build", "-o"]).arg(built.join("centrifuge")).arg(".");

@@ -61,10 +61,14 @@ pub trait Dialect {
     fn path(&self) -> &'static str;
 
     /// Further lines of the upgrade's head, each with its line end.
-    fn headers(&self, connection: u32) -> String;
+    fn headers(&self, _connection: u32) -> String {
+        String::new()
+    }
 
     /// What is said first; none when the server speaks first.
-    fn greeting(&self, connection: u32) -> Option<String>;
+    fn greeting(&self, _connection: u32) -> Option<String> {
+        None
+    }
 
     /// What joins a room, from a position when there is one; `greeted` is the frame that said who this is.
     fn join(&self, room: u32, since: Option<&Position>, greeted: &[u8]) -> String;
@@ -76,10 +80,14 @@ pub trait Dialect {
     fn message(&self, stamp: &Stamp, size: usize, out: &mut Vec<u8>);
 
     /// What answers a heartbeat of the protocol's own, if this is one.
-    fn beat(&self, text: &[u8]) -> Option<&'static str>;
+    fn beat(&self, _text: &[u8]) -> Option<&'static str> {
+        None
+    }
 
     /// Where a frame with one message leaves its reader.
-    fn position(&self, text: &[u8]) -> Option<Position>;
+    fn position(&self, _text: &[u8]) -> Option<Position> {
+        None
+    }
 }
 
 /// The protocol that a plan names.

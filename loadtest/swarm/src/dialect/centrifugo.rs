@@ -21,10 +21,6 @@ impl Dialect for Centrifugo {
         "/connection/websocket"
     }
 
-    fn headers(&self, _connection: u32) -> String {
-        String::new()
-    }
-
     fn greeting(&self, connection: u32) -> Option<String> {
         let token = token(&self.secret, &format!("u{connection}"));
         Some(format!(r#"{{"id":1,"connect":{{"token":"{token}"}}}}"#))

@@ -24,10 +24,6 @@ impl Dialect for Chorus {
         format!("Authorization: Bearer {}\r\n", token(&self.secret, &format!("u{connection}")))
     }
 
-    fn greeting(&self, _connection: u32) -> Option<String> {
-        None
-    }
-
     fn join(&self, room: u32, since: Option<&Position>, _greeted: &[u8]) -> String {
         let since = since.map_or_else(String::new, |it| {
             format!(r#","since":{{"epoch":"{}","seq":{}}}"#, it.epoch, it.seq)
@@ -46,10 +42,6 @@ impl Dialect for Chorus {
 
     fn message(&self, stamp: &Stamp, size: usize, out: &mut Vec<u8>) {
         put_message(&self.prefix, stamp, size, out);
-    }
-
-    fn beat(&self, _text: &[u8]) -> Option<&'static str> {
-        None
     }
 
     fn position(&self, text: &[u8]) -> Option<Position> {

@@ -36,14 +36,6 @@ impl Dialect for Pusher {
         "/app/swarm?protocol=2"
     }
 
-    fn headers(&self, _connection: u32) -> String {
-        String::new()
-    }
-
-    fn greeting(&self, _connection: u32) -> Option<String> {
-        None
-    }
-
     fn join(&self, room: u32, _since: Option<&Position>, greeted: &[u8]) -> String {
         let channel = format!("private-r{room}");
         let right = self.right_to(&channel, &socket_id(greeted));
@@ -73,10 +65,6 @@ impl Dialect for Pusher {
     fn beat(&self, text: &[u8]) -> Option<&'static str> {
         let is_ping = memchr::memmem::find(text, br#""event":"sockudo:ping""#).is_some();
         is_ping.then_some(r#"{"event":"sockudo:pong","data":{}}"#)
-    }
-
-    fn position(&self, _text: &[u8]) -> Option<Position> {
-        None
     }
 }
 

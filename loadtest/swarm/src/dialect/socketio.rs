@@ -14,14 +14,6 @@ impl Dialect for SocketIo {
         "/socket.io/?EIO=4&transport=websocket"
     }
 
-    fn headers(&self, _connection: u32) -> String {
-        String::new()
-    }
-
-    fn greeting(&self, _connection: u32) -> Option<String> {
-        None
-    }
-
     fn join(&self, room: u32, _since: Option<&Position>, _greeted: &[u8]) -> String {
         format!(r#"420["join","r{room}"]"#)
     }
@@ -48,9 +40,5 @@ impl Dialect for SocketIo {
 
     fn beat(&self, text: &[u8]) -> Option<&'static str> {
         (text == b"2").then_some("3")
-    }
-
-    fn position(&self, _text: &[u8]) -> Option<Position> {
-        None
     }
 }

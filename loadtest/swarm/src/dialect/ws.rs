@@ -11,14 +11,6 @@ impl Dialect for Ws {
         "/ws"
     }
 
-    fn headers(&self, _connection: u32) -> String {
-        String::new()
-    }
-
-    fn greeting(&self, _connection: u32) -> Option<String> {
-        None
-    }
-
     fn join(&self, room: u32, _since: Option<&Position>, _greeted: &[u8]) -> String {
         format!(r#"{{"type":"join","room":"r{room}"}}"#)
     }
@@ -33,13 +25,5 @@ impl Dialect for Ws {
 
     fn message(&self, stamp: &Stamp, size: usize, out: &mut Vec<u8>) {
         put_message("r", stamp, size, out);
-    }
-
-    fn beat(&self, _text: &[u8]) -> Option<&'static str> {
-        None
-    }
-
-    fn position(&self, _text: &[u8]) -> Option<Position> {
-        None
     }
 }
