@@ -39,7 +39,7 @@ pub use redis::fuzzing;
 pub use redis::{Ack, RedisBus, RedisConfig, RedisTls};
 pub use retention::{Retention, Retentions};
 pub use state::{
-    Marked, Mute, NodeInfo, Notice, PresenceUpdate, RoomInfo, RoomState, RoomsPage, Sanction, Sanctions,
+    Marked, Mute, NodeInfo, Notice, PresenceUpdate, RoomInfo, RoomState, RoomsPage, Sanction, Sanctions, Told,
 };
 pub use trace::TraceContext;
 
@@ -185,12 +185,18 @@ pub trait Follower: Send + Sync + 'static {
     fn ephemeral(&self, frame: Bytes);
 
     /// Who is in the room has changed: a `presence` frame's whole text, and the [version](RoomState::version) that it
-    /// leads to. It may be lost, which the next one's version then shows.
+    /// leads to. It may be lost. One with lists follows on the version before, one that is only a number on any.
     fn presence(&self, version: u64, frame: Bytes);
 
     /// Some events can't be had, or were lost with a server: the room stands at `to` now.
     /// Events after `to` that were handed on before belong to an abandoned branch.
     fn reset(&self, to: Position, reason: ResetReason);
+
+    /// Whether it is still handing on what it was told. What was missed is read from the log as fast as it can hand it on,
+    /// for what piles up here is dropped, and then read again by each who wants it.
+    fn is_busy(&self) -> bool {
+        false
+    }
 }
 
 /// A room that is being followed; dropping it ends that.
@@ -322,8 +328,9 @@ pub trait Bus: Send + Sync + 'static {
 
     // ---- beside the logs ----
 
-    /// Takes in who is in a room by way of this node, and tells the room's followers what has changed by it, if anything.
-    async fn tell_presence(&self, room: &RoomName, update: &PresenceUpdate) -> Result<(), BusError>;
+    /// Takes in who is in a room by way of this node, and tells the room's followers what has changed by it, if anything, or
+    /// what was [withheld](Told::Withheld) before.
+    async fn tell_presence(&self, room: &RoomName, update: &PresenceUpdate) -> Result<Told, BusError>;
 
     /// The state of a room beside its log; members and markers only if there are at most `most` members.
     async fn room_state(&self, room: &RoomName, most: u64, now_ms: u64) -> Result<RoomState, BusError>;

@@ -17,7 +17,8 @@ use tokio::{
 
 use crate::{
     Append, Appending, Bus, BusError, Follower, Following, Health, Marked, Mute, NodeId, NodeInfo, Notice,
-    Page, PresenceUpdate, ReadFrom, Retentions, RoomInfo, RoomState, RoomsPage, Sanction, Sanctions, epoch,
+    Page, PresenceUpdate, ReadFrom, Retentions, RoomInfo, RoomState, RoomsPage, Sanction, Sanctions, Told,
+    epoch,
 };
 use people::People;
 use room::{FollowerId, Room};
@@ -219,9 +220,8 @@ impl Bus for MemoryBus {
         Ok(self.hub.tickets.read(ticket, Duration::from_millis(ttl_ms)))
     }
 
-    async fn tell_presence(&self, room: &RoomName, update: &PresenceUpdate) -> Result<(), BusError> {
-        self.hub.room(room).tell_presence(room, &self.node, update);
-        Ok(())
+    async fn tell_presence(&self, room: &RoomName, update: &PresenceUpdate) -> Result<Told, BusError> {
+        Ok(self.hub.room(room).tell_presence(room, &self.node, update))
     }
 
     async fn room_state(&self, room: &RoomName, most: u64, now_ms: u64) -> Result<RoomState, BusError> {

@@ -41,7 +41,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Append, Appending, Bus, BusError, Follower, Following, Health, Marked, Mute, NodeId, NodeInfo, Notice,
-    Page, PresenceUpdate, ReadFrom, Retentions, RoomState, RoomsPage, Sanction, Sanctions, epoch,
+    Page, PresenceUpdate, ReadFrom, Retentions, RoomState, RoomsPage, Sanction, Sanctions, Told, epoch,
     follow::Observation,
 };
 use beside::Beside;
@@ -146,8 +146,8 @@ impl RedisBus {
     ///
     /// # Errors
     /// [`BusError::Config`] when the URL or a file of [`RedisTls`] can't be right, when Redis did not prove who it is
-    /// (or this node did not prove it to Redis), and when the Redis that was reached has fewer replicas than
-    /// [`RedisConfig::ack`] asks for.
+    /// (or this node did not prove it to Redis); [`BusError::Unavailable`] when the Redis that was reached has fewer
+    /// replicas than [`RedisConfig::ack`] asks for.
     pub async fn connect(config: RedisConfig) -> Result<Self, BusError> {
         let place = config::parse(&config)?;
         let core = Arc::new(Core {
@@ -374,7 +374,7 @@ impl Bus for RedisBus {
         self.0.link.read_ticket(ticket, ttl_ms).await
     }
 
-    async fn tell_presence(&self, room: &RoomName, update: &PresenceUpdate) -> Result<(), BusError> {
+    async fn tell_presence(&self, room: &RoomName, update: &PresenceUpdate) -> Result<Told, BusError> {
         self.0.tell_presence(room, update).await
     }
 

@@ -20,12 +20,29 @@ pub struct PresenceUpdate {
     pub gone: Vec<String>,
     /// Above so many members only their number is told.
     pub most: u64,
+    /// And that at most once in so long, whichever nodes have something to say: a crowd would hear from all of them.
+    pub pause: Duration,
+}
+
+/// What came of a [`PresenceUpdate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The followers hear of all there is to be heard.
+    All,
+    /// It is taken in. But a crowd was told its number a moment ago, and is not told again yet: whoever told this comes
+    /// back after the pause, with an update that may be empty.
+    Withheld {
+        /// The version that it led to.
+        version: u64,
+        /// How many are there.
+        count: u64,
+    },
 }
 
 /// The state of a room beside its log, as it was at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoomState {
-    /// Grows by one with every change of who is there.
+    /// Grows with every change of who is there.
     pub version: u64,
     /// How many users are there.
     pub count: u64,

@@ -162,7 +162,7 @@ pub struct Node {
 struct Presence {
     /// How often a second nodes tell the bus.
     told: f64,
-    /// How often a second a member is told.
+    /// How often a second the bus tells the nodes, and they the members.
     heard: f64,
 }
 
@@ -199,27 +199,23 @@ impl Load {
     /// once, but gathered by each of so many nodes.
     fn presence(&self, nodes: f64) -> Presence {
         let changes = 2.0 * self.turnover * self.members() / 3600.0;
-        let gathered = |gather: f64| changes / (1.0 + changes * gather);
-        if self.members() > LISTED {
-            // A node tells the members of a room of all nodes' numbers in one.
-            let told = gathered(GATHER_NUMBER / self.receivers(nodes));
-            return Presence { told, heard: gathered(GATHER_NUMBER) };
-        }
-        let told = gathered(GATHER / self.receivers(nodes));
-        Presence { told, heard: told }
+        let is_crowd = self.members() > LISTED;
+        let gather = if is_crowd { GATHER_NUMBER } else { GATHER } / self.receivers(nodes);
+        let told = changes / (1.0 + changes * gather);
+        // Of a number Redis tells once in that time, whoever has told it.
+        Presence { told, heard: if is_crowd { told.min(1.0 / GATHER_NUMBER) } else { told } }
     }
 
     /// What each of so many nodes has to do.
     #[must_use]
     pub fn on(&self, nodes: f64) -> Node {
         let presence = self.presence(nodes);
-        let told = presence.told * self.rooms;
-        let deliveries = (self.rate + presence.heard * self.rooms) * self.members();
+        let heard = self.rate + presence.heard * self.rooms;
         let handshakes = self.users * self.turnover / 3600.0;
         let micros = self.rate * cost::MESSAGE
-            + told * cost::RECEIVE
-            + (self.rate + told) * self.receivers(nodes) * cost::RECEIVE
-            + deliveries * cost::DELIVERY
+            + presence.told * self.rooms * cost::RECEIVE
+            + heard * self.receivers(nodes) * cost::RECEIVE
+            + heard * self.members() * cost::DELIVERY
             + handshakes * cost::HANDSHAKE
             + self.users / self.heartbeat * cost::HEARTBEAT;
         // A node has each room in which it has a member once, and what was said there for a while.
@@ -273,8 +269,10 @@ impl Load {
         let redis_bytes = self.rooms * kept * (self.bytes + size::ENTRY);
         let by_memory = redis_bytes / (machine.redis_memory * GB * REDIS_AT_MOST);
         // To take in who came and went is as much to Redis as an append.
-        let calls = self.rate + self.presence(nodes).told * self.rooms;
-        let shards = (calls / redis_rate(receivers)).max(by_memory).ceil().max(1.0);
+        let presence = self.presence(nodes);
+        let calls = self.rate + presence.told * self.rooms;
+        let copies = (self.rate + presence.heard * self.rooms) * receivers / calls.max(f64::MIN_POSITIVE);
+        let shards = (calls / redis_rate(copies)).max(by_memory).ceil().max(1.0);
         Plan {
             members: self.members(),
             deliveries: self.rate * self.members(),
@@ -283,14 +281,14 @@ impl Load {
             receivers,
             node: self.on(nodes),
             shards,
-            redis_cores: shards * redis_busy(calls / shards, receivers),
+            redis_cores: shards * redis_busy(calls / shards, copies),
             redis_bytes,
             redis_bits: self.rate * receivers * (self.bytes + size::FRAME) * 8.0,
         }
     }
 }
 
-/// How busy so many messages a second, of which so many nodes hear, keep a Redis, as a part of its core.
+/// How busy so many calls a second, of each of which so many nodes hear, keep a Redis, as a part of its core.
 ///
 /// As measured from 200 to 10,000 a second. At more it is less busy than this says, for it and the nodes gather what waits:
 /// see "appends" in `docs/PERFORMANCE.md`.

@@ -6,7 +6,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use bus::{BusError, Notice, PresenceUpdate};
+use bus::{BusError, Notice, PresenceUpdate, Told};
 use bytes::Bytes;
 use proto::{RoomName, UserId, server};
 use tokio::{
@@ -63,9 +63,19 @@ impl Rule {
         }
     }
 
+    /// How long changes of a room are gathered, of which this is known.
+    fn gather_in(self, roster: &Roster) -> Duration {
+        if roster.is_crowded() { self.gather_crowd() } else { self.gather }
+    }
+
     /// How long they are gathered where there is only a number to tell.
-    pub fn gather_crowd(self) -> Duration {
+    fn gather_crowd(self) -> Duration {
         self.gather * CROWD
+    }
+
+    /// An update that says nothing yet.
+    fn update(self) -> PresenceUpdate {
+        PresenceUpdate { most: self.most, pause: self.gather_crowd(), ..PresenceUpdate::default() }
     }
 
     /// Who is in a room of which this is known, and `own`, who asks.
@@ -124,8 +134,11 @@ async fn read(rooms: &Arc<Rooms>, room: &Arc<Room>) -> Result<(), BusError> {
         // Nobody followed the room when they went. Whoever is there by way of them only is to go before it comes back, or
         // the others would not hear that it came.
         let gone = std::mem::take(&mut state.gone);
-        let update = PresenceUpdate { gone, most: rule.most, ..PresenceUpdate::default() };
-        rooms.bus().tell_presence(&room.name, &update).await?;
+        let update = PresenceUpdate { gone, ..rule.update() };
+        let told = rooms.bus().tell_presence(&room.name, &update).await?;
+        if told != Told::All && room.roster.owe() {
+            rooms.tellings().add(rooms.share(room));
+        }
         state = rooms.bus().room_state(&room.name, rule.most, unix_ms()).await?;
     }
     room.roster.load(&room.name, state, |frame| room.push(ephemeral_frame(&frame)));
@@ -157,12 +170,6 @@ async fn find_way_now(rooms: &Arc<Rooms>, room: &Arc<Room>) {
             Err(_) => sleep(RETRY).await,
         }
     }
-}
-
-/// Tells the members of a crowd, after a while, how many they are.
-pub(crate) async fn tell_number(room: Arc<Room>, wait: Duration) {
-    sleep(wait).await;
-    room.roster.pay_number(&room.name, |frame| room.push(ephemeral_frame(&frame)));
 }
 
 /// Tells and hears of presence, for as long as the node runs.

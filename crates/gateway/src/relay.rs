@@ -79,10 +79,8 @@ impl Follower for Relay {
     fn presence(&self, version: u64, text: Bytes) {
         self.with_room(|room| {
             let Some(rooms) = self.rooms.upgrade() else { return };
-            let pause = presence::Rule::of(&rooms.config(), &room.name).gather_crowd();
-            match room.roster.hear(version, &text, pause, || room.push(ephemeral_frame(&text))) {
+            match room.roster.hear(version, &text, || room.push(ephemeral_frame(&text))) {
                 Heard::Next => presence::tell_if_contradicted(&rooms, room),
-                Heard::Later(wait) => drop(tokio::spawn(presence::tell_number(Arc::clone(room), wait))),
                 Heard::Astray => drop(tokio::spawn(presence::find_way(rooms, Arc::clone(room)))),
                 Heard::Known => {}
             }
@@ -94,6 +92,12 @@ impl Follower for Relay {
             room.push(frame_of_reset(room, to, reason));
             room.echoes.reset();
         });
+    }
+
+    fn is_busy(&self) -> bool {
+        let mut busy = false;
+        self.with_room(|room| busy = room.is_flushing());
+        busy
     }
 }
 

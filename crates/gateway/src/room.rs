@@ -36,7 +36,6 @@ mod typing;
 pub use echo::Echo;
 pub use members::Members;
 pub use reach::Reach;
-pub(crate) use roster::CHANGES;
 pub use roster::{Changes, Company, Entry, Heard, Roster};
 use tail::FIRST_INDEX;
 pub use tail::{Batch, Frame, Mark, Tail, target_of_deletion};

@@ -1,16 +1,19 @@
 //! What is kept beside the logs: who is there, read markers, mutes, sanctions, sessions, rates, nodes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use proto::{Epoch, Position, RoomName, UserId};
 
 use super::{Nodes, append_many, follow, room, unique, until};
-use crate::{Bus, Marked, Mute, Notice, PresenceUpdate, RoomState, Sanction, Sanctions};
+use crate::{Bus, Marked, Mute, Notice, PresenceUpdate, RoomState, Sanction, Sanctions, Told};
 
 const MOST: u64 = 3;
 
 pub(super) async fn check(nodes: &Nodes<'_>) {
     a_user_is_there_once_however_often(nodes).await;
     above_the_size_there_is_only_a_number(nodes).await;
+    a_crowd_hears_its_number_once_in_a_while_and_the_last_one_always(nodes).await;
     markers_never_go_back(nodes).await;
     mutes_and_sanctions_end(nodes).await;
     sessions_are_counted_over_all_nodes(nodes).await;
@@ -32,8 +35,8 @@ async fn tell(bus: &dyn Bus, room: &RoomName, joined: &[&str], left: &[&str], wh
         joined: joined.iter().map(|name| member(name)).collect(),
         left: left.iter().map(|name| user(name)).collect(),
         whole,
-        gone: Vec::new(),
         most: MOST,
+        ..PresenceUpdate::default()
     };
     bus.tell_presence(room, &update).await.expect("presence");
 }
@@ -95,6 +98,41 @@ async fn above_the_size_there_is_only_a_number(nodes: &Nodes<'_>) {
     let text = |index: usize| String::from_utf8_lossy(&frames[index].1).into_owned();
     assert_eq!(text(1), format!(r#"{{"type":"presence","room":"{room}","count":4}}"#));
     assert!(text(2).contains(r#""left":[{"user":"a"},{"user":"b"}],"count":2"#), "{}", text(2));
+}
+
+async fn a_crowd_hears_its_number_once_in_a_while_and_the_last_one_always(nodes: &Nodes<'_>) {
+    const LONG: Duration = Duration::from_mins(10);
+    let room = room("large-crowd");
+    let (recorder, _following) = follow(&*nodes.one, &room).await;
+    let say = async |bus: &dyn Bus, joined: &[&str], left: &[&str], pause| {
+        let joined = joined.iter().map(|name| member(name)).collect();
+        let left = left.iter().map(|name| user(name)).collect();
+        let update = PresenceUpdate { joined, left, pause, most: MOST, ..PresenceUpdate::default() };
+        bus.tell_presence(&room, &update).await.expect("presence")
+    };
+    assert_eq!(say(&*nodes.one, &["a", "b", "c", "d"], &[], LONG).await, Told::All);
+    assert_eq!(say(&*nodes.one, &["a"], &[], LONG).await, Told::All, "nothing has changed");
+    let withheld = Told::Withheld { version: 2, count: 5 };
+    assert_eq!(say(&*nodes.other, &["e"], &[], LONG).await, withheld);
+    assert_eq!(state(&*nodes.one, &room).await.count, 5, "whoever asks is told");
+    // Whoever told it may not have heard the answer, or is gone: it is owed by all.
+    assert_eq!(say(&*nodes.other, &["e"], &[], LONG).await, withheld);
+    assert_eq!(say(&*nodes.one, &[], &[], LONG).await, withheld);
+    // Few enough are always told of. Who has not heard of what was withheld sees by the version that there was more.
+    assert_eq!(say(&*nodes.one, &[], &["a", "b"], LONG).await, Told::All);
+    assert_eq!(say(&*nodes.other, &[], &[], LONG).await, Told::All);
+    let withheld = Told::Withheld { version: 4, count: 5 };
+    assert_eq!(say(&*nodes.one, &["f", "g"], &[], LONG).await, withheld);
+    assert_eq!(say(&*nodes.other, &[], &[], Duration::ZERO).await, Told::All, "the pause is over");
+    assert_eq!(say(&*nodes.one, &[], &[], Duration::ZERO).await, Told::All, "somebody has told it");
+    let frames = until("what is told", async || {
+        let frames = recorder.presence();
+        if frames.len() == 3 { Ok(frames) } else { Err(format!("{frames:?}")) }
+    })
+    .await;
+    let frame = |lists: &str| Bytes::from(format!(r#"{{"type":"presence","room":"{room}",{lists}}}"#));
+    let left = frame(r#""joined":[],"left":[{"user":"a"},{"user":"b"}],"count":3"#);
+    assert_eq!(frames, [(1, frame(r#""count":4"#)), (3, left), (5, frame(r#""count":5"#))]);
 }
 
 async fn markers_never_go_back(nodes: &Nodes<'_>) {

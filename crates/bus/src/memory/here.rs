@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use proto::{Position, RoomName, UserId};
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
-use crate::{Marked, Mute, NodeId, PresenceUpdate, RoomState};
+use crate::{Marked, Mute, NodeId, PresenceUpdate, RoomState, Told};
 
 /// How many markers are told, as `state.lua` does.
 const MARKERS: usize = 300;
@@ -19,6 +20,10 @@ const MOST_BYTES: usize = 256 * 1024;
 pub(super) struct Here {
     version: u64,
     users: BTreeMap<UserId, Present>,
+    /// When a crowd was told its number.
+    told_at: Option<Instant>,
+    /// Whether that has changed since then.
+    owed: bool,
     markers: BTreeMap<UserId, Position>,
     mutes: BTreeMap<UserId, Mute>,
 }
@@ -39,13 +44,13 @@ impl Here {
         self.users.len() as u64
     }
 
-    /// Takes in what a node says. Gives the version and the frame that tell of it, if anything changed.
+    /// Takes in what a node says. Gives the version and the frame that tell of it, if anything changed and is told now.
     pub(super) fn update(
         &mut self,
         room: &RoomName,
         node: &NodeId,
         update: &PresenceUpdate,
-    ) -> Option<(u64, Bytes)> {
+    ) -> (Told, Option<(u64, Bytes)>) {
         let (mut joined, mut left) = (Vec::new(), Vec::new());
         let stays: BTreeSet<&UserId> = update.joined.iter().map(|(user, _)| user).collect();
         self.users.retain(|user, present| {
@@ -66,10 +71,11 @@ impl Here {
                 present.nodes.push(node.clone());
             }
         }
-        if joined.is_empty() && left.is_empty() {
-            return None;
+        let changed = !joined.is_empty() || !left.is_empty();
+        if !changed && !self.owed {
+            return (Told::All, None);
         }
-        self.version += 1;
+        self.version += u64::from(changed);
         let mut frame = format!(r#"{{"type":"presence","room":"{room}""#).into_bytes();
         let bytes: usize = joined.iter().chain(&left).map(|member| member.len() + 1).sum();
         if self.count() <= update.most && bytes <= MOST_BYTES {
@@ -78,9 +84,17 @@ impl Here {
                 frame.extend_from_slice(&members.join(&b',')[..]);
                 frame.push(b']');
             }
+        } else if self.told_at.is_some_and(|at| at.elapsed() < update.pause) {
+            self.owed = true;
+            return (Told::Withheld { version: self.version, count: self.count() }, None);
+        } else {
+            self.told_at = Some(Instant::now());
         }
         frame.extend_from_slice(format!(r#","count":{}}}"#, self.count()).as_bytes());
-        Some((self.version, frame.into()))
+        // Lists in which nothing has changed do not say what was owed, and whoever has not heard of it must see that.
+        self.version += u64::from(!changed);
+        self.owed = false;
+        (Told::All, Some((self.version, frame.into())))
     }
 
     pub(super) fn state(&self, most: u64, now_ms: u64) -> RoomState {

@@ -14,7 +14,7 @@ use tokio::time::{Duration, Instant};
 use super::{here::Here, ids::Ids, marks::AllMarks};
 use crate::{
     Append, Appended, BusError, Effect, Follower, LogEvent, Marked, Mute, NodeId, Page, PresenceUpdate,
-    ReadFrom, Retention, RoomState, Verdict,
+    ReadFrom, Retention, RoomState, Told, Verdict,
     epoch::{self, Head, Lineage},
 };
 
@@ -176,13 +176,15 @@ impl Room {
         (state.followers.is_empty() && !state.here.is_in_use()).then_some(state.last_use)
     }
 
-    pub(super) fn tell_presence(&self, name: &RoomName, node: &NodeId, update: &PresenceUpdate) {
+    pub(super) fn tell_presence(&self, name: &RoomName, node: &NodeId, update: &PresenceUpdate) -> Told {
         let mut state = self.state.lock();
-        if let Some((version, frame)) = state.here.update(name, node, update) {
+        let (told, frame) = state.here.update(name, node, update);
+        if let Some((version, frame)) = frame {
             for (_, follower) in &state.followers {
                 follower.presence(version, frame.clone());
             }
         }
+        told
     }
 
     pub(super) fn state(&self, most: u64, now_ms: u64) -> RoomState {

@@ -16,7 +16,7 @@ use super::{
     wire,
 };
 use crate::{
-    BusError, Marked, Mute, PresenceUpdate, RoomState, Sanction, Sanctions,
+    BusError, Marked, Mute, PresenceUpdate, RoomState, Sanction, Sanctions, Told,
     state::{RoomInfo, RoomsPage},
 };
 
@@ -61,12 +61,14 @@ impl Core {
         &self,
         room: &RoomName,
         update: &PresenceUpdate,
-    ) -> Result<(), BusError> {
+    ) -> Result<Told, BusError> {
+        let pause = u64::try_from(update.pause.as_millis()).unwrap_or(u64::MAX);
         let mut args: Vec<Value> = vec![
             self.link.publish_command().into(),
             keys::channel(room).into(),
             room.as_str().into(),
             number(update.most)?,
+            number(pause)?,
             number(HEAD_LIFE_MS)?,
             self.node.as_str().into(),
             if update.whole { "whole" } else { "" }.into(),
@@ -78,7 +80,18 @@ impl Core {
         args.push(number(update.left.len() as u64)?);
         args.extend(update.left.iter().map(|user| Value::from(user.as_str())));
         args.extend(update.gone.iter().map(|node| Value::from(node.as_str())));
-        self.script(&self.beside.here, vec![keys::beside(room, "here")], args).await.map(drop)
+        let keys = ["here", "told"].map(|what| keys::beside(room, what)).to_vec();
+        let answer = self.script(&self.beside.here, keys, args).await?;
+        if answer.is_null() {
+            return Ok(Told::All);
+        }
+        match &answer::array(answer)?[..] {
+            [version, count] => Ok(Told::Withheld {
+                version: version.as_u64().ok_or_else(answer::odd)?,
+                count: count.as_u64().ok_or_else(answer::odd)?,
+            }),
+            _ => Err(answer::odd()),
+        }
     }
 
     pub(super) async fn room_state(

@@ -6,11 +6,11 @@ use super::{Core, inspect, metric, tls};
 use crate::{BusError, Health};
 
 impl Core {
-    /// Looks at what was given.
+    /// Looks at what was given. What is wrong with it may be right in a while.
     pub(super) async fn inspect(&self) -> Result<(), BusError> {
         for shard in self.link.shards() {
             if let Some(refusal) = inspect::shard(&shard, self.config.ack).await {
-                return Err(BusError::Config(refusal));
+                return Err(BusError::unavailable(refusal));
             }
         }
         Ok(())

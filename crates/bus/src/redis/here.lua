@@ -1,16 +1,18 @@
 -- Who is in a room: takes in what one node says, and tells the room what has changed by it.
 --
 -- KEYS[1]: a hash, of each user "<node> <node> ...\n<the member's JSON>", and of "~v" the version.
--- ARGV: PUBLISH or SPUBLISH, the channel, the room, above how many members only their number is told, the life of the
--- key (ms), the node, "whole" when it has nobody but those who joined, how many joined, each as user and JSON, how many
--- left, the users, and the nodes that are gone.
--- Returns the version.
+-- KEYS[2]: when a crowd was told its number (ms), and " owed" when it has changed since then.
+-- ARGV: PUBLISH or SPUBLISH, the channel, the room, above how many members only their number is told, how long after one
+-- the next may be told (ms), the life of the keys (ms), the node, "whole" when it has nobody but those who joined, how many
+-- joined, each as user and JSON, how many left, the users, and the nodes that are gone.
+-- Returns nothing if nothing is left to be told, else the version and the number.
 local here, publish, channel, room = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-local most, life, node, whole = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7] == 'whole'
+local most, pause = tonumber(ARGV[4]), tonumber(ARGV[5])
+local life, node, whole = ARGV[6], ARGV[7], ARGV[8] == 'whole'
 -- A frame of more is only a number.
 local MOST_BYTES = 256 * 1024
 
-local at = 8
+local at = 9
 local function take()
   at = at + 1
   return ARGV[at - 1]
@@ -89,18 +91,35 @@ for _, user in ipairs(leaves) do
   end
 end
 
-if #joined == 0 and #left == 0 then
-  redis.call('PEXPIRE', here, life)
-  return tonumber(redis.call('HGET', here, '~v') or '0')
+local changed = #joined > 0 or #left > 0
+local told_at, owed = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+)(.*)$')
+owed = owed == ' owed'
+if changed then
+  redis.call('HINCRBY', here, '~v', 1)
 end
-local version = redis.call('HINCRBY', here, '~v', 1)
 redis.call('PEXPIRE', here, life)
-local count = redis.call('HLEN', here) - 1
-local frame = '{"type":"presence","room":"' .. room .. '"'
-local lists = ',"joined":[' .. table.concat(joined, ',') .. '],"left":[' .. table.concat(left, ',') .. ']'
-if count <= most and #lists <= MOST_BYTES then
-  frame = frame .. lists
+local fields = redis.call('HLEN', here)
+if not changed and (not owed or fields == 0) then
+  return
 end
-frame = frame .. ',"count":' .. count .. '}'
+local count = fields - 1
+local lists = ',"joined":[' .. table.concat(joined, ',') .. '],"left":[' .. table.concat(left, ',') .. ']'
+if count > most or #lists > MOST_BYTES then
+  lists = ''
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  local since = now - (tonumber(told_at) or 0)
+  -- Another server's clock may be ahead.
+  if since >= 0 and since < pause then
+    redis.call('SET', KEYS[2], told_at .. ' owed', 'PX', life)
+    return { tonumber(redis.call('HGET', here, '~v')), count }
+  end
+  redis.call('SET', KEYS[2], string.format('%.0f', now), 'PX', life)
+elseif owed then
+  redis.call('SET', KEYS[2], told_at, 'PX', life)
+end
+-- Lists say what has changed since the version before. If nothing has, it is what was owed that they do not say, and
+-- whoever has not heard of it must see that some is missing.
+local version = redis.call('HINCRBY', here, '~v', changed and 0 or 1)
+local frame = '{"type":"presence","room":"' .. room .. '"' .. lists .. ',"count":' .. count .. '}'
 redis.call(publish, channel, '\1h' .. version .. ' ' .. frame)
-return version

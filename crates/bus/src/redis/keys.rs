@@ -50,7 +50,7 @@ pub(super) fn marks(room: &RoomName) -> RedisKey {
     beside(room, "marks")
 }
 
-/// What is known of a room beside its log: `here`, `read`, `muted`.
+/// What is known of a room beside its log: `here` and `told`, `read`, `muted`.
 pub(super) fn beside(room: &RoomName, what: &str) -> RedisKey {
     format!("{{{CHANNEL}{room}}}:{what}").into()
 }
@@ -97,7 +97,9 @@ mod tests {
         for name in ["lobby", "team:1#a", "@a|b@c"] {
             let room = RoomName::parse(name).unwrap();
             let slot = redis_keyslot(channel(&room).as_bytes());
-            for key in of_room(&room).into_iter().chain([marks(&room)]) {
+            for key in
+                of_room(&room).into_iter().chain([marks(&room), beside(&room, "here"), beside(&room, "told")])
+            {
                 assert_eq!(redis_keyslot(key.as_bytes()), slot, "{key:?}");
             }
             assert_eq!(room_of_channel(&channel(&room)), Some(room.as_str()));

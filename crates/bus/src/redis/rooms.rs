@@ -222,6 +222,12 @@ impl Followed {
         state.filling = false;
     }
 
+    /// Whether more is to be read, and the follower has yet to hand on what it was given.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = self.state.lock();
+        state.tracker.wants_read() && state.follower.as_ref().is_some_and(|follower| follower.is_busy())
+    }
+
     fn end(&self) {
         let follower = self.state.lock().follower.take();
         // A follower may do anything when it is dropped.

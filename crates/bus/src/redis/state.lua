@@ -3,8 +3,8 @@
 -- KEYS: who is there, read markers, mutes.
 -- ARGV: above how many members only their number is told, the time (ms), how many nodes are known to live, these, and
 -- those that are known to be gone.
--- Returns the version, the number of members, how many of them are told or -1, and then lists, each behind its length:
--- members as user and JSON, nodes that nobody knows, nodes on record that are gone, markers as user and place, mutes as user and value.
+-- Returns the version, the number of members, and then lists, each behind its length: members as user and JSON, nodes that
+-- nobody knows, nodes on record that are gone, markers as user and place, mutes as user and value.
 local most, now = tonumber(ARGV[1]), tonumber(ARGV[2])
 -- No more markers than these, those that are furthest: a join's answer has to fit in a frame.
 local MARKERS = 300

@@ -1,17 +1,18 @@
 //! Redis goes away and comes back.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use bus::{
-    Ack, Bus, BusError, ReadFrom, RedisBus, RedisConfig,
-    conformance::{self, append, append_many, bodies, follow, message, read, room, until},
+    Ack, Append, Bus, BusError, Follower, LogEvent, ReadFrom, RedisBus, RedisConfig,
+    conformance::{self, Recorder, append, append_many, bodies, follow, message, read, room, until},
 };
+use bytes::Bytes;
 use conformance::room as another_room;
-use proto::RoomName;
-use testkit::Redis;
+use proto::{Position, RoomName, server::ResetReason};
+use testkit::{Proxy, Redis};
 
 use super::{RETENTION, node, until_back, until_up};
 
@@ -96,7 +97,7 @@ async fn while_redis_is_away_appends_fail_at_once_and_nothing_is_lost() {
     assert!(matches!(refused, Err(BusError::Unavailable { .. })), "{refused:?}");
     assert!(began.elapsed() < Duration::from_millis(500), "took {:?} to say what is known", began.elapsed());
     assert!(one.read(&room, ReadFrom::Newest, 1).await.is_err());
-    assert!(one.follow(&another_room("away"), conformance::Recorder::new()).await.is_err());
+    assert!(one.follow(&another_room("away"), Recorder::new()).await.is_err());
 
     redis.restart().await;
     until_back(&one).await;
@@ -241,8 +242,10 @@ async fn a_wrong_password_is_told_without_it() {
 async fn a_promise_that_needs_replicas_is_refused_without_them() {
     let redis = Redis::start().await;
     let config = RedisConfig { ack: Ack::Replicated(1), ..RedisConfig::new(&redis.url(), "test", RETENTION) };
-    let Err(BusError::Config(line)) = RedisBus::connect(config).await else { panic!("it was taken") };
-    assert!(line.contains("has 0 replicas"), "{line}");
+    let Err(BusError::Unavailable { cause }) = RedisBus::connect(config).await else {
+        panic!("it was taken")
+    };
+    assert!(cause.contains("has 0 replicas"), "{cause}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -279,4 +282,66 @@ async fn a_closed_bus_answers_what_was_queued_and_leaves() {
         if clients <= 1 { Ok(()) } else { Err(format!("{clients} clients")) }
     })
     .await;
+}
+
+/// A follower that hands on each thing that it is told only when it was asked for the third time whether it has.
+#[derive(Default)]
+struct Slow {
+    recorder: Recorder,
+    /// How many events there were, each time that it was asked.
+    asked: Mutex<Vec<usize>>,
+}
+
+impl Follower for Slow {
+    fn start(&self, head: Position) {
+        self.recorder.start(head);
+    }
+
+    fn event(&self, event: LogEvent) {
+        self.recorder.event(event);
+    }
+
+    fn ephemeral(&self, frame: Bytes) {
+        Follower::ephemeral(&self.recorder, frame);
+    }
+
+    fn presence(&self, version: u64, frame: Bytes) {
+        Follower::presence(&self.recorder, version, frame);
+    }
+
+    fn reset(&self, to: Position, reason: ResetReason) {
+        self.recorder.reset(to, reason);
+    }
+
+    fn is_busy(&self) -> bool {
+        let mut asked = self.asked.lock().expect("nobody panicked");
+        asked.push(self.recorder.events().len());
+        !asked.len().is_multiple_of(3)
+    }
+}
+
+/// What a room can't hold for its members is dropped, and then each of them reads it from the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missed_is_read_no_faster_than_it_is_handed_on() {
+    const LARGE: usize = 14_000;
+    let redis = Redis::start().await;
+    let proxy = Proxy::start(([127, 0, 0, 1], redis.port()).into()).await;
+    let bus = node(&format!("redis://{}", proxy.addr())).await;
+    let writer = node(&redis.url()).await;
+    let room = room("large");
+    let follower = Arc::new(Slow::default());
+    let _following = bus.follow(&room, Arc::clone(&follower) as _).await.expect("a following");
+    proxy.refuse(true);
+    let all: Vec<String> = (0..100).map(|number| format!("{number:0LARGE$}")).collect();
+    for (number, body) in all.iter().enumerate() {
+        let event = Append::message(Bytes::from(body.clone()), message(&format!("m{number}")).key);
+        writer.append(&room, event).await.expect("an append");
+    }
+    proxy.refuse(false);
+    follower.recorder.until_last(&all[99]).await;
+    assert_eq!(follower.recorder.bodies(), all);
+    let asked = follower.asked.lock().expect("nobody panicked");
+    // Sixteen at first, and then eight at a time; the last ones need not be waited for.
+    let expected: Vec<usize> = (16..96).step_by(8).flat_map(|events| [events; 3]).collect();
+    assert_eq!(asked[..expected.len()], expected);
 }

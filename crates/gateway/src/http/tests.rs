@@ -12,6 +12,7 @@ use axum::{
 use bus::{
     Append, Appending, BusError, Follower, Following, Health, Marked, MemoryBus, Mute, NodeId, NodeInfo,
     Notice, Page, PresenceUpdate, ReadFrom, Retention, Retentions, RoomState, RoomsPage, Sanction, Sanctions,
+    Told,
 };
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -219,7 +220,7 @@ impl Bus for Away {
     async fn take_ticket(&self, _: &str) -> Result<Option<Bytes>, BusError> {
         Self::error()
     }
-    async fn tell_presence(&self, _: &RoomName, _: &PresenceUpdate) -> Result<(), BusError> {
+    async fn tell_presence(&self, _: &RoomName, _: &PresenceUpdate) -> Result<Told, BusError> {
         Self::error()
     }
     async fn room_state(&self, _: &RoomName, _: u64, _: u64) -> Result<RoomState, BusError> {

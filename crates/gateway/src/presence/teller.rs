@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{RETRY, Rule};
 use crate::{
-    room::{CHANGES, Changes},
+    room::Changes,
     rooms::{Claim, Rooms},
 };
 
@@ -38,7 +38,8 @@ struct Telling {
 impl Tellings {
     /// Has it told of a room, when changes have been gathered for as long as they are there.
     pub(crate) fn add(&self, claim: Claim) {
-        self.add_after(gather(&claim), claim);
+        let rule = Rule::of(&claim.rooms().config(), &claim.room().name);
+        self.add_after(rule.gather_in(&claim.room().roster), claim);
     }
 
     fn add_after(&self, wait: Duration, claim: Claim) {
@@ -101,27 +102,20 @@ async fn tell(claim: Claim) {
     if rooms.is_draining() {
         return;
     }
-    let update = match room.roster.take_changes(rule.most, gather(&claim) * 2) {
+    let (update, more) = match room.roster.take_changes(rule.update(), rule.gather_in(&room.roster) * 2) {
         Changes::None => return,
         Changes::Later => return rooms.tellings().add(claim),
-        Changes::Now(update) => update,
+        Changes::Now { update, more } => (update, more),
     };
-    let more = update.joined.len() + update.left.len() >= CHANGES;
-    let told = rooms.bus().tell_presence(&room.name, &update).await;
-    room.roster.told(update, told.is_ok());
-    if told.is_err() {
+    let told = rooms.bus().tell_presence(&room.name, &update).await.ok();
+    room.roster.told(update, told);
+    if told.is_none() {
         // It keeps its place meanwhile: a bus that is away is not asked any faster.
         sleep(RETRY).await;
     }
     // A crowd that all comes at once need not wait for its number as long as one that comes bit by bit.
-    let wait = if more { rule.gather } else { gather(&claim) };
+    let wait = if more { rule.gather } else { rule.gather_in(&room.roster) };
     rooms.tellings().add_after(wait, claim);
-}
-
-/// How long changes of a room are gathered.
-fn gather(claim: &Claim) -> Duration {
-    let rule = Rule::of(&claim.rooms().config(), &claim.room().name);
-    if claim.room().roster.is_crowded() { rule.gather_crowd() } else { rule.gather }
 }
 
 impl PartialEq for Telling {

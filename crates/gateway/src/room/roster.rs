@@ -3,7 +3,7 @@
 //!
 //! The first half is the truth, and is told to the bus a little later, several changes at once. The second is a copy that
 //! follows the versions of the bus' own: each frame of it leads from one version to the next, and whoever misses one has
-//! the whole read again. A room of thousands that all come back reads it once.
+//! the whole read again; but for a number, which is the whole. A room of thousands that all come back reads it once.
 
 mod all;
 
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bus::{Mute, PresenceUpdate, RoomState};
+use bus::{Mute, PresenceUpdate, RoomState, Told};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use proto::{Position, RoomName, UserId, server::ReadMarkers};
@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use all::{All, list};
 
 /// The most changes that are told at once.
-pub(crate) const CHANGES: usize = 1_000;
+const CHANGES: usize = 1_000;
 
 /// What a node knows of a room beside its log.
 #[derive(Default)]
@@ -33,6 +33,7 @@ pub struct Roster {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each of them comes and goes by itself")]
 struct State {
     /// Who is there by way of this node.
     here: HashMap<UserId, Here>,
@@ -46,8 +47,8 @@ struct State {
     telling: bool,
     /// What is known of all nodes, once it was read.
     all: Option<All>,
-    /// What the members know of how many are there, where that is all that is told.
-    number: Number,
+    /// The bus withheld a number, and is to be asked whether it has been told since.
+    owed: bool,
     /// The version that was heard of last.
     heard: u64,
     /// Somebody reads it again.
@@ -56,18 +57,6 @@ struct State {
     frames: u64,
     /// What else was heard while it is read: it may be newer than what is read.
     meanwhile: Option<Box<Meanwhile>>,
-}
-
-/// What members know of their number.
-#[derive(Default)]
-enum Number {
-    /// Nothing yet.
-    #[default]
-    Untold,
-    /// They were told then.
-    Told(Instant),
-    /// Somebody is about to tell them.
-    Owed,
 }
 
 /// What was heard while all was read.
@@ -106,17 +95,19 @@ pub enum Changes {
     /// Nothing yet.
     Later,
     /// This.
-    Now(PresenceUpdate),
+    Now {
+        /// For the bus.
+        update: PresenceUpdate,
+        /// Whether more waits than can be told at once.
+        more: bool,
+    },
 }
 
 /// What is to be done about a presence frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// It is the next one: the members get it, or what it says is in what they are about to be told.
+    /// It can be followed: the members get it.
     Next,
-    /// It is the next one, and only of a number of which they were told a moment ago: somebody is to be sent to tell them
-    /// after so long.
-    Later(Duration),
     /// It is not, and somebody is to be sent to read the whole again.
     Astray,
     /// It is not, and somebody is at it.
@@ -169,6 +160,13 @@ impl Roster {
         state.begin_telling()
     }
 
+    /// The bus has withheld a number. True when somebody is to be sent to ask for it.
+    pub fn owe(&self) -> bool {
+        let mut state = self.state.lock();
+        state.owed = true;
+        state.begin_telling()
+    }
+
     /// Nodes are gone. True when somebody is to be sent to tell of it.
     pub fn tell_gone(&self, nodes: &[String]) -> bool {
         let mut state = self.state.lock();
@@ -176,16 +174,15 @@ impl Roster {
         state.begin_telling()
     }
 
-    /// What is to be told in a room where at most `most` are told of, and where whoever left is told of after `patience`:
-    /// it may have come by another node meanwhile, which tells that only a moment later.
+    /// What is to be told, by an update that holds the room's rules and nothing else. Whoever left is told of after
+    /// `patience`: it may have come by another node meanwhile, which tells that only a moment later.
     ///
     /// What is taken must be given to [`Roster::told`].
-    pub fn take_changes(&self, most: u64, patience: Duration) -> Changes {
+    pub fn take_changes(&self, mut update: PresenceUpdate, patience: Duration) -> Changes {
         let mut state = self.state.lock();
-        let State { here, changed, gone, whole, telling, .. } = &mut *state;
+        let State { here, changed, gone, whole, telling, owed, .. } = &mut *state;
         let whole = std::mem::take(whole);
-        let mut update =
-            PresenceUpdate { whole, most, gone: std::mem::take(gone), ..PresenceUpdate::default() };
+        (update.whole, update.gone) = (whole, std::mem::take(gone));
         if whole {
             *changed = here.keys().cloned().collect();
             here.values_mut().for_each(|here| here.told = false);
@@ -212,22 +209,24 @@ impl Roster {
                 _ => {}
             }
         }
+        let more = !changed.is_empty();
         changed.append(&mut early);
         if changed.is_empty() {
             changed.shrink_to_fit();
         }
-        if whole || !update.joined.is_empty() || !update.left.is_empty() || !update.gone.is_empty() {
-            return Changes::Now(update);
+        let changes = update.joined.len() + update.left.len() + update.gone.len();
+        if whole || *owed || changes > 0 {
+            return Changes::Now { update, more };
         }
         *telling = !changed.is_empty();
         if *telling { Changes::Later } else { Changes::None }
     }
 
     /// What was taken has been told, or not.
-    pub fn told(&self, update: PresenceUpdate, success: bool) {
+    pub fn told(&self, update: PresenceUpdate, told: Option<Told>) {
         let mut state = self.state.lock();
-        let State { here, changed, gone, whole, .. } = &mut *state;
-        if !success {
+        let State { here, changed, gone, whole, all, owed, .. } = &mut *state;
+        let Some(told) = told else {
             *whole |= update.whole;
             gone.extend(update.gone);
             for (user, _) in update.joined {
@@ -240,6 +239,15 @@ impl Roster {
                 changed.push(user);
             }
             return;
+        };
+        *owed = told != Told::All;
+        if let Told::Withheld { version, count } = told
+            && let Some(all) = all
+            && all.is_crowded()
+            && all.version < version
+        {
+            // Those of this node are in it, as all of whom the bus was told have to be.
+            all.count = count;
         }
         for user in update.left {
             if here.get(&user).is_some_and(|here| here.sessions == 0 && !here.told) {
@@ -266,20 +274,15 @@ impl Roster {
         (state.frames, state.meanwhile) = (0, Some(Box::default()));
     }
 
-    /// Takes in a presence frame that leads to a version; `tell` hands it on if it is the next. Of a mere number the members
-    /// are told at most once in a `pause`: each node tells the bus of its own, and a crowd would hear from all of them.
-    pub fn hear(&self, version: u64, frame: &[u8], pause: Duration, tell: impl FnOnce()) -> Heard {
+    /// Takes in a presence frame that leads to a version; `tell` hands it on if it can be followed.
+    pub fn hear(&self, version: u64, frame: &[u8], tell: impl FnOnce()) -> Heard {
         let mut state = self.state.lock();
         state.heard = version;
         state.frames += 1;
         let State { here, all, .. } = &mut *state;
-        let was_crowded = all.as_ref().is_some_and(All::is_crowded);
-        let next = all.as_mut().filter(|all| all.version + 1 == version);
         let known =
             |user: &UserId| here.get_key_value(user).map(|(user, here)| (user.clone(), here.member.clone()));
-        match next.and_then(|all| all.follow(frame, known)) {
-            // What was a number and can be followed is one again.
-            Some(_) if was_crowded => state.hear_number(pause, tell),
+        match all.as_mut().and_then(|all| all.follow(version, frame, known)) {
             Some(left) => {
                 tell();
                 left.iter().for_each(|user| state.contradict(user));
@@ -287,16 +290,6 @@ impl Roster {
             }
             None if std::mem::replace(&mut state.astray, true) => Heard::Known,
             None => Heard::Astray,
-        }
-    }
-
-    /// How many are there, for members who are owed it; `tell` hands it on.
-    pub fn pay_number(&self, room: &RoomName, tell: impl FnOnce(Bytes)) {
-        let mut state = self.state.lock();
-        state.number = Number::Told(Instant::now());
-        // Under the lock: what follows must not come before it.
-        if let Some(all) = state.all.as_ref().filter(|all| all.is_crowded()) {
-            tell(all.number(room));
         }
     }
 
@@ -353,7 +346,9 @@ impl Roster {
         }
         let mut news = Vec::new();
         if let Some(before) = before {
-            let has_followed = *frames > 0 && before.version == *heard;
+            // Of a crowd more may have been read than is told yet.
+            let is_older = before.is_crowded() && before.version < now.version;
+            let has_followed = *frames > 0 && before.version == *heard && !is_older;
             news = before.difference(&mut now, room, has_followed);
             if has_followed {
                 // It has followed what came after it was read.
@@ -444,22 +439,6 @@ impl State {
     fn note(&mut self, user: &UserId) -> bool {
         self.changed.push(user.clone());
         self.begin_telling()
-    }
-
-    /// Tells of a number now, or has it told later.
-    fn hear_number(&mut self, pause: Duration, tell: impl FnOnce()) -> Heard {
-        let wait = match self.number {
-            Number::Owed => return Heard::Next,
-            Number::Told(at) => pause.saturating_sub(at.elapsed()),
-            Number::Untold => Duration::ZERO,
-        };
-        if wait.is_zero() {
-            self.number = Number::Told(Instant::now());
-            tell();
-            return Heard::Next;
-        }
-        self.number = Number::Owed;
-        Heard::Later(wait)
     }
 
     fn begin_telling(&mut self) -> bool {

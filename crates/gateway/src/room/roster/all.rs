@@ -62,11 +62,6 @@ impl All {
         self.members.is_none()
     }
 
-    /// The frame that tells how many there are.
-    pub(super) fn number(&self, room: &RoomName) -> Bytes {
-        presence_frame(room, "", self.count)
-    }
-
     /// Whether a user is known to be there.
     pub(super) fn has(&self, user: &UserId) -> bool {
         self.members.as_ref().is_some_and(|all| place(all, user).is_ok())
@@ -141,11 +136,13 @@ impl All {
         self.members.is_some() && !(no_presence && self.markers.len() as u64 > most)
     }
 
-    /// Follows a frame to the next version, and gives those who left by it; none when it is no such frame, or what was known
-    /// is not enough to follow it. `known` gives the entry of whoever is there by way of this node: one for both is half the
+    /// Follows a frame to its version, and gives those who left by it; none when it is no such frame, or what was known is not
+    /// enough to follow it. A number says it all, whatever was missed; lists say what has changed since the version before.
+    /// `known` gives the entry of whoever is there by way of this node: one for both is half the
     /// memory.
     pub(super) fn follow(
         &mut self,
+        version: u64,
         frame: &[u8],
         known: impl Fn(&UserId) -> Option<(UserId, Bytes)>,
     ) -> Option<Vec<UserId>> {
@@ -156,7 +153,7 @@ impl All {
         };
         let (mut gone, mut entries) = (Vec::new(), Vec::new());
         match (&mut self.members, change.joined, change.left) {
-            (Some(members), Some(joined), Some(left)) => {
+            (Some(members), Some(joined), Some(left)) if version == self.version + 1 => {
                 for member in joined {
                     let text = server::encode(&member);
                     let entry = known(&member.user)
@@ -178,13 +175,13 @@ impl All {
                     gone.push(member.user);
                 }
             }
-            // There are few enough again, and who they are has to be read.
-            (None, Some(_), Some(_)) => return None,
-            _ => self.members = None,
+            (_, None, None) if version >= self.version => self.members = None,
+            // Some were missed; or there are few enough again, and who they are has to be read.
+            _ => return None,
         }
         gone.iter().zip(entries).for_each(|(user, entry)| self.departs(user.clone(), entry));
         self.members_text = None;
-        self.version += 1;
+        self.version = version;
         self.count = change.count;
         Some(gone)
     }
@@ -210,7 +207,7 @@ impl All {
                 frames.push(presence_frame(room, &lists, now.count));
             }
         } else if self.members.is_some() || self.count != now.count {
-            frames.push(now.number(room));
+            frames.push(presence_frame(room, "", now.count));
         }
         let moved = now.markers.iter().filter(|(user, place)| self.markers.get(*user) != Some(*place));
         let markers: Vec<_> = moved.map(|(user, place)| marker(user, place)).collect();

@@ -4,9 +4,6 @@ use proto::Epoch;
 
 use super::*;
 
-/// Nobody waits for so long.
-const PAUSE: Duration = Duration::from_mins(1);
-
 fn user(name: &str) -> UserId {
     UserId::parse(name).unwrap()
 }
@@ -38,6 +35,15 @@ fn moved(epoch: &str, seq: u64) -> ReadMarkers {
     ReadMarkers { room: lobby(), markers: vec![marker] }
 }
 
+/// What there is to tell; nothing when whoever tells may go.
+fn changes(roster: &Roster) -> Option<PresenceUpdate> {
+    match roster.take_changes(PresenceUpdate::default(), Duration::ZERO) {
+        Changes::None => None,
+        Changes::Later => panic!("nobody needs patience"),
+        Changes::Now { update, .. } => Some(update),
+    }
+}
+
 /// Who is there, to whoever asks.
 fn there(roster: &Roster) -> String {
     roster.company(100, None).members.unwrap().get().to_owned()
@@ -67,7 +73,7 @@ fn nobody_goes_back_to_what_was_read_before_it_was_heard() {
     roster.load(&lobby(), read(3, &["alice"]), drop);
     assert!(roster.lose_way());
     roster.begin_reading();
-    assert_eq!(roster.hear(4, frame(&["bob"], &[], 2).as_bytes(), PAUSE, || {}), Heard::Next);
+    assert_eq!(roster.hear(4, frame(&["bob"], &[], 2).as_bytes(), || {}), Heard::Next);
     let mut told = Vec::new();
     roster.load(&lobby(), read(3, &["alice"]), |frame| told.push(frame));
     assert!(told.is_empty(), "bob never left: {told:?}");
@@ -79,7 +85,7 @@ fn nobody_goes_back_to_what_was_read_before_it_was_heard() {
 fn versions_that_begin_again_are_no_reason_to_read_for_ever() {
     let roster = Roster::default();
     roster.load(&lobby(), read(50, &["alice"]), drop);
-    roster.hear(51, frame(&["bob"], &[], 2).as_bytes(), PAUSE, || {});
+    roster.hear(51, frame(&["bob"], &[], 2).as_bytes(), || {});
     assert!(roster.lose_way());
     roster.begin_reading();
     // Redis has come back with what it held some time ago, and nobody has anything to add.
@@ -92,18 +98,17 @@ fn who_is_taken_for_gone_is_told_of_again() {
     let roster = Roster::default();
     roster.load(&lobby(), read(0, &[]), drop);
     assert_eq!(roster.enter(&user("alice"), 0, || member("alice")), Entry::ToBeTold);
-    let Changes::Now(update) = roster.take_changes(100, Duration::ZERO) else { panic!("alice came") };
-    roster.told(update, true);
-    assert!(matches!(roster.take_changes(100, Duration::ZERO), Changes::None));
-    roster.hear(1, frame(&["alice"], &[], 1).as_bytes(), PAUSE, || {});
+    roster.told(changes(&roster).expect("alice came"), Some(Told::All));
+    assert!(changes(&roster).is_none());
+    roster.hear(1, frame(&["alice"], &[], 1).as_bytes(), || {});
     assert!(!roster.is_contradicted());
     // Another node took this one for dead, and said so after this one was back.
-    roster.hear(2, frame(&[], &["alice"], 0).as_bytes(), PAUSE, || {});
+    roster.hear(2, frame(&[], &["alice"], 0).as_bytes(), || {});
     assert!(roster.is_contradicted(), "somebody is to be sent");
-    let Changes::Now(update) = roster.take_changes(100, Duration::ZERO) else { panic!("alice is here") };
+    let update = changes(&roster).expect("alice is here");
     assert_eq!(update.joined, [(user("alice"), member("alice"))]);
-    roster.told(update, true);
-    assert!(matches!(roster.take_changes(100, Duration::ZERO), Changes::None));
+    roster.told(update, Some(Told::All));
+    assert!(changes(&roster).is_none());
     // The same by what was read.
     roster.begin_reading();
     roster.load(&lobby(), read(9, &["bob"]), drop);
@@ -114,8 +119,8 @@ fn who_is_taken_for_gone_is_told_of_again() {
 fn whoever_stayed_behind_is_told_who_is_there_and_who_went() {
     let roster = Roster::default();
     roster.load(&lobby(), read(1, &["alice", "bob", "carol"]), drop);
-    roster.hear(2, frame(&[], &["bob", "carol"], 1).as_bytes(), PAUSE, || {});
-    roster.hear(3, frame(&["carol"], &[], 2).as_bytes(), PAUSE, || {});
+    roster.hear(2, frame(&[], &["bob", "carol"], 1).as_bytes(), || {});
+    roster.hear(3, frame(&["carol"], &[], 2).as_bytes(), || {});
     roster.hear_markers(moved("a.0-x", 7), |_| {});
     let news: Vec<_> =
         roster.news(&lobby()).iter().map(|text| String::from_utf8(text.to_vec()).unwrap()).collect();
@@ -176,23 +181,58 @@ fn who_has_left_needs_a_place_again() {
 }
 
 #[test]
-fn a_crowd_is_told_its_number_once_in_a_while_and_the_last_one_always() {
-    let roster = Roster::default();
-    let number = |count| format!(r#"{{"type":"presence","room":"lobby","count":{count}}}"#);
-    let mut told = 0;
-    let mut hear = |version, frame: &str| roster.hear(version, frame.as_bytes(), PAUSE, || told += 1);
-    roster.load(&lobby(), read(1, &["alice"]), drop);
-    assert_eq!(hear(2, &number(300)), Heard::Next, "there is no list any more");
-    assert_eq!(hear(3, &number(301)), Heard::Next, "nobody knew of a number yet");
-    assert!(matches!(hear(4, &number(302)), Heard::Later(wait) if wait <= PAUSE));
-    assert_eq!(hear(5, &number(303)), Heard::Next, "somebody is at it");
-    assert_eq!(told, 2);
-    let mut paid = Vec::new();
-    roster.pay_number(&lobby(), |frame| paid.push(frame));
-    assert_eq!(paid, [number(303)]);
-    assert!(matches!(roster.hear(6, number(304).as_bytes(), PAUSE, || panic!("just told")), Heard::Later(_)));
-    // They are few again, and were told so with the list.
+fn what_the_bus_withheld_is_asked_for_until_all_is_told() {
+    let roster = two(false);
+    enter(&roster, "carol", 0);
+    let update = changes(&roster).expect("carol came");
+    roster.told(update, Some(Told::Withheld { version: 2, count: 3 }));
+    assert_eq!(roster.company(1, None).count, 3, "the bus has said so");
+    assert_eq!(enter(&roster, "dave", 3), Entry::Full);
+    for told in [None, Some(Told::Withheld { version: 4, count: 5 }), Some(Told::All)] {
+        let update = changes(&roster).expect("it is owed");
+        assert!(update.joined.is_empty(), "{update:?}");
+        roster.told(update, told);
+    }
+    assert!(changes(&roster).is_none());
+
+    // What another node has told meanwhile is newer.
+    enter(&roster, "erin", 0);
+    let update = changes(&roster).expect("erin came");
+    let number = r#"{"type":"presence","room":"lobby","count":7}"#;
+    assert_eq!(roster.hear(6, number.as_bytes(), || {}), Heard::Next);
+    roster.told(update, Some(Told::Withheld { version: 5, count: 6 }));
+    assert_eq!(roster.company(1, None).count, 7);
+    roster.told(changes(&roster).expect("the bus knows what is owed, and nobody else"), Some(Told::All));
+    assert!(changes(&roster).is_none());
+    assert!(roster.owe(), "somebody is to be sent");
+    assert!(changes(&roster).is_some());
+}
+
+#[test]
+fn what_is_read_of_a_crowd_may_be_newer_than_what_was_told() {
+    let roster = two(false);
     roster.begin_reading();
-    roster.load(&lobby(), read(7, &["alice"]), drop);
-    roster.pay_number(&lobby(), |frame| panic!("{frame:?}"));
+    let number = r#"{"type":"presence","room":"lobby","count":7}"#;
+    assert_eq!(roster.hear(2, number.as_bytes(), || {}), Heard::Next);
+    let mut told = 0;
+    roster.load(&lobby(), RoomState { version: 3, count: 8, ..RoomState::default() }, |_| told += 1);
+    assert_eq!((roster.company(1, None).count, told), (8, 1));
+}
+
+#[test]
+fn a_number_can_be_followed_from_anywhere_and_a_list_only_from_the_one_before() {
+    let roster = Roster::default();
+    roster.load(&lobby(), read(1, &["alice"]), drop);
+    let hear = |version, frame: &str| {
+        let mut told = false;
+        (roster.hear(version, frame.as_bytes(), || told = true), told)
+    };
+    let number = r#"{"type":"presence","room":"lobby","count":300}"#;
+    assert_eq!(hear(5, number), (Heard::Next, true), "there is no list any more");
+    assert_eq!(hear(9, number), (Heard::Next, true));
+    assert_eq!(hear(10, &frame(&[], &["bob"], 1)), (Heard::Astray, false), "who is left has to be read");
+    roster.begin_reading();
+    roster.load(&lobby(), read(10, &["alice"]), drop);
+    assert!(roster.has_found_way());
+    assert_eq!(hear(12, &frame(&["carol"], &[], 3)), (Heard::Astray, false), "one is missing");
 }
