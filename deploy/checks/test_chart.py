@@ -210,7 +210,7 @@ class Chart(unittest.TestCase):
         for rule in production["ingress"]:
             self.assertTrue(rule["from"])
         ports = [[port["port"] for port in rule["ports"]] for rule in production["egress"]]
-        self.assertEqual(ports, [[53, 53], [6379, 6380], [8443], [4317]])
+        self.assertEqual(ports, [[53, 53], [6379, 6380], [8443], [4318]])
         # The built-in Redis has no password: its policy is there even when there is to be none.
         (redis,) = rendered(CHART / "ci/try-values.yaml").all("NetworkPolicy")
         self.assertEqual(redis["metadata"]["name"], "talk-chorus-redis")

@@ -55,7 +55,7 @@ settings! {
         /// `redis` all of it goes over TLS. Without one a node keeps rooms in its own memory, and is alone.
         redis_url: Option<RedisUrl> = None, "a URL such as redis://user:password@host:6379/0";
         /// The sites whose pages may connect. With none listed, a page may connect to the host that it came
-        /// from.
+        /// from; with any, the host of the built-in pages has to be among them.
         allowed_origins: Vec<String> = Vec::new(), list("origins such as https://chat.example.com"), AtOnce;
         /// Keys for the server's side of the HTTP API. They open every room: make them long and random.
         api_keys: Vec<Secret> = Vec::new(),

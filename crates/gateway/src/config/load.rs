@@ -118,7 +118,12 @@ impl Layers {
             if let Some(setting) = known.get(name) {
                 let given = Given { value: setting.read(text), origin: format!("from {name}") };
                 self.given.insert(setting.key.clone(), given);
-            } else if let Some(near) = known.keys().find(|known| strsim::osa_distance(known, name) <= 2) {
+                continue;
+            }
+            // Some leave their section out, and whoever writes it must not believe that it holds.
+            let short = name.replacen("_AUTH_", "_", 1);
+            let is_near = |known: &&String| **known == short || strsim::osa_distance(known, name) <= 2;
+            if let Some(near) = known.keys().find(is_near) {
                 // Others may have variables of this prefix too (Kubernetes sets some), but hardly such.
                 return Err(ConfigError::new(format!("{name} is not a setting: did you mean {near}?")));
             }

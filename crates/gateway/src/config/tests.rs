@@ -201,6 +201,11 @@ fn an_error_says_where_the_value_came_from() {
         error_of(&[("CHORUS_LISTN", "127.0.0.1:1")]),
         "CHORUS_LISTN is not a setting: did you mean CHORUS_LISTEN?"
     );
+    // It would be without a key, and believed to have one.
+    assert_eq!(
+        error_of(&[("CHORUS_AUTH_JWT_SECRET", "x")]),
+        "CHORUS_AUTH_JWT_SECRET is not a setting: did you mean CHORUS_JWT_SECRET?"
+    );
 }
 
 #[test]

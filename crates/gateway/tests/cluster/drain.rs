@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     calls::{KEY, server},
     fixture::{FAST, agreed, options},
-    nodes::until_nodes,
+    nodes::{until_it_drains, until_nodes},
 };
 
 const CLIENTS: usize = 12;
@@ -263,10 +263,7 @@ async fn rooms_that_end_with_their_node_take_nothing_more_from_those_who_have_ye
         clients.push(client);
     }
     gateway.signal(Signal::TERM);
-    until(PATIENCE, "the drain to begin", async || {
-        if gateway.log().contains("draining") { Ok(()) } else { Err(gateway.log()) }
-    })
-    .await;
+    until_it_drains(&gateway).await;
     let mut references = Vec::new();
     for client in &mut clients {
         references.push(submit(client, "late").await);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testkit::{Client, Cluster, GatewayOptions, PATIENCE, Request, Response, until};
+use testkit::{Client, Cluster, Gateway, GatewayOptions, PATIENCE, Request, Response, until};
 
 use crate::{
     calls::{KEY, cluster, server},
@@ -19,6 +19,14 @@ async fn nodes(cluster: &Cluster, by: usize) -> Vec<Value> {
 
 fn sum(nodes: &[Value], figure: &str) -> u64 {
     nodes.iter().map(|node| node[figure].as_u64().unwrap_or_default()).sum()
+}
+
+/// Waits until a node says that it drains.
+pub(crate) async fn until_it_drains(gateway: &Gateway) {
+    until(PATIENCE, "the drain to begin", async || {
+        if gateway.log().contains("draining") { Ok(()) } else { Err(gateway.log()) }
+    })
+    .await;
 }
 
 /// Waits until the nodes, as the last one lists them, are as they should be.
@@ -212,10 +220,7 @@ async fn a_first_signal_during_an_ordered_drain_lets_it_go_on() {
     let _deaf = testkit::RawSocket::open(gateway.addr(), &path).await;
     let answer = Request::new("POST", "/v1/nodes/node/drain").bearer(KEY).send(gateway.addr()).await;
     assert_eq!(answer.status, 202, "{answer:?}");
-    until(PATIENCE, "the drain to begin", async || {
-        if gateway.log().contains("draining") { Ok(()) } else { Err(gateway.log()) }
-    })
-    .await;
+    until_it_drains(&gateway).await;
     gateway.signal(testkit::Signal::TERM);
     assert_eq!(gateway.exited(PATIENCE).await.code(), Some(0), "130 is that of a second signal");
 }
