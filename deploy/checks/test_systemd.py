@@ -26,7 +26,11 @@ class Unit(unittest.TestCase):
         lines = [line.removeprefix("Environment=") for line in UNIT.read_text().splitlines()
                  if line.startswith("Environment=")]
         lines += [line for line in ENVIRONMENT.read_text().splitlines() if line and not line.startswith("#")]
-        return dict(line.split("=", 1) for line in lines)
+        variables = dict(line.split("=", 1) for line in lines)
+        # With what the file comes with no gateway starts.
+        with self.assertRaisesRegex(AssertionError, "expected at least 32 random bytes"):
+            configuration(variables)
+        return variables | {"CHORUS_JWT_SECRET": "x" * 32}
 
     def test_systemd_understands_it(self):
         with tempfile.TemporaryDirectory() as directory:
