@@ -26,11 +26,15 @@ class Unit(unittest.TestCase):
         lines = [line.removeprefix("Environment=") for line in UNIT.read_text().splitlines()
                  if line.startswith("Environment=")]
         lines += [line for line in ENVIRONMENT.read_text().splitlines() if line and not line.startswith("#")]
-        variables = dict(line.split("=", 1) for line in lines)
-        # With what the file comes with no gateway starts.
+        return dict(line.split("=", 1) for line in lines)
+
+    def configuration(self):
+        """What the gateway makes of them, with a key of one's own."""
+        return configuration(self.environment() | {"CHORUS_JWT_SECRET": "x" * 32})
+
+    def test_no_gateway_starts_with_the_key_that_the_file_comes_with(self):
         with self.assertRaisesRegex(AssertionError, "expected at least 32 random bytes"):
-            configuration(variables)
-        return variables | {"CHORUS_JWT_SECRET": "x" * 32}
+            configuration(self.environment())
 
     def test_systemd_understands_it(self):
         with tempfile.TemporaryDirectory() as directory:
@@ -54,11 +58,11 @@ class Unit(unittest.TestCase):
         self.assertGreaterEqual(stop, drain + 5)
 
     def test_there_is_a_descriptor_for_every_connection(self):
-        limits = configuration(self.environment())["limits"]
+        limits = self.configuration()["limits"]
         self.assertGreater(int(self.settings()["LimitNOFILE"]), limits["connections"] * 1.1)
 
     def test_the_gateway_takes_the_environment(self):
-        read = configuration(self.environment())
+        read = self.configuration()
         self.assertEqual(read["drain_seconds"], 30)
         self.assertEqual(read["redis_url"], "redis://redis.internal:6379")
 

@@ -30,14 +30,17 @@ fn member(name: &str) -> (UserId, Bytes) {
     (user(name), format!(r#"{{"user":"{name}"}}"#).into())
 }
 
-async fn tell(bus: &dyn Bus, room: &RoomName, joined: &[&str], left: &[&str], whole: bool) {
-    let update = PresenceUpdate {
+fn changes(joined: &[&str], left: &[&str]) -> PresenceUpdate {
+    PresenceUpdate {
         joined: joined.iter().map(|name| member(name)).collect(),
         left: left.iter().map(|name| user(name)).collect(),
-        whole,
         most: MOST,
         ..PresenceUpdate::default()
-    };
+    }
+}
+
+async fn tell(bus: &dyn Bus, room: &RoomName, joined: &[&str], left: &[&str], whole: bool) {
+    let update = PresenceUpdate { whole, ..changes(joined, left) };
     bus.tell_presence(room, &update).await.expect("presence");
 }
 
@@ -105,9 +108,7 @@ async fn a_crowd_hears_its_number_once_in_a_while_and_the_last_one_always(nodes:
     let room = room("large-crowd");
     let (recorder, _following) = follow(&*nodes.one, &room).await;
     let say = async |bus: &dyn Bus, joined: &[&str], left: &[&str], pause| {
-        let joined = joined.iter().map(|name| member(name)).collect();
-        let left = left.iter().map(|name| user(name)).collect();
-        let update = PresenceUpdate { joined, left, pause, most: MOST, ..PresenceUpdate::default() };
+        let update = PresenceUpdate { pause, ..changes(joined, left) };
         bus.tell_presence(&room, &update).await.expect("presence")
     };
     assert_eq!(say(&*nodes.one, &["a", "b", "c", "d"], &[], LONG).await, Told::All);

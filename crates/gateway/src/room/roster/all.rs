@@ -138,8 +138,7 @@ impl All {
 
     /// Follows a frame to its version, and gives those who left by it; none when it is no such frame, or what was known is not
     /// enough to follow it. A number says it all, whatever was missed; lists say what has changed since the version before.
-    /// `known` gives the entry of whoever is there by way of this node: one for both is half the
-    /// memory.
+    /// `known` gives the entry of whoever is there by way of this node: one for both is half the memory.
     pub(super) fn follow(
         &mut self,
         version: u64,
