@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
-use testkit::{Client, Cluster, Event, within};
+use testkit::{Client, Cluster, Event, Gateway, PATIENCE, until, within};
 
-use crate::fixture::cluster;
+use crate::fixture::{cluster, options};
 
 const CHURNERS: usize = 8;
 const CYCLES: usize = 40;
@@ -98,4 +98,35 @@ async fn leaving_and_joining_again_on_one_connection_sees_no_hole() {
     stop.store(true, Ordering::Relaxed);
     let said = talker.await.unwrap();
     client.until_seq("lobby", said).await;
+}
+
+/// The C library's allocator kept all of it.
+#[tokio::test]
+async fn what_a_crowd_took_is_given_back_when_it_has_gone() {
+    let crowds = "[limits]\nconnections_per_address = 10000\naccepts_per_second = 100000\n";
+    let gateway = options().config(crowds).start().await;
+    // What is needed for the first time stays: code, tables.
+    drop(crowd(&gateway, 200).await);
+    let before = gateway.rss();
+
+    let crowd = crowd(&gateway, 4000).await;
+    let taken = gateway.rss() - before;
+    drop(crowd);
+    // Half of it comes back, and some more while the node has work.
+    until(PATIENCE, "a quarter of it to be given back", async || {
+        let kept = gateway.rss().saturating_sub(before);
+        if kept < taken / 4 * 3 { Ok(()) } else { Err(format!("{kept} bytes of {taken} are still held")) }
+    })
+    .await;
+}
+
+/// Clients that are in a room of ten each.
+async fn crowd(gateway: &Gateway, size: usize) -> Vec<Client> {
+    let mut clients = Vec::with_capacity(size);
+    for number in 0..size {
+        let mut client = Client::connect(gateway.addr(), &format!("user-{number}")).await;
+        client.join(&format!("room-{}", number / 10)).await;
+        clients.push(client);
+    }
+    clients
 }
