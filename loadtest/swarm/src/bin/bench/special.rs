@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use swarm::plan::Plan;
 use swarm::run::{Cost, Layout, Run, Step};
@@ -26,6 +26,7 @@ const SPECIALS: &[Special] = &[
     ("pair", pair),
     ("members", members),
     ("rooms", rooms),
+    ("ten-rooms-each", ten_rooms_each),
     ("beside", beside),
     ("appends", appends::measure),
     ("redis", prices::redis),
@@ -76,7 +77,10 @@ pub(crate) fn record(workload: &str, server: &str, at: f64) -> Record {
     }
 }
 
-/// Connections that are in one room each and say nothing: how fast they come, and what they hold.
+/// How long after all have gone it is seen what a server still holds.
+const AFTERWARDS: Duration = Duration::from_secs(10);
+
+/// Connections that are in one room each and say nothing: how fast they come, what they hold, and what stays of it.
 fn idle(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
     let connections = if scale.brief { 2000 } else { PER_PROCESS };
     for kind in [Kind::Floor, Kind::Chorus, Kind::Socketioxide, Kind::Centrifuge, Kind::Ws, Kind::SocketIo] {
@@ -100,13 +104,18 @@ fn idle(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), 
             per(after.rss, before.rss),
             live as f64 / seconds
         );
+        let buffers = sample::socket_memory();
+        drop(run);
+        std::thread::sleep(AFTERWARDS);
+        let left = sample::process(pid);
         results.add(Record {
             figures: figures(&[
                 ("connections", live as f64),
                 ("handshakes per second", live as f64 / seconds),
                 ("handshake cpu us", (after.cpu_s - before.cpu_s) * 1e6 / live as f64),
                 ("resident bytes each", per(after.rss, before.rss)),
-                ("socket buffer bytes each", per(sample::socket_memory(), sockets)),
+                ("resident bytes afterwards", per(left.rss, before.rss)),
+                ("socket buffer bytes each", per(buffers, sockets)),
             ]),
             ..record("idle", kind.name(), f64::from(connections))
         })?;
@@ -276,6 +285,14 @@ fn rooms(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(),
     Ok(())
 }
 
+/// The same to rooms of ten whose members are in ten of them: ten thousand rooms want no more sockets than that.
+fn ten_rooms_each(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
+    for rooms in [10, 100, 1000, 10_000] {
+        grown(programs, scale, results, "ten-rooms-each", plan(rooms, rooms, 10), rooms)?;
+    }
+    Ok(())
+}
+
 fn grown(
     programs: &Programs,
     scale: Scale,
@@ -285,7 +302,7 @@ fn grown(
     at: u32,
 ) -> Result<(), String> {
     let fleet = Fleet::start(programs, Kind::Chorus, 1, Behind::Nothing, "")?;
-    let members = f64::from(crowd.connections / crowd.rooms);
+    let members = f64::from(crowd.connections * crowd.rooms_each / crowd.rooms);
     let mut run = open(programs, &fleet, Kind::Chorus, crowd)?;
     let step = Step { rate: 20_000.0 / members, seconds: scale.seconds, drain: 10.0, storm: false };
     let outcome = warmed(&mut run, step)?;
@@ -293,12 +310,13 @@ fn grown(
     results.add(Record { outcome: Some(outcome), ..record(workload, Kind::Chorus.name(), f64::from(at)) })
 }
 
-/// A room of two by itself, and beside one of nineteen thousand that gets a message a second.
+/// A room of two by itself, and beside one of nineteen thousand that gets a message a second. All but one of those leave
+/// it in their sockets: nineteen thousand who read would keep the two's load generator, on the same core, from its messages.
 fn beside(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
     let large = if scale.brief { 2000 } else { 19_000 };
     for with in [false, true] {
         let fleet = Fleet::start(programs, Kind::Chorus, 1, Behind::Nothing, "")?;
-        let crowd = Plan { prefix: "large".to_owned(), ..plan(large, 1, 1) };
+        let crowd = Plan { prefix: "large".to_owned(), silent: large - 1, ..plan(large, 1, 1) };
         let mut crowd = open(programs, &fleet, Kind::Chorus, crowd)?;
         let mut two = open(programs, &fleet, Kind::Chorus, plan(2, 1, 1))?;
         let step = Step { rate: 200.0, seconds: scale.seconds, drain: 10.0, storm: false };
