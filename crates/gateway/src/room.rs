@@ -79,6 +79,8 @@ pub struct Room {
     /// The index behind what the flusher has taken.
     flushed: AtomicU64,
     flushing: AtomicBool,
+    /// Whether all members were level when they were last written to.
+    level: AtomicBool,
     /// How far whoever measures rooms has seen it.
     measured: Mutex<Measured>,
     /// How often something was deleted: what was read from the log before is not to be handed out any more.
@@ -147,6 +149,7 @@ impl Room {
             end: AtomicU64::new(FIRST_INDEX),
             flushed: AtomicU64::new(FIRST_INDEX),
             flushing: AtomicBool::new(false),
+            level: AtomicBool::new(true),
             measured: Mutex::new(Measured { end: FIRST_INDEX, head: nowhere }),
             deletions: AtomicU64::new(0),
             reaching: tokio::sync::Mutex::new(()),
@@ -199,6 +202,9 @@ impl Room {
     /// Drops what is too old or too much, also while nothing is appended.
     pub fn trim(&self, now: Instant) {
         self.trim_locked(&mut self.tail.lock(), now);
+        if self.level.load(Ordering::SeqCst) && !self.is_flushing() {
+            self.roster.forget_departed(now);
+        }
     }
 
     fn trim_locked(&self, tail: &mut Tail, now: Instant) {
@@ -274,6 +280,7 @@ impl Room {
                 self.flushed.store(batch.to, Ordering::Relaxed);
                 let began = (!batch.traces.is_empty()).then(SystemTime::now);
                 all_level = self.deliver(Some(&batch)).await;
+                self.level.store(all_level, Ordering::SeqCst);
                 self.observe(&batch);
                 if let Some(began) = began {
                     self.trace(&batch, began, all_level);

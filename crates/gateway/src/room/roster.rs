@@ -368,6 +368,13 @@ impl Roster {
         self.state.lock().all.as_mut().map(|all| all.news(room)).unwrap_or_default()
     }
 
+    /// Those who read here have all heard of who left, and need not be told again.
+    pub fn forget_departed(&self, now: Instant) {
+        if let Some(all) = &mut self.state.lock().all {
+            all.forget_departed(now);
+        }
+    }
+
     /// Who is there, and `own`, who asks and of whom the bus may not have heard yet. No names when there are more than
     /// `most`.
     ///

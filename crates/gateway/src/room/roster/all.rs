@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use bus::{Mute, RoomState};
@@ -17,6 +18,10 @@ use serde_json::value::{RawValue, to_raw_value};
 /// for more to leave may go on taking some of them for there.
 const DEPARTED: usize = 1_000;
 
+/// For so long they are remembered also when all readers are level: somebody who is about to be one may have been told
+/// before that they are there.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
 /// Of all nodes.
 pub(super) struct All {
     pub(super) version: u64,
@@ -25,8 +30,8 @@ pub(super) struct All {
     pub(super) members: Option<Vec<(UserId, Bytes)>>,
     pub(super) markers: BTreeMap<UserId, Position>,
     pub(super) mutes: BTreeMap<UserId, Mute>,
-    /// Who left, the last ones at the end.
-    departed: VecDeque<(UserId, Bytes)>,
+    /// Who left, and when, the last ones at the end.
+    departed: VecDeque<(UserId, Bytes, Instant)>,
     /// The lists as they are given out, once they were asked for.
     members_text: Option<Arc<RawValue>>,
     markers_text: Option<Arc<RawValue>>,
@@ -104,8 +109,8 @@ impl All {
         // In its first version nobody has ever come or gone.
         if self.version > 0 {
             let joined = self.members_text();
-            let gone = self.departed.iter().filter(|(user, _)| !self.has(user));
-            let left = list(gone.map(|(_, member)| member));
+            let gone = self.departed.iter().filter(|(user, ..)| !self.has(user));
+            let left = list(gone.map(|(_, member, _)| member));
             let lists = joined.map(|joined| format!(r#","joined":{joined},"left":{left}"#));
             frames.push(presence_frame(room, &lists.unwrap_or_default(), self.count));
         }
@@ -125,9 +130,19 @@ impl All {
     }
 
     fn departs(&mut self, user: UserId, member: Bytes) {
-        self.departed.retain(|(other, _)| *other != user);
-        self.departed.push_back((user, member));
+        self.departed.retain(|(other, ..)| *other != user);
+        self.departed.push_back((user, member, Instant::now()));
         self.departed.drain(..self.departed.len().saturating_sub(DEPARTED));
+    }
+
+    /// Forgets who left a while before `now`, as all readers have heard of it.
+    pub(super) fn forget_departed(&mut self, now: Instant) {
+        let young = |at: &Instant| now.saturating_duration_since(*at) < REMEMBERED;
+        let old = self.departed.iter().position(|(.., at)| young(at)).unwrap_or(self.departed.len());
+        if old > 0 {
+            self.departed.drain(..old);
+            self.departed.shrink_to(2 * self.departed.len());
+        }
     }
 
     pub(super) fn shows_markers(&self, most: u64) -> bool {

@@ -128,6 +128,20 @@ fn whoever_stayed_behind_is_told_who_is_there_and_who_went() {
     assert!(news[1].contains(r#""seq":7"#), "{news:?}");
 }
 
+/// A room where people come and go used to hold the last thousand of them for as long as it was there.
+#[test]
+fn who_went_a_while_ago_is_forgotten_once_all_have_heard_of_it() {
+    let roster = Roster::default();
+    roster.load(&lobby(), read(1, &["alice", "bob"]), drop);
+    let before = Instant::now();
+    roster.hear(2, frame(&[], &["bob"], 1).as_bytes(), || {});
+    let news = || String::from_utf8(roster.news(&lobby())[0].to_vec()).unwrap();
+    roster.forget_departed(before + Duration::from_secs(59));
+    assert_eq!(news(), frame(&["alice"], &["bob"], 1), "whoever is about to join may take bob for there");
+    roster.forget_departed(Instant::now() + Duration::from_secs(60));
+    assert_eq!(news(), frame(&["alice"], &[], 1));
+}
+
 #[test]
 fn a_marker_is_one_in_a_log_whatever_server_goes_on_with_it() {
     let roster = Roster::default();
