@@ -7,8 +7,8 @@ use tokio::{
     sync::watch,
 };
 
-use bus::{Bus, MemoryBus, Retention};
-use proto::Epoch;
+use bus::{Bus, MemoryBus, Retention, RoomState};
+use proto::{Epoch, UserId};
 
 use super::*;
 use crate::{
@@ -137,4 +137,73 @@ async fn events_of_rooms_that_are_flushed_at_the_same_moment_all_come() {
         let whole = (0..ROOMS).map(|room| room.to_string()).chain(["reply".to_owned()]);
         assert!(lines.iter().cloned().eq(whole.map(|who| format!("{who} {seq}\n"))), "{lines:?}");
     }
+}
+
+/// Whoever is behind may have missed it, and is told later.
+#[tokio::test]
+async fn who_left_is_remembered_as_long_as_somebody_is_behind() {
+    let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new("test", Retention { length: 10, age_ms: 60_000 }));
+    let metrics = Arc::new(Metrics::new());
+    let mut config = Config::default();
+    // All of it stays in the tail.
+    (config.tail.age_seconds, config.tail.bytes) = (3600, 100_000_000);
+    let shared = Shared::new(Arc::new(config.into()), Arc::default(), Arc::clone(&metrics));
+    let rooms = Rooms::new(bus, Arc::new(shared));
+    let claim = rooms.enter(&proto::RoomName::parse("lobby").unwrap()).await.unwrap();
+    let room = Arc::clone(claim.room());
+    let at = |seq| Position { epoch: Epoch::parse("e").unwrap(), seq };
+    room.start(at(0));
+    let members = ["alice", "bob"]
+        .map(|name| (UserId::parse(name).unwrap(), Bytes::from(format!(r#"{{"user":"{name}"}}"#))));
+    let read = RoomState { version: 1, count: 2, members: Some(members.into()), ..RoomState::default() };
+    room.roster.load(&room.name, read, drop);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let connection = Arc::new(Connection::new(1, listener.accept().await.unwrap().0, 1000, metrics));
+    connection.join(claim, at(0), None);
+    let mut said = 0;
+    let mut say = || {
+        said += 1;
+        let bytes = Bytes::from(vec![b'x'; 100_000]);
+        room.push(Frame { bytes, mark: Mark::Event(at(said)), sent_at: None, trace: None });
+    };
+    let quiet = async || {
+        testkit::until(testkit::PATIENCE, "the room to be flushed", async || {
+            if room.is_flushing() { Err("it is at it".to_owned()) } else { Ok(()) }
+        })
+        .await;
+    };
+    while !connection.is_blocked() {
+        say();
+        quiet().await;
+    }
+    let left = br#"{"type":"presence","room":"lobby","joined":[],"left":[{"user":"bob"}],"count":1}"#;
+    room.roster.hear(2, left, say);
+    quiet().await;
+    let later = Instant::now() + Duration::from_mins(2);
+    let bob = || room.roster.news(&room.name).iter().any(|news| news.windows(3).any(|word| word == b"bob"));
+    room.trim(later);
+    assert!(bob(), "it has yet to be told");
+
+    let mut all = vec![0; said as usize * 100_000];
+    let reading = tokio::spawn(async move {
+        client.read_exact(&mut all).await.unwrap();
+        client
+    });
+    let written = async {
+        while !reading.is_finished() {
+            connection.unblock().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    testkit::within(testkit::PATIENCE, "all of it to be read", written).await;
+    room.trim(later);
+    assert!(bob(), "nobody has looked since whether it is level");
+    let _client = reading.await.unwrap();
+    let bytes = Bytes::from_static(b"x");
+    room.push(Frame { bytes, mark: Mark::Event(at(said + 1)), sent_at: None, trace: None });
+    quiet().await;
+    room.trim(later);
+    assert!(!bob(), "everybody knows");
 }

@@ -20,7 +20,7 @@ const DEPARTED: usize = 1_000;
 
 /// For so long they are remembered also when all readers are level: somebody who is about to be one may have been told
 /// before that they are there.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const REMEMBERED: Duration = Duration::from_mins(1);
 
 /// Of all nodes.
 pub(super) struct All {
