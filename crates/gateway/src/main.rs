@@ -18,7 +18,7 @@ mod cli;
 
 use cli::{Arguments, Command, Failure};
 
-/// Gives back what a storm took. The C library keeps it: see docs/PERFORMANCE.md, "What an idle connection holds".
+/// Gives back what a crowd took. The C library's keeps it: see docs/PERFORMANCE.md, "Connections".
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -199,7 +199,7 @@ impl Room {
         self.deletions.load(Ordering::SeqCst)
     }
 
-    /// Drops what is too old or too much, also while nothing is appended.
+    /// Drops what is too old or too much, also while nothing is appended, and who left a while ago, when all know it.
     pub fn trim(&self, now: Instant) {
         self.trim_locked(&mut self.tail.lock(), now);
         if self.level.load(Ordering::SeqCst) && !self.is_flushing() {
