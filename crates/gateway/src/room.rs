@@ -85,8 +85,9 @@ pub struct Room {
     measured: Mutex<Measured>,
     /// How often something was deleted: what was read from the log before is not to be handed out any more.
     deletions: AtomicU64,
-    /// Whoever reads back from the log: one at a time, and the others find what it brought.
-    reaching: tokio::sync::Mutex<()>,
+    /// Whoever reads back from the log: one at a time, and the others find what it brought, or the last place from which it
+    /// was too far.
+    reaching: tokio::sync::Mutex<Option<Position>>,
     shared: Arc<Shared>,
 }
 
@@ -152,7 +153,7 @@ impl Room {
             level: AtomicBool::new(true),
             measured: Mutex::new(Measured { end: FIRST_INDEX, head: nowhere }),
             deletions: AtomicU64::new(0),
-            reaching: tokio::sync::Mutex::new(()),
+            reaching: tokio::sync::Mutex::default(),
             shared,
         }
     }

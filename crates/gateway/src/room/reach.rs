@@ -2,7 +2,8 @@
 //!
 //! After a restart every client resumes within a second or two, most of them from about the same place, and the tail
 //! of a room that was not followed a moment ago is empty. So the first who asks for what the tail does not hold reads
-//! it into the tail, and the others find it there: the log is read by room and not by client.
+//! it into the tail, and the others find it there: the log is read by room and not by client. Where that is too much for the
+//! tail, it is found out once.
 
 use std::{sync::atomic::Ordering, time::Instant};
 
@@ -12,8 +13,11 @@ use proto::Position;
 use super::Room;
 use crate::relay::frame_of;
 
-/// Events that are asked of the log at once.
-const PAGE: u32 = 500;
+/// Events that are asked of the log first, which tells how large they are.
+const FIRST_PAGE: u32 = 16;
+
+/// Events that are asked of the log at once, at most.
+const LARGEST_PAGE: usize = 500;
 
 /// Whether a position can be read on from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,14 +36,22 @@ impl Room {
         if self.find(to).is_some() {
             return Ok(Reach::Tail);
         }
-        let _turn = self.reaching.lock().await;
+        let mut too_far = self.reaching.lock().await;
         if self.find(to).is_some() {
             return Ok(Reach::Tail);
         }
+        if too_far.as_ref().is_some_and(|far| far.epoch == to.epoch && far.seq >= to.seq) {
+            drop(too_far);
+            // Whether it holds is all there is to find out, and those who ask at the same time find it out together.
+            let page = bus.read(&self.name, ReadFrom::After(to.clone()), 1).await?;
+            return Ok(if page.verdict == Verdict::Holds { Reach::Log } else { Reach::Gone });
+        }
+        // Half of the tail: the other half is for what comes now.
+        let most = self.shared.tail.bytes / 2;
         let deletions = self.deletions();
-        let (mut frames, mut bytes, mut at) = (Vec::new(), 0, to.clone());
+        let (mut frames, mut bytes, mut at, mut limit) = (Vec::new(), 0, to.clone(), FIRST_PAGE);
         loop {
-            let page = bus.read(&self.name, ReadFrom::After(at.clone()), PAGE).await?;
+            let page = bus.read(&self.name, ReadFrom::After(at.clone()), limit).await?;
             if page.verdict != Verdict::Holds {
                 return Ok(Reach::Gone);
             }
@@ -50,13 +62,16 @@ impl Room {
                 bytes += frame.bytes.len();
                 frames.push(frame);
             }
-            // Half of the tail: the other half is for what comes now.
-            if bytes > self.shared.tail.bytes / 2 {
+            if bytes > most {
+                *too_far = Some(to.clone());
                 return Ok(Reach::Log);
             }
             if at.seq >= self.with_tail(|tail| tail.before().seq) {
                 break;
             }
+            // As many as fit if they are like those so far, and one more to find out that there are too many.
+            let fit = (most - bytes) / (bytes / frames.len()).max(1);
+            limit = (fit + 1).min(LARGEST_PAGE) as u32;
         }
         let mut tail = self.tail.lock();
         // What was read may hold what is gone since.

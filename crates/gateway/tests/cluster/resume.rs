@@ -219,3 +219,13 @@ async fn a_thousand_resumes_in_the_same_moment_cost_redis_reads_by_room() {
     // Those who come are gathered: fifty who come in the same moment are not fifty frames.
     assert!(storm.presence_frames <= 15, "{storm:?}");
 }
+
+/// Each of them used to read the log up to where it was too much, one after the other, and then read it for itself.
+#[tokio::test]
+async fn resumes_from_too_far_for_the_tail_cost_redis_reads_by_room_too() {
+    const CLIENTS: usize = 400;
+    let small = format!("{FAST}[tail]\nbytes = 4096\n");
+    let storm = testkit::storm(options().config(&small), CLIENTS, 4).await;
+    println!("{CLIENTS} resumes from far: {storm:?}");
+    assert!(storm.reads < CLIENTS as u64 / 4, "{storm:?}");
+}
