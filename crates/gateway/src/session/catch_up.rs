@@ -13,8 +13,14 @@ use crate::{
     relay::{frame_of, frame_of_reset},
 };
 
-/// Events in a page of the log that is read for one lagging reader; it holds no more than that in memory.
-const PAGE: u32 = 64;
+/// Events in a page of the log that is read for one lagging reader, at most; it holds no more than that in memory.
+const LARGEST_PAGE: usize = 64;
+
+/// Events in the first page, which tells how large they are.
+const FIRST_PAGE: u32 = 16;
+
+/// A page has no more events than are of about so many bytes.
+const PAGE_BYTES: usize = 128 * 1024;
 
 /// The wait after a read that failed, or that found nothing the tail knows of yet.
 const RETRY: Duration = Duration::from_millis(50);
@@ -27,11 +33,12 @@ impl Session {
     pub(super) async fn write_on(&self) {
         let replay_rate = self.terms.limits.replay_bytes_per_second;
         let mut replayed = Bucket::new(replay_rate, replay_rate, Instant::now());
+        let mut page = FIRST_PAGE;
         while self.connection.ending().is_none() {
             if self.connection.is_blocked() {
                 Box::pin(self.wait_for_socket()).await;
             } else if let Some(read) = self.connection.read_on() {
-                Box::pin(self.read_on(read, &mut replayed)).await;
+                Box::pin(self.read_on(read, &mut page, &mut replayed)).await;
             } else {
                 self.connection.wait_for_work().await;
             }
@@ -63,10 +70,11 @@ impl Session {
         }
     }
 
-    /// Reads a page of the log for a membership that its room's tail no longer reaches back to.
-    async fn read_on(&self, read: ReadOn, replayed: &mut Bucket) {
+    /// Reads a page of the log, of `limit` events, for a membership that its room's tail no longer reaches back to. By their
+    /// size it sets the limit of the next.
+    async fn read_on(&self, read: ReadOn, limit: &mut u32, replayed: &mut Bucket) {
         let from = ReadFrom::After(read.from.clone());
-        let Ok(page) = self.app.bus.read(&read.room.name, from, PAGE).await else {
+        let Ok(page) = self.app.bus.read(&read.room.name, from, *limit).await else {
             return self.pause(RETRY * 4).await;
         };
         let mut frames = VecDeque::new();
@@ -86,6 +94,7 @@ impl Session {
             return self.pause(RETRY).await;
         }
         let bytes: usize = frames.iter().map(|frame| frame.bytes.len()).sum();
+        *limit = (PAGE_BYTES * frames.len() / bytes.max(1)).clamp(1, LARGEST_PAGE) as u32;
         while let Err(wait) = replayed.take(bytes as u32, Instant::now()) {
             if self.connection.ending().is_some() {
                 return;
