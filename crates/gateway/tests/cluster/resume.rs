@@ -111,6 +111,8 @@ async fn the_most_recent_are_replayed_to_a_newcomer() {
         let mut alice = Client::connect(addr, "alice").await;
         alice.join("lobby").await;
         say_many(&mut alice, "lobby", 0..10).await;
+        // An `ok` may come before its event has come to the node; whoever joins in between gets that one live.
+        alice.until_seq("lobby", 10).await;
         for (recent, replayed) in [(0, 0), (3, 3), (10, 10), (50, 10)] {
             let mut bob = Client::connect(addr, "bob").await;
             let ok = bob.ok(json!({ "type": "join", "room": "lobby", "recent": recent })).await;
