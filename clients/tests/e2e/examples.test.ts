@@ -21,10 +21,10 @@ const EACH = 30;
 /** The node that nothing happens to. */
 const CALM = 2;
 /**
- * Rooms that begin with `brief:` forget soon, also what a node would remember of one that was just left; and a dead
- * connection is found in seconds.
+ * Rooms that begin with `brief:` forget soon, also what a node would remember of one that was just left: by presence it would
+ * keep the room until it has told who left. And a dead connection is found in seconds.
  */
-const CONFIG = "[namespaces.brief]\nhistory_length = 30\n[rooms]\nlinger_ms = 0\n[heartbeat]\ninterval_ms = 2000\n";
+const CONFIG = "[namespaces.brief]\nhistory_length = 30\npresence = false\n[rooms]\nlinger_ms = 0\n[heartbeat]\ninterval_ms = 2000\n";
 
 const folder = mkdtempSync(join(tmpdir(), "chorus-examples-"));
 let stage: Stage;
