@@ -35,7 +35,7 @@ mod typing;
 
 pub use echo::Echo;
 pub use members::Members;
-pub use reach::Reach;
+pub use reach::{FIRST_PAGE, Reach, events_of};
 pub use roster::{Changes, Company, Entry, Heard, Roster};
 use tail::FIRST_INDEX;
 pub use tail::{Batch, Frame, Mark, Tail, target_of_deletion};

@@ -18,13 +18,34 @@ use crate::{
     tls::Tls,
 };
 
+/// A node's rooms over a bus in memory, and what is counted.
+fn node(config: Config) -> (Arc<Rooms>, Arc<Metrics>) {
+    let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new("test", Retention { length: 10, age_ms: 60_000 }));
+    let metrics = Arc::new(Metrics::new());
+    let shared = Shared::new(Arc::new(config.into()), Arc::default(), Arc::clone(&metrics));
+    (Rooms::new(bus, Arc::new(shared)), metrics)
+}
+
+/// A client's socket, and the node's.
+async fn sockets() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (client, listener.accept().await.unwrap().0)
+}
+
+fn at(seq: u64) -> Position {
+    Position { epoch: Epoch::parse("e").unwrap(), seq }
+}
+
+fn event(seq: u64, bytes: Bytes) -> Frame {
+    Frame { bytes, mark: Mark::Event(at(seq)), sent_at: None, trace: None }
+}
+
 #[tokio::test]
 async fn nothing_waits_for_a_socket_that_is_gone() {
     // The closing session waited, without ever yielding, until its last words were written; two clients that
     // vanished while their node drained took both threads of the node with them.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (server, _) = listener.accept().await.unwrap();
+    let (client, server) = sockets().await;
     SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
     drop(client);
     let connection = Arc::new(Connection::new(1, server, 1000, Arc::new(Metrics::new())));
@@ -92,16 +113,11 @@ async fn what_a_full_socket_did_not_take_of_a_record_comes_when_it_opens() {
 async fn events_of_rooms_that_are_flushed_at_the_same_moment_all_come() {
     const ROOMS: usize = 6;
     const ROUNDS: u64 = 3_000;
-    let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new("test", Retention { length: 10, age_ms: 60_000 }));
-    let metrics = Arc::new(Metrics::new());
-    let shared = Shared::new(Arc::new(Config::default().into()), Arc::default(), Arc::clone(&metrics));
-    let rooms = Rooms::new(bus, Arc::new(shared));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut client = BufReader::new(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
-    let server = listener.accept().await.unwrap().0;
+    let (rooms, metrics) = node(Config::default());
+    let (client, server) = sockets().await;
+    let mut client = BufReader::new(client);
     let connection = Arc::new(Connection::new(1, server, 1_000_000, metrics));
 
-    let at = |seq| Position { epoch: Epoch::parse("e").unwrap(), seq };
     let (begin, round) = watch::channel(0);
     for number in 0..ROOMS {
         let claim = rooms.enter(&proto::RoomName::parse(&format!("room-{number}")).unwrap()).await.unwrap();
@@ -112,8 +128,7 @@ async fn events_of_rooms_that_are_flushed_at_the_same_moment_all_come() {
         tokio::spawn(async move {
             while round.changed().await.is_ok() {
                 let seq = *round.borrow();
-                let bytes = Bytes::from(format!("{number} {seq}\n"));
-                room.push(Frame { bytes, mark: Mark::Event(at(seq)), sent_at: None, trace: None });
+                room.push(event(seq, format!("{number} {seq}\n").into()));
             }
         });
     }
@@ -142,31 +157,25 @@ async fn events_of_rooms_that_are_flushed_at_the_same_moment_all_come() {
 /// Whoever is behind may have missed it, and is told later.
 #[tokio::test]
 async fn who_left_is_remembered_as_long_as_somebody_is_behind() {
-    let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new("test", Retention { length: 10, age_ms: 60_000 }));
-    let metrics = Arc::new(Metrics::new());
     let mut config = Config::default();
     // All of it stays in the tail.
     (config.tail.age_seconds, config.tail.bytes) = (3600, 100_000_000);
-    let shared = Shared::new(Arc::new(config.into()), Arc::default(), Arc::clone(&metrics));
-    let rooms = Rooms::new(bus, Arc::new(shared));
+    let (rooms, metrics) = node(config);
     let claim = rooms.enter(&proto::RoomName::parse("lobby").unwrap()).await.unwrap();
     let room = Arc::clone(claim.room());
-    let at = |seq| Position { epoch: Epoch::parse("e").unwrap(), seq };
     room.start(at(0));
     let members = ["alice", "bob"]
         .map(|name| (UserId::parse(name).unwrap(), Bytes::from(format!(r#"{{"user":"{name}"}}"#))));
     let read = RoomState { version: 1, count: 2, members: Some(members.into()), ..RoomState::default() };
     room.roster.load(&room.name, read, drop);
 
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let connection = Arc::new(Connection::new(1, listener.accept().await.unwrap().0, 1000, metrics));
+    let (mut client, server) = sockets().await;
+    let connection = Arc::new(Connection::new(1, server, 1000, metrics));
     connection.join(claim, at(0), None);
     let mut said = 0;
     let mut say = || {
         said += 1;
-        let bytes = Bytes::from(vec![b'x'; 100_000]);
-        room.push(Frame { bytes, mark: Mark::Event(at(said)), sent_at: None, trace: None });
+        room.push(event(said, vec![b'x'; 100_000].into()));
     };
     let quiet = async || {
         testkit::until(testkit::PATIENCE, "the room to be flushed", async || {
@@ -201,8 +210,7 @@ async fn who_left_is_remembered_as_long_as_somebody_is_behind() {
     room.trim(later);
     assert!(bob(), "nobody has looked since whether it is level");
     let _client = reading.await.unwrap();
-    let bytes = Bytes::from_static(b"x");
-    room.push(Frame { bytes, mark: Mark::Event(at(said + 1)), sent_at: None, trace: None });
+    room.push(event(said + 1, Bytes::from_static(b"x")));
     quiet().await;
     room.trim(later);
     assert!(!bob(), "everybody knows");

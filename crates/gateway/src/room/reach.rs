@@ -14,7 +14,7 @@ use super::Room;
 use crate::relay::frame_of;
 
 /// Events that are asked of the log first, which tells how large they are.
-const FIRST_PAGE: u32 = 16;
+pub const FIRST_PAGE: u32 = 16;
 
 /// Events that are asked of the log at once, at most.
 const LARGEST_PAGE: usize = 500;
@@ -28,6 +28,11 @@ pub enum Reach {
     Log,
     /// It does not hold any more.
     Gone,
+}
+
+/// How many events have about so many bytes, if they are like `events` of `bytes`.
+pub fn events_of(size: usize, events: usize, bytes: usize) -> usize {
+    size * events / bytes.max(1)
 }
 
 impl Room {
@@ -70,8 +75,7 @@ impl Room {
                 break;
             }
             // As many as fit if they are like those so far, and one more to find out that there are too many.
-            let fit = (most - bytes) / (bytes / frames.len()).max(1);
-            limit = (fit + 1).min(LARGEST_PAGE) as u32;
+            limit = (events_of(most - bytes, frames.len(), bytes) + 1).min(LARGEST_PAGE) as u32;
         }
         let mut tail = self.tail.lock();
         // What was read may hold what is gone since.

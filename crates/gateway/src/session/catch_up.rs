@@ -11,13 +11,11 @@ use crate::{
     connection::{End, membership::ReadOn},
     limits::Bucket,
     relay::{frame_of, frame_of_reset},
+    room::{FIRST_PAGE, events_of},
 };
 
 /// Events in a page of the log that is read for one lagging reader, at most; it holds no more than that in memory.
 const LARGEST_PAGE: usize = 64;
-
-/// Events in the first page, which tells how large they are.
-const FIRST_PAGE: u32 = 16;
 
 /// A page has no more events than are of about so many bytes.
 const PAGE_BYTES: usize = 128 * 1024;
@@ -94,7 +92,7 @@ impl Session {
             return self.pause(RETRY).await;
         }
         let bytes: usize = frames.iter().map(|frame| frame.bytes.len()).sum();
-        *limit = (PAGE_BYTES * frames.len() / bytes.max(1)).clamp(1, LARGEST_PAGE) as u32;
+        *limit = events_of(PAGE_BYTES, frames.len(), bytes).clamp(1, LARGEST_PAGE) as u32;
         while let Err(wait) = replayed.take(bytes as u32, Instant::now()) {
             if self.connection.ending().is_some() {
                 return;
