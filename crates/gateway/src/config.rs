@@ -288,8 +288,8 @@ settings! {
         /// Messages a second that a user may send into one room in the long run, by all nodes together, and twice as many
         /// at once; 0 for as many as its connections may send. Where it is set, each costs a question to Redis.
         messages_per_second: u32 = 0, 0..=1_000_000, AtOnce;
-        /// Milliseconds that a room is still followed after its last member left, for a reload leaves and
-        /// joins again at once.
+        /// Milliseconds that a room is still followed after its last member left, for a reload leaves and joins again at
+        /// once. With presence it is followed at least until that has been told (`presence.gather_ms`).
         linger_ms: u64 = 2_000, 0..=600_000, AtOnce;
     }
 }

@@ -82,6 +82,8 @@ async fn alive() -> &'static str {
 struct Readiness {
     ready: bool,
     bus: BusReadiness,
+    /// Whether there are keys to believe tokens by: false until `auth.jwks_url` could be fetched for the first time.
+    keys: bool,
     /// Whether the node is about to end.
     draining: bool,
 }
@@ -102,17 +104,19 @@ struct BusReadiness {
     get, path = "/readyz", tag = "about", security(()),
     responses(
         (status = 200, body = Readiness),
-        (status = 503, body = Readiness, description = "It is about to end, or what is said does not come through."),
+        (status = 503, body = Readiness, description = "It is about to end, what is said does not come through, or it has no keys yet."),
     ),
 )]
 async fn ready(State(state): State<HttpState>) -> Response {
     let health = state.bus.health();
     let draining = state.draining.get().is_some();
-    let ready = health.up && !draining;
+    // A node that can believe nobody must not take the place of one that can.
+    let keys = state.auth.has_keys();
+    let ready = health.up && keys && !draining;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let down_since_ms = health.down_since.map(clock::ms_since_1970);
     let bus = BusReadiness { up: health.up, detail: health.detail, down_since_ms };
-    (status, Json(Readiness { ready, bus, draining })).into_response()
+    (status, Json(Readiness { ready, bus, keys, draining })).into_response()
 }
 
 /// Gives the metrics to Prometheus; on a listener of their own if `metrics_listen` is set.

@@ -1,9 +1,17 @@
 //! What the process uses of its machine, under the names that every Prometheus knows: `process_…`.
 
+use std::sync::OnceLock;
+
 use metrics_process::Collector;
+
+use crate::clock::unix_ms;
+
+/// When the metrics were made, which is when the process starts, in seconds since 1970.
+static STARTED: OnceLock<f64> = OnceLock::new();
 
 /// Describes them.
 pub(super) fn describe() {
+    started();
     Collector::default().describe();
 }
 
@@ -11,4 +19,10 @@ pub(super) fn describe() {
 /// descriptors to count. It reads files of the system, so it is not for a task that others wait for.
 pub fn collect() {
     Collector::default().collect();
+    // The collector needs `/proc/stat` for this one, which a unit with `ProcSubset=pid` does not see.
+    metrics::gauge!("process_start_time_seconds").set(started());
+}
+
+fn started() -> f64 {
+    *STARTED.get_or_init(|| unix_ms() as f64 / 1000.0)
 }

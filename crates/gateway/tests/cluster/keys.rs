@@ -185,9 +185,13 @@ async fn without_any_key_clients_are_told_to_come_back_and_then_it_heals() {
     assert!(answer.json()["detail"].as_str().unwrap().contains("auth.jwks_url"), "{answer:?}");
     let stream = Request::get("/v1/events?room=a").bearer(&token).send(gateway.addr()).await;
     assert_eq!(stream.status, 503, "{stream:?}");
+    // A deployment must not put it in the place of a node that has its keys.
+    let ready = Request::get("/readyz").send(gateway.addr()).await;
+    assert_eq!((ready.status, &ready.json()["keys"]), (503, &json!(false)), "{ready:?}");
 
     issuer.publish(&[&key]);
     fetched(&gateway, "ok", 1.0).await;
+    gateway.ready().await;
     accepted(&gateway, &token).await;
 }
 
