@@ -226,7 +226,8 @@ impl Bus for MemoryBus {
 
     async fn room_state(&self, room: &RoomName, most: u64, now_ms: u64) -> Result<RoomState, BusError> {
         let room = self.hub.known_room(room);
-        Ok(room.map_or_else(RoomState::default, |room| room.state(most, now_ms)))
+        let empty = || RoomState { members: Some(Vec::new()), ..RoomState::default() };
+        Ok(room.map_or_else(empty, |room| room.state(most, now_ms)))
     }
 
     async fn mark_read(

@@ -27,6 +27,9 @@ impl Refusal {
     /// Only moderators post there.
     pub const MEMBERS_MAY_NOT_POST: Self =
         Self::new(ErrorCode::Forbidden, "only moderators and the server API post in this room's namespace");
+    /// The connection is in as many rooms as it may be.
+    pub const TOO_MANY_ROOMS: Self =
+        Self::new(ErrorCode::TooLarge, "this connection is in as many rooms as it may be: leave one first");
     /// The room has as many members as it may.
     pub const FULL: Self = Self::new(ErrorCode::TooLarge, "the room is full").after(10_000);
     /// Nobody knows who is there.

@@ -13,7 +13,7 @@ use std::{io, net::IpAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use proto::{
-    ClientFrame, Close, DecodeLimits, ErrorCode, Ref, Request,
+    ClientFrame, Close, DecodeLimits, ErrorCode, Ref, Request, RoomName,
     server::{self, Failure, Success, Welcome},
 };
 use tokio::{sync::Notify, time::Instant};
@@ -198,6 +198,12 @@ impl Session {
     pub fn refuse(&self, reference: Option<Ref>, refusal: Refusal) {
         self.app.metrics.failed(refusal.code);
         self.send(&refusal.frame(reference));
+    }
+
+    /// The same of a room that no request with a `ref` was about.
+    pub fn refuse_room(&self, room: RoomName, refusal: Refusal) {
+        self.app.metrics.failed(refusal.code);
+        self.send(&Failure { room: Some(room), ..refusal.frame(None) });
     }
 
     /// The same, with a time after which it may succeed.

@@ -218,7 +218,7 @@ fn page_limit() -> u32 {
 }
 
 fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let limit = u32::deserialize(deserializer)?;
+    let limit = Option::deserialize(deserializer)?.unwrap_or_else(page_limit);
     if (1..=MAX_HISTORY_EVENTS).contains(&limit) {
         Ok(limit)
     } else {
@@ -266,16 +266,16 @@ impl<'a> Request<'a> {
     /// Decodes one text frame. Unknown fields are ignored; nothing borrows but `data` and `token`.
     pub fn decode(text: &'a str, limits: DecodeLimits) -> Result<Self, DecodeError> {
         let refused = |code, message: String| DecodeError { reference: None, code, message };
-        if !depth::within(text.as_bytes(), limits.json_depth) {
-            let message = format!("JSON may nest {} levels deep", limits.json_depth);
-            return Err(refused(ErrorCode::TooLarge, message));
-        }
         // A derived struct would be read from an array too.
         if !text.trim_ascii_start().starts_with('{') {
             return Err(refused(ErrorCode::BadRequest, "a frame is one JSON object".into()));
         }
         let Head { kind, reference } = serde_json::from_str(text)
             .map_err(|error| refused(ErrorCode::BadRequest, format!("not a frame: {error}")))?;
+        if !depth::within(text.as_bytes(), limits.json_depth) {
+            let message = format!("JSON may nest {} levels deep", limits.json_depth);
+            return Err(DecodeError { reference, code: ErrorCode::TooLarge, message });
+        }
         match ClientFrame::decode(&kind, text, limits) {
             Ok(frame) => Ok(Self { reference, frame }),
             Err((code, message)) => Err(DecodeError { reference, code, message }),

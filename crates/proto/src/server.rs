@@ -138,7 +138,7 @@ pub struct Failure<'a> {
     /// When to try again, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// The room that the client is in no more, when that is what the error tells: it then has no `ref`.
+    /// The room that the client is not in, when that is what the error tells: it then has no `ref`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomName>,
 }

@@ -66,7 +66,8 @@ fn refusals_name_the_code_and_keep_the_ref() {
     let long_ref = format!(r#"{{"type":"ping","ref":"{}"}}"#, "r".repeat(65));
     let long_id = format!(r#"{{"type":"message","room":"a","data":1,"id":"{}","ref":4}}"#, "i".repeat(65));
     let big = format!(r#"{{"type":"message","room":"a","data":"{}","ref":5}}"#, "d".repeat(64));
-    let deep = format!(r#"{{"type":"message","room":"a","data":{}1{}}}"#, "[".repeat(8), "]".repeat(8));
+    let deep =
+        format!(r#"{{"type":"message","room":"a","data":{}1{},"ref":6}}"#, "[".repeat(8), "]".repeat(8));
     let frames = [
         "",
         "nonsense",

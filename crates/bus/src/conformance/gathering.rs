@@ -155,6 +155,7 @@ async fn markers_never_go_back(nodes: &Nodes<'_>) {
     markers.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(markers, both);
     let unused = super::room("unread");
+    assert_eq!(state(&*nodes.one, &unused).await.members, Some(Vec::new()), "nobody, which is known");
     assert_eq!(nodes.one.mark_read(&unused, &both[..1], true).await.expect("an answer"), [Marked::Gone]);
 }
 

@@ -50,36 +50,37 @@ struct Place {
 
 /// Follows a room from where the client stands.
 pub(super) async fn run(session: &Session, identity: &Identity, reference: Option<Ref>, join: Join) {
-    let wants_ok = reference.is_some();
-    enter(session, identity, reference, join, wants_ok).await;
-}
-
-/// Joins a room that the request's query names. Its `ok` has no `ref` to come under, and is sent all the same.
-pub async fn join_from_query(session: &Session, identity: &Identity, room: &str) {
-    match RoomName::parse(room) {
-        Ok(room) => {
-            let join = Join { room, since: None, recent: None };
-            enter(session, identity, None, join, true).await;
+    match find(session, identity, join).await {
+        Ok(seat) => {
+            let wants_ok = reference.is_some();
+            take_seat(session, identity, seat, reference, wants_ok);
         }
-        Err(error) => session.error(None, ErrorCode::BadRoom, &error.to_string()),
-    }
-}
-
-async fn enter(session: &Session, identity: &Identity, reference: Option<Ref>, join: Join, wants_ok: bool) {
-    let Join { room, since, recent } = join;
-    let name = match readable_room(&session.app, identity, room) {
-        Ok(name) => name,
-        Err(refusal) => return session.refuse(reference, refusal),
-    };
-    let joined = session.connection.room(&name).is_some();
-    if !joined && session.connection.rooms() >= session.terms.limits.rooms_per_connection {
-        let message = "this connection is in as many rooms as it may be: leave one first";
-        return session.error(reference, ErrorCode::TooLarge, message);
-    }
-    match find_seat(&session.app, identity, &name, since, recent).await {
-        Ok(seat) => take_seat(session, identity, seat, reference, wants_ok),
         Err(refusal) => session.refuse(reference, refusal),
     }
+}
+
+/// Joins a room that the request's query names. Its answer has no `ref` to come under, and says which room it is about.
+pub async fn join_from_query(session: &Session, identity: &Identity, room: &str) {
+    let name = match RoomName::parse(room) {
+        Ok(name) => name,
+        Err(error) => {
+            return session.error(None, ErrorCode::BadRoom, &format!("?room={room}: {error}"));
+        }
+    };
+    match find(session, identity, Join { room: name.clone(), since: None, recent: None }).await {
+        Ok(seat) => take_seat(session, identity, seat, None, true),
+        Err(refusal) => session.refuse_room(name, refusal),
+    }
+}
+
+async fn find(session: &Session, identity: &Identity, join: Join) -> Result<Seat, Refusal> {
+    let Join { room, since, recent } = join;
+    let name = readable_room(&session.app, identity, room)?;
+    let joined = session.connection.room(&name).is_some();
+    if !joined && session.connection.rooms() >= session.terms.limits.rooms_per_connection {
+        return Err(Refusal::TOO_MANY_ROOMS);
+    }
+    find_seat(&session.app, identity, &name, since, recent).await
 }
 
 /// The room that a client means, if it may read there.

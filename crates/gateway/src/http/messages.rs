@@ -203,7 +203,7 @@ pub(super) async fn broadcast(
             let outcome = match RoomName::parse(name) {
                 Ok(room) => {
                     let draft = Draft { parent, ..Draft::message(data, id) };
-                    post_in(app, identity, &room, draft).await
+                    post_in(app, identity, &resolve(identity, room), draft).await
                 }
                 Err(error) => {
                     let refusal = Refusal::new(ErrorCode::BadRoom, "");

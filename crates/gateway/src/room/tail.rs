@@ -216,8 +216,9 @@ impl Tail {
         (!self.strays(next, position.seq)).then_some(self.front + next as u64)
     }
 
-    /// Whether the run, from an offset on, goes through events that are gone since, for whoever stands at `seq`, which
-    /// is not. Those who went there were told that it was in vain; the others need not hear of it.
+    /// Whether whoever stands at `seq`, before an offset of the run, stands on what is gone since, or would go through it
+    /// from there. Those who went there at the time were told that it was in vain; nobody else need go, and who comes back
+    /// from there is told by the log what has become of its place.
     fn strays(&self, offset: usize, seq: u64) -> bool {
         let mut last = seq;
         self.frames.iter().skip(offset).any(|(frame, _)| match &frame.mark {
@@ -226,7 +227,7 @@ impl Tail {
                 false
             }
             Mark::Reset(to) => {
-                let in_vain = (seq..last).contains(&to.seq);
+                let in_vain = to.seq < last;
                 last = to.seq;
                 in_vain
             }

@@ -128,12 +128,22 @@ async fn the_most_recent_are_replayed_to_a_newcomer() {
 #[tokio::test]
 async fn rooms_in_the_query_are_joined_at_once() {
     let gateway = single().await;
-    let path = format!("/ws?room=a&room=b&token={}", testkit::token("alice"));
+    let path = format!("/ws?room=a&room=@bob&room=not%20one&room=b&token={}", testkit::token("alice"));
     let mut alice = testkit::Dial::to(gateway.addr()).path(path).welcomed().await;
-    for room in ["a", "b"] {
-        let ok = alice.expect("ok").await;
-        assert_eq!((&ok["room"], ok.get("ref")), (&json!(room), None));
+    let mut answers = Vec::new();
+    while answers.len() < 4 {
+        let frame = alice.next().await;
+        if frame["type"] == "ok" || frame["type"] == "error" {
+            assert_eq!(frame.get("ref"), None);
+            answers.push((frame["type"].clone(), frame["code"].clone(), frame["room"].clone()));
+        }
     }
+    let joined = |room: &str| (json!("ok"), json!(null), json!(room));
+    let refused = |code: &str, room: serde_json::Value| (json!("error"), json!(code), room);
+    assert_eq!(
+        answers,
+        [joined("a"), refused("forbidden", json!("@bob")), refused("bad_room", json!(null)), joined("b")]
+    );
     alice.say("a", 1).await;
     alice.say("b", 2).await;
     alice.until_events("a", 1).await;

@@ -72,6 +72,8 @@ pub struct Outcome {
     pub violations: Vec<Violation>,
     /// What the nodes said of themselves.
     pub watched: Vec<Watched>,
+    /// When the crowd fell silent, in milliseconds from the start: what follows is the audit, which reads every log.
+    pub silent: u64,
 }
 
 /// Runs the faults against a cluster of its own and judges what came of it.
@@ -154,6 +156,7 @@ pub async fn run(options: &Options) -> Outcome {
     }
 
     crowd.talk(false);
+    let silent = clock.now();
     let mut audit = Audit::default();
     if whole {
         violations.extend(settled(&crowd, &arena, clock).await.err());
@@ -177,7 +180,7 @@ pub async fn run(options: &Options) -> Outcome {
         write(options, &arena, &histories, &done, &violations);
     }
     let watched = arena.watch.seen();
-    Outcome { table: Table::of(&done, &histories, &watched, &violations), violations, watched }
+    Outcome { table: Table::of(&done, &histories, &watched, &violations), violations, watched, silent }
 }
 
 /// What is wrong with what everybody wrote down.
