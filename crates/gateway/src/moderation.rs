@@ -44,6 +44,9 @@ const KNOWN: usize = 100_000;
 /// How long a newcomer waits for the bus to say whether it is banned.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often the bus is asked again because something was said of somebody meanwhile.
+const ROUNDS: u32 = 5;
+
 /// How often those are asked after of whom the bus did not say anything.
 const AGAIN: Duration = Duration::from_millis(300);
 
@@ -157,10 +160,7 @@ impl Moderation {
     /// # Errors
     /// When it is banned, or the token was revoked.
     pub async fn check(&self, identity: &Identity) -> Result<(), Expulsion> {
-        if !self.ask(&identity.user).await {
-            self.doubt([identity.user.clone()]);
-        }
-        let known = self.known.lock().get(&identity.user).cloned().unwrap_or_default();
+        let known = self.look_up(&identity.user).await;
         if let Some(ban) = known.ban.filter(|ban| ban.until_ms > unix_ms()) {
             return Err(ban.expulsion());
         }
@@ -172,23 +172,38 @@ impl Moderation {
         Ok(())
     }
 
-    /// Brings to mind what the bus knows of a user; false when it does not say.
-    async fn ask(&self, user: &UserId) -> bool {
+    /// What the bus knows of a user; what is kept in mind, when it does not say.
+    async fn look_up(&self, user: &UserId) -> Known {
+        if let Some(known) = self.ask(user).await {
+            return known;
+        }
+        self.doubt([user.clone()]);
+        self.known.lock().get(user).cloned().unwrap_or_default()
+    }
+
+    /// Brings to mind what the bus knows of a user; none when it does not say.
+    async fn ask(&self, user: &UserId) -> Option<Known> {
+        let mut rounds = 0;
         loop {
             if !self.bus.health().up {
-                return false;
+                return None;
             }
+            rounds += 1;
             let heeded = self.heeded.load(Ordering::SeqCst);
             let Ok(Ok(sanctions)) = timeout(PATIENCE, self.bus.sanctions(user, unix_ms())).await else {
-                return false;
+                return None;
             };
             let known = Known::of(&sanctions);
             let mut all = self.known.lock();
             if self.heeded.load(Ordering::SeqCst) == heeded {
-                Self::put(&mut all, user, known);
-                return true;
+                Self::put(&mut all, user, known.clone());
+                return Some(known);
             }
-            // A signal came meanwhile, and it may have been newer.
+            // A signal came meanwhile, and it may have been newer; of whom it was is in mind. Where they come one after the
+            // other, as when all of a company are revoked, nobody asks for ever.
+            if rounds == ROUNDS {
+                return Some(all.get(user).cloned().unwrap_or(known));
+            }
         }
     }
 
@@ -203,9 +218,16 @@ impl Moderation {
 
     fn put(all: &mut HashMap<UserId, Known>, user: &UserId, known: Known) {
         all.remove(user);
-        if (known.ban.is_some() || known.since_ms.is_some()) && all.len() < KNOWN {
-            all.insert(user.clone(), known);
+        if known.ban.is_none() && known.since_ms.is_none() {
+            return;
         }
+        // The newest one is the likeliest to be asked for. While there is a bus none of them is needed.
+        if all.len() >= KNOWN
+            && let Some(other) = all.keys().next().cloned()
+        {
+            all.remove(&other);
+        }
+        all.insert(user.clone(), known);
     }
 
     /// How many users are connected to this node.
@@ -405,10 +427,7 @@ impl Moderation {
         if self.users.connections(&user).is_empty() {
             return;
         }
-        if !self.ask(&user).await {
-            self.doubt([user.clone()]);
-        }
-        let known = self.known.lock().get(&user).cloned().unwrap_or_default();
+        let known = self.look_up(&user).await;
         if let Some(ban) = known.ban.filter(|ban| ban.until_ms > unix_ms()) {
             self.expel(&user, &ban.expulsion());
         }
@@ -488,5 +507,23 @@ impl Drop for Stay {
             let (moderation, user) = (Arc::clone(&self.moderation), self.user.clone());
             runtime.spawn(async move { moderation.claim(&user).await });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_sanction_is_kept_however_many_there_are() {
+        let mut all = HashMap::new();
+        let user = |number: usize| UserId::parse(&number.to_string()).unwrap();
+        for number in 0..=KNOWN {
+            Moderation::put(&mut all, &user(number), Known { since_ms: Some(1), ..Known::default() });
+            assert!(all.contains_key(&user(number)));
+        }
+        assert_eq!(all.len(), KNOWN);
+        Moderation::put(&mut all, &user(KNOWN), Known::default());
+        assert_eq!(all.len(), KNOWN - 1, "nothing is known of it");
     }
 }

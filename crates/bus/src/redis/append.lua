@@ -12,11 +12,11 @@ local traces = ARGV[8]
 local FIRST_EVENT, GENERATIONS, TRACE = 9, 32, 55
 local now = milliseconds()
 
-local known = redis.call('HMGET', head, 'v', 's', 'b', 'g', 'l', 'r', 'i', 't', 'e', 'x')
+local known = redis.call('HMGET', head, 'v', 's', 'b', 'g', 'l', 'r', 'i', 't', 'e', 'x', 'a')
 check_version(known[1])
 if not known[1] then
   begin(ARGV[3], head_life, now)
-  known = redis.call('HMGET', head, 'v', 's', 'b', 'g', 'l', 'r', 'i', 't', 'e', 'x')
+  known = redis.call('HMGET', head, 'v', 's', 'b', 'g', 'l', 'r', 'i', 't', 'e', 'x', 'a')
 end
 local seq, base, generation, lineage, server = tonumber(known[2]), known[3], known[4], known[5], known[6]
 local young, young_since = tonumber(known[7]), tonumber(known[8])
@@ -76,14 +76,16 @@ for i = FIRST_EVENT, amend and FIRST_EVENT or #ARGV, 2 do
   end
 end
 
-if #fresh == 0 and not ids_turn then
+if #fresh == 0 then
   -- Another connection appended all of it, or another node did. A write of this one's own, of what is there already,
-  -- comes behind that in what the replicas get, and so WAIT on this one answers for it.
+  -- comes behind that in what the replicas get, and so WAIT on this one answers for it. Nothing is renewed: there may be no
+  -- log any more, and the next one would be taken for one that has its life. Whatever was the ids' turn is so again.
   redis.call('HSET', head, 's', digits(seq))
 else
   -- Most of the time only the number has changed.
   local only_seq = server == known[6] and not ids_turn
-  if now - log_renewed >= log_life / 2 then
+  -- Half of a life, or another life: half of a longer one may be more than what is left of the shorter.
+  if now - log_renewed >= log_life / 2 or known[11] ~= ARGV[5] then
     renew(log, log_life)
     log_renewed, only_seq = now, false
   end
@@ -100,7 +102,8 @@ else
     redis.call('HSET', head, 's', newest)
   else
     redis.call('HSET', head, 's', digits(seq), 'g', generation, 'l', lineage, 'r', server, 'i', digits(young),
-      't', digits(young_since), 'e', digits(log_renewed), 'x', digits(head_renewed))
+      't', digits(young_since), 'e', digits(log_renewed), 'x', digits(head_renewed),
+      'a', ARGV[5])
   end
 end
 

@@ -7,6 +7,7 @@
 --   r  replication id of the server that the generation belongs to
 --   i, t  the first seq of the young generation of ids, and when it began (ms)
 --   e, x  when the expiry of the log, and of the head, was set (ms)
+--   a  the log's life (ms) when its expiry was set
 --   d  there when an event was ever deleted, so that there are marks to look at: see amend.lua
 local head, log, ids = KEYS[1], KEYS[2], KEYS[3]
 -- Few rooms have any, and a script that names a missing key is put off for as long as its slot migrates. So it is a key

@@ -11,6 +11,8 @@ local most, pause = tonumber(ARGV[4]), tonumber(ARGV[5])
 local life, node, whole = ARGV[6], ARGV[7], ARGV[8] == 'whole'
 -- A frame of more is only a number.
 local MOST_BYTES = 256 * 1024
+-- As that of a head that nobody has used.
+local EMPTY_LIFE_MS = 2 * 24 * 60 * 60 * 1000
 
 local at = 9
 local function take()
@@ -97,8 +99,9 @@ owed = owed == ' owed'
 if changed then
   redis.call('HINCRBY', here, '~v', 1)
 end
-redis.call('PEXPIRE', here, life)
 local fields = redis.call('HLEN', here)
+-- Whoever may join may leave, too, as many rooms as names come to mind: where nobody is left the version stays for a while.
+redis.call('PEXPIRE', here, fields > 1 and life or EMPTY_LIFE_MS)
 if not changed and (not owed or fields == 0) then
   return
 end

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bus::{
-    ReadFrom, RedisBus, RedisConfig, Verdict,
+    ReadFrom, RedisBus, RedisConfig, Retention, Verdict,
     conformance::{append, append_many, follow, read, room, until},
 };
 use proto::{ID_TTL_MS, RoomName, server::ResetReason};
@@ -112,6 +112,33 @@ async fn a_log_is_renewed_after_half_of_its_life() {
     redis.command(&["PEXPIRE", &key(&room, "log"), &(full - half).to_string()]);
     append(&bus, &room, "b").await;
     assert!(life(&redis, &room, "log") > full - 60_000);
+}
+
+/// Half of a longer life may be more than what is left of a shorter one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_to_live_longer_is_renewed_at_once() {
+    let redis = Redis::start().await;
+    let room = room("longer");
+    append(&node(&redis.url()).await, &room, "a").await;
+    let longer = Retention { age_ms: 10 * RETENTION.age_ms, ..RETENTION };
+    let bus = RedisBus::connect(RedisConfig::new(&redis.url(), "test", longer)).await.expect("a right one");
+    append(&bus, &room, "b").await;
+    assert!(life(&redis, &room, "log") > 9 * RETENTION.age_ms.cast_signed());
+}
+
+/// What appends nothing may come when the log has lapsed, and there is nothing to renew then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_begins_again_lapses_too() {
+    let redis = Redis::start().await;
+    let bus = node(&redis.url()).await;
+    let room = room("again");
+    append(&bus, &room, "a").await;
+    redis.command(&["DEL", &key(&room, "log")]);
+    age(&redis, &room, "e", RETENTION.age_ms.cast_signed());
+    age(&redis, &room, "t", ID_TTL_MS.cast_signed());
+    assert!(append(&bus, &room, "a").await.duplicate);
+    append(&bus, &room, "b").await;
+    assert!(life(&redis, &room, "log") > 0 && life(&redis, &room, "ids") > 0);
 }
 
 /// Ids have two generations: what is older than both is forgotten, and nothing earlier than it may be.

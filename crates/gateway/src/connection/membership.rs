@@ -16,6 +16,9 @@ use crate::{
     rooms::Claim,
 };
 
+/// As many events as a client may be owed an `ok` in the place of: it may go on sending while it does not read.
+const OWED: usize = 64;
+
 /// A connection's place in a room.
 pub struct Membership {
     claim: Claim,
@@ -24,6 +27,8 @@ pub struct Membership {
     position: Position,
     /// The index of the next frame in the room's tail, for whoever is not replaying.
     index: u64,
+    /// When the index was found.
+    era: u32,
     /// What is not logged and has an index below this is old news to the client: it was told what came of it.
     since: u64,
     /// The tail has passed the cursor, and what is not logged with it.
@@ -63,8 +68,18 @@ impl Membership {
     pub fn new(claim: Claim, seat: Arc<Segment>, position: Position) -> Self {
         let (replay, since) = (Some(Box::default()), claim.since());
         let instead = Vec::new();
-        let mut membership =
-            Self { claim, seat, position, index: 0, since, missed: false, replay, deletions: 0, instead };
+        let mut membership = Self {
+            claim,
+            seat,
+            position,
+            index: 0,
+            era: 0,
+            since,
+            missed: false,
+            replay,
+            deletions: 0,
+            instead,
+        };
         membership.attach();
         membership
     }
@@ -90,9 +105,9 @@ impl Membership {
     }
 
     /// Puts `instead` in the place of an event that is still to come; gives back what goes out by itself if that place has
-    /// passed, as when the reader was ahead in the log.
+    /// passed, as when the reader was ahead in the log, or if too many wait for theirs.
     pub fn replace_event(&mut self, seq: u64, instead: Instead) -> Option<Bytes> {
-        if self.position.seq >= seq {
+        if self.position.seq >= seq || self.instead.len() >= OWED {
             return Some(instead.alone);
         }
         self.instead.push((seq, instead));
@@ -129,7 +144,8 @@ impl Membership {
     /// Finds the position's place in the tail; false if the log must be read. Whoever has missed what is not logged is
     /// told first how it stands now.
     fn attach(&mut self) -> bool {
-        let Some(index) = self.room().find(&self.position) else { return false };
+        let found = self.room().with_tail(|tail| tail.find(&self.position).map(|index| (index, tail.era())));
+        let Some((index, era)) = found else { return false };
         if std::mem::take(&mut self.missed) {
             self.deletions = self.room().deletions();
             // Before it is asked: what comes behind that is told in its place.
@@ -140,7 +156,7 @@ impl Membership {
                 return true;
             }
         }
-        self.index = index;
+        (self.index, self.era) = (index, era);
         self.replay = None;
         true
     }
@@ -176,7 +192,7 @@ impl Membership {
             return false;
         }
         let covered = self.room().with_tail(|tail| {
-            let frames = tail.since(self.index);
+            let frames = tail.since(self.index, self.era);
             frames.map(|frames| self.add_pieces(number, Some(self.index), frames, pieces)).is_some()
         });
         if !covered {
@@ -197,16 +213,19 @@ impl Membership {
         pieces: &mut Vec<Piece>,
     ) {
         let mut seen = self.position.seq;
+        let mut owed = self.instead.as_slice();
         for (offset, frame) in (0..).zip(frames.take(PIECES - pieces.len())) {
             let bytes = match &frame.mark {
                 Mark::Event(position) if position.seq <= seen => Bytes::new(),
                 Mark::Event(position) => {
                     seen = position.seq;
-                    let instead = self.instead.iter().find(|(seq, _)| *seq == seen);
+                    let instead = owed.iter().find(|(seq, _)| *seq == seen);
                     instead.map_or_else(|| frame.bytes.clone(), |(_, instead)| instead.placed.clone())
                 }
                 Mark::Reset(position) => {
                     seen = position.seq;
+                    // What has their numbers from here on is not what they are owed for.
+                    owed = &[];
                     frame.bytes.clone()
                 }
                 Mark::Ephemeral if first.is_some_and(|first| first + offset < self.since) => Bytes::new(),

@@ -266,7 +266,8 @@ impl Writer {
                     if written == batch.bytes.len() {
                         return Outcome::Level;
                     }
-                    self.rest = batch.bytes.slice(written..end);
+                    // Its own: a slice would keep the whole batch for as long as the socket is blocked.
+                    self.rest = Bytes::copy_from_slice(&batch.bytes[written..end]);
                     return Outcome::Blocked;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Outcome::Blocked,
@@ -379,7 +380,7 @@ impl Writer {
                     }
                 }
             }
-            self.rest = bytes.slice(taken..end);
+            self.rest = Bytes::copy_from_slice(&bytes[taken..end]);
             if !self.rest.is_empty() {
                 break;
             }

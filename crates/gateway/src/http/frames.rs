@@ -8,7 +8,7 @@ use bytes::Bytes;
 use proto::{
     ClientFrame, DecodeError, DecodeLimits, ErrorCode, Request, RoomName,
     client::{Delete, Edit, React, Read, Typing},
-    server::{self, Success, write_history},
+    server::{self, Pong, Success, write_history},
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -85,9 +85,9 @@ struct Target {
     seq: u64,
 }
 
-/// Does what a frame asks: `message`, `edit`, `delete`, `react`, `read`, `typing`, `presence` or `history`.
+/// Does what a frame asks: `message`, `edit`, `delete`, `react`, `read`, `typing`, `presence`, `history` or `ping`.
 ///
-/// The body is the frame as it would go over a socket, and the answer is its `ok`. Whoever calls need not be in the room.
+/// The body is the frame as it would go over a socket, and the answer is its `ok`, or `pong`. Whoever calls need not be in the room.
 #[utoipa::path(
     post, path = "/v1/frames", tag = "messages",
     params(For),
@@ -159,7 +159,9 @@ pub(super) async fn take(
                 markers,
             )));
         }
-        ClientFrame::Auth(_) | ClientFrame::Join(_) | ClientFrame::Leave(_) | ClientFrame::Ping {} => {
+        // Whether the way to a node is open, and its credential good.
+        ClientFrame::Ping {} => return Ok(answer::json(&Pong { reference })),
+        ClientFrame::Auth(_) | ClientFrame::Join(_) | ClientFrame::Leave(_) => {
             let detail = "this frame is about a connection: it goes over a socket";
             return Err(Problem { code: ErrorCode::UnknownType.as_str(), ..Problem::bad_request(detail) });
         }

@@ -103,6 +103,7 @@ async fn probes() {
         serde_json::json!({
             "ready": false,
             "bus": { "up": false, "detail": "gone", "down_since_ms": 1_700_000_000_123_u64 },
+            "keys": true,
             "draining": false
         })
     );

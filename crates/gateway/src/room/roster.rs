@@ -72,6 +72,8 @@ struct Here {
     member: Bytes,
     /// Whether the bus knows.
     told: bool,
+    /// It is among the changes: whoever comes and goes all the time is there once.
+    noted: bool,
     /// When the last session went.
     left_at: Instant,
 }
@@ -138,7 +140,8 @@ impl Roster {
         if most > 0 && !state.has_place(user, most) {
             return Entry::Full;
         }
-        let new = || Here { sessions: 0, member: member(), told: false, left_at: Instant::now() };
+        let new =
+            || Here { sessions: 0, member: member(), told: false, noted: false, left_at: Instant::now() };
         let here = state.here.entry(user.clone()).or_insert_with(new);
         here.sessions += 1;
         if here.sessions == 1 && state.note(user) { Entry::ToBeTold } else { Entry::Done }
@@ -185,20 +188,23 @@ impl Roster {
         (update.whole, update.gone) = (whole, std::mem::take(gone));
         if whole {
             *changed = here.keys().cloned().collect();
-            here.values_mut().for_each(|here| here.told = false);
+            here.values_mut().for_each(|here| (here.told, here.noted) = (false, true));
         }
         let limit = if whole { usize::MAX } else { CHANGES };
         let mut early = Vec::new();
         while update.joined.len() + update.left.len() < limit
             && let Some(user) = changed.pop()
         {
-            match here.get_mut(&user) {
+            let mut it = here.get_mut(&user);
+            it.iter_mut().for_each(|it| it.noted = false);
+            match it {
                 Some(it) if it.sessions > 0 && !it.told => {
                     // Before it is: whoever leaves meanwhile is then a change again.
                     it.told = true;
                     update.joined.push((user, it.member.clone()));
                 }
                 Some(it) if it.sessions == 0 && it.told && it.left_at.elapsed() < patience => {
+                    it.noted = true;
                     early.push(user);
                 }
                 Some(it) if it.sessions == 0 && it.told => {
@@ -444,7 +450,10 @@ impl State {
 
     /// Notes a change; true when nobody is about to tell.
     fn note(&mut self, user: &UserId) -> bool {
-        self.changed.push(user.clone());
+        let noted = self.here.get_mut(user).is_some_and(|here| std::mem::replace(&mut here.noted, true));
+        if !noted {
+            self.changed.push(user.clone());
+        }
         self.begin_telling()
     }
 

@@ -51,6 +51,10 @@ pub struct Tail {
     frames: VecDeque<(Frame, Instant)>,
     /// The index of the oldest frame that is left.
     front: u64,
+    /// How often it was made to reach back, which gives indices to other frames than had them.
+    era: u32,
+    /// Frames below this index may have been others in an earlier era.
+    reused: u64,
     bytes: usize,
     /// Where somebody stands who has yet to get the oldest frame.
     before: Position,
@@ -89,7 +93,7 @@ impl Tail {
 
     /// The same, with a first index.
     pub fn starting(head: Position, front: u64) -> Self {
-        Self { frames: VecDeque::new(), front, bytes: 0, before: head.clone(), head }
+        Self { frames: VecDeque::new(), front, era: 0, reused: 0, bytes: 0, before: head.clone(), head }
     }
 
     /// Where somebody stands who got everything.
@@ -146,6 +150,8 @@ impl Tail {
             return false;
         }
         self.before = from;
+        self.era = self.era.wrapping_add(1);
+        self.reused = self.reused.max(self.front);
         self.front -= events.len() as u64;
         for frame in events.into_iter().rev() {
             self.bytes += frame.bytes.len();
@@ -190,9 +196,15 @@ impl Tail {
         before - self.bytes
     }
 
-    /// The frames from an index on; none if the run no longer holds them all.
-    pub fn since(&self, index: u64) -> Option<impl Iterator<Item = &Frame>> {
-        let skip = index.checked_sub(self.front)?;
+    /// Counts how often indices were given to other frames.
+    pub fn era(&self) -> u32 {
+        self.era
+    }
+
+    /// The frames from an index on that was found in an era; none if the run no longer holds them all.
+    pub fn since(&self, index: u64, era: u32) -> Option<impl Iterator<Item = &Frame>> {
+        let holds = index >= self.reused || era == self.era;
+        let skip = index.checked_sub(self.front).filter(|_| holds)?;
         Some(self.frames.iter().skip(skip as usize).map(|(frame, _)| frame))
     }
 
@@ -261,7 +273,7 @@ impl Tail {
         let from = from.max(self.front);
         let mut frames = Vec::new();
         let mut length = 0;
-        for frame in self.since(from)? {
+        for frame in self.since(from, self.era)? {
             if !frames.is_empty() && length + frame.bytes.len() > max_bytes {
                 break;
             }

@@ -29,13 +29,20 @@ const MOST: usize = 100;
 /// Who types, and when that was said last.
 #[derive(Debug, Default)]
 pub struct Typists {
-    known: Mutex<HashMap<UserId, Instant>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: HashMap<UserId, Instant>,
+    /// Somebody is on the way to see when it ends.
+    watched: bool,
 }
 
 impl Typists {
     /// A session here says that its user types, or stopped. Whether the others need to hear it.
     pub fn say(&self, user: &UserId, on: bool, now: Instant) -> bool {
-        let mut known = self.known.lock();
+        let known = &mut self.state.lock().known;
         if !on {
             return known.remove(user).is_some();
         }
@@ -49,7 +56,8 @@ impl Typists {
 
     /// The room is told so. Whether its members here are to be, and whether somebody is to be sent to see when it ends.
     fn hear(&self, user: &UserId, on: bool, now: Instant) -> (bool, bool) {
-        let mut known = self.known.lock();
+        let mut state = self.state.lock();
+        let State { known, watched } = &mut *state;
         if !on {
             known.remove(user);
             return (true, false);
@@ -58,15 +66,17 @@ impl Typists {
         if room {
             known.insert(user.clone(), now);
         }
-        (room, room && known.len() == 1)
+        (room, !std::mem::replace(watched, true))
     }
 
     /// Those who have not said it again in time; none when nobody is left.
     fn overdue(&self, now: Instant) -> Option<Vec<UserId>> {
-        let mut known = self.known.lock();
+        let mut state = self.state.lock();
+        let State { known, watched } = &mut *state;
         let overdue = known.extract_if(|_, said| now.duration_since(*said) >= TYPING_LIFE);
         let overdue: Vec<_> = overdue.map(|(user, _)| user).collect();
-        (!known.is_empty() || !overdue.is_empty()).then_some(overdue)
+        *watched = !known.is_empty() || !overdue.is_empty();
+        watched.then_some(overdue)
     }
 }
 
@@ -122,6 +132,11 @@ mod tests {
         assert_eq!(typists.overdue(start + TYPING_LIFE), Some(vec![]));
         assert_eq!(typists.overdue(start + TYPING_LIFE + LOOK), Some(vec![bob]));
         assert_eq!(typists.overdue(start + TYPING_LIFE + LOOK), None);
+        let later = start + 2 * TYPING_LIFE;
+        let bob = UserId::parse("bob").unwrap();
+        assert_eq!(typists.hear(&bob, true, later), (true, true), "anew");
+        assert_eq!(typists.hear(&bob, false, later), (true, false));
+        assert_eq!(typists.hear(&bob, true, later), (true, false), "somebody is on the way already");
     }
 
     #[test]

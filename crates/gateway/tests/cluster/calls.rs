@@ -308,6 +308,8 @@ async fn the_whole_chat_goes_by_calls() {
     refused(&call(&cluster, 0, &reader, "POST", "/v1/frames", react).await, 403, "forbidden");
     let edit = json!({ "type": "edit", "room": "lobby", "target": about, "data": "[moderated]" });
     assert_eq!(call(&cluster, 0, &reader, "POST", "/v1/frames", edit).await.status, 200);
+    let pong = frame("alice", json!({ "type": "ping", "ref": 7 })).await.json();
+    assert_eq!(pong, json!({ "type": "pong", "ref": 7 }));
     // A server moderates.
     let other = frame("alice", json!({ "type": "message", "room": "lobby", "data": "spam" })).await.json();
     let target = json!({ "epoch": other["epoch"], "seq": other["seq"] });

@@ -22,6 +22,9 @@ const DEPARTED: usize = 1_000;
 /// before that they are there.
 const REMEMBERED: Duration = Duration::from_mins(1);
 
+/// As many markers are kept as the bus tells, those that are furthest: a join's answer has to fit in a frame.
+const MARKERS: usize = 300;
+
 /// Of all nodes.
 pub(super) struct All {
     pub(super) version: u64,
@@ -99,6 +102,12 @@ impl All {
         if ahead {
             self.markers.insert(user.clone(), place.clone());
             self.markers_text = None;
+            if self.markers.len() > MARKERS
+                && let Some((last, _)) = self.markers.iter().min_by_key(|(_, place)| place.seq)
+            {
+                let last = last.clone();
+                self.markers.remove(&last);
+            }
         }
         ahead
     }

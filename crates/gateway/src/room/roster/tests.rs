@@ -154,6 +154,35 @@ fn a_marker_is_one_in_a_log_whatever_server_goes_on_with_it() {
     assert_eq!(told, 2, "another log");
 }
 
+#[test]
+fn markers_are_no_more_than_fit_in_a_frame() {
+    let roster = Roster::default();
+    roster.load(&lobby(), read(1, &["alice"]), drop);
+    for seq in 1..=400 {
+        let epoch = Epoch::parse("a.0-x").unwrap();
+        let marker = proto::server::Marker { user: user(&format!("reader-{seq}")), epoch, seq };
+        roster.hear_markers(ReadMarkers { room: lobby(), markers: vec![marker] }, |_| ());
+    }
+    let markers = roster.markers(1000).unwrap().get().to_owned();
+    assert_eq!(markers.matches("reader-").count(), 300);
+    assert!(markers.contains("reader-400") && !markers.contains("reader-100\""), "those that are furthest");
+}
+
+#[test]
+fn whoever_comes_and_goes_is_one_change() {
+    let roster = Roster::default();
+    roster.load(&lobby(), read(1, &[]), drop);
+    for _ in 0..1000 {
+        enter(&roster, "alice", 0);
+        roster.leave(&user("alice"));
+    }
+    assert_eq!(roster.state.lock().changed.len(), 1);
+    enter(&roster, "alice", 0);
+    assert_eq!(changes(&roster).expect("alice came").joined.len(), 1);
+    roster.leave(&user("alice"));
+    assert_eq!(changes(&roster).expect("alice went").left.len(), 1);
+}
+
 /// Of a room where the bus knows of alice and bob.
 fn two(told: bool) -> Roster {
     let roster = Roster::default();

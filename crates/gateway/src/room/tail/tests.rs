@@ -53,7 +53,7 @@ fn trimming_moves_the_front_and_the_place_before_it() {
     assert_eq!((tail.front(), tail.end(), tail.bytes()), (12, 14, 20));
     assert_eq!(tail.find(&at("e", 3)), Some(12));
     assert_eq!(tail.find(&at("e", 2)), None);
-    assert!(tail.since(11).is_none());
+    assert!(tail.since(11, tail.era()).is_none());
     tail.trim(usize::MAX, Duration::ZERO, Instant::now() + Duration::from_secs(1));
     assert_eq!((tail.front(), tail.end(), tail.bytes()), (14, 14, 0));
     assert_eq!(tail.find(&at("e", 5)), Some(14));
@@ -74,6 +74,21 @@ fn it_reaches_back_to_what_it_follows_on_and_to_nothing_else() {
     assert_eq!(tail.find(&at("e", 1)), Some(9));
     assert_eq!(tail.find(&at("e", 2)), Some(10));
     assert_eq!(tail.find(&at("e", 5)), Some(14));
+}
+
+/// Else a reader that the tail has passed would take what was read back for what it waits for, and never hear of what is not
+/// logged, nor of a reset.
+#[test]
+fn an_index_that_was_passed_does_not_come_back() {
+    let mut tail = tail();
+    let (passed, kept, era) = (11, 12, tail.era());
+    tail.trim(20, Duration::MAX, Instant::now());
+    let events = (1..=3).map(|seq| frame(Mark::Event(at("e", seq)))).collect();
+    assert!(tail.reach_back(at("e", 0), events, Instant::now()));
+    assert_eq!((tail.front(), tail.find(&at("e", 2))), (9, Some(passed)), "another frame than before");
+    assert!(tail.since(passed, era).is_none());
+    assert!(tail.since(passed, tail.era()).is_some(), "it was found since");
+    assert!(tail.since(kept, era).is_some(), "this one has been the same all the time");
 }
 
 #[test]
