@@ -231,10 +231,13 @@ impl Writer {
         }
     }
 
-    /// What to read from the log for the first membership that has nothing left to write and no place in its
-    /// tail.
+    /// What to read from the log for a membership that has nothing left to write and no place in its tail. Next time it is
+    /// another's turn: one whose log can't be reached keeps nobody waiting.
     pub fn read_on(&mut self) -> Option<ReadOn> {
-        self.memberships.iter_mut().find_map(Membership::read_on)
+        let mut memberships = self.memberships.iter_mut().enumerate();
+        let (index, read) = memberships.find_map(|(index, it)| Some((index, it.read_on()?)))?;
+        self.memberships.rotate_left(index + 1);
+        Some(read)
     }
 
     /// Takes in a page that was asked for; ignored if the membership has moved since.

@@ -74,6 +74,19 @@ impl Bench {
     }
 }
 
+#[tokio::test]
+async fn a_room_that_can_not_be_read_keeps_no_other_waiting() {
+    let (rooms, _) = rooms(1000);
+    let mut writer = Writer::new(1000);
+    for name in ["one", "other"] {
+        let claim = rooms.enter(&RoomName::parse(name).unwrap()).await.unwrap();
+        claim.room().start(at(10));
+        writer.join(claim, Arc::default(), at(3));
+    }
+    let mut asked = || writer.read_on().unwrap().room.name.to_string();
+    assert_eq!([asked(), asked(), asked()], ["one", "other", "one"]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// The log gets so many events.
