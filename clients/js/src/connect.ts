@@ -14,7 +14,7 @@ const LINGER_MS = 5_000;
  */
 export function connect(url: string | URL, options: Options = {}): Chat {
   const address = new URL(url, globalThis.location?.href);
-  address.protocol = address.protocol.replace("ws", "http");
+  address.protocol = address.protocol.replace("http", "ws");
   if (address.pathname === "/") address.pathname = "/ws";
   const rooms = new Map<string, Membership>();
   const events = hub<ChatEvents>();

@@ -7,7 +7,7 @@ import { DEFAULT_LIMITS, pace } from "./pace.ts";
 import { socketLink } from "./socket.ts";
 import { isOffline, watch } from "./surroundings.ts";
 import type { ChatEvents, Options, Status, TokenReason } from "./types.ts";
-import type { Frame, Link, Request, Wire } from "./wire.ts";
+import type { Frame, Link, LinkEvents, Request, Wire } from "./wire.ts";
 
 /** From the first byte to `welcome`. */
 const HANDSHAKE_MS = 10_000;
@@ -15,8 +15,6 @@ const HANDSHAKE_MS = 10_000;
 const PONG_MS = 5_000;
 /** A connection that held for so long was a good one: the next backoff begins anew. */
 const GOOD_AFTER_MS = 5_000;
-/** A transport that did not come up so often in a row is left for the next. */
-const TRIES = 2;
 
 const loadStream = () => import("./stream.ts");
 
@@ -43,13 +41,13 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
   const Socket = options.WebSocket ?? globalThis.WebSocket;
   const ways = transports.filter((way) => way === "sse" || Socket);
   if (!ways.length) throw new TypeError("no transport: give options.WebSocket, or allow \"sse\"");
+  const socket = (from: LinkEvents) => socketLink(Socket, address.href, from);
   const status = cell<Status>({ state: "idle" });
   const requests = pace((frame) => write(frame));
   let limits = DEFAULT_LIMITS;
   let user: string | undefined;
   let link: Link | undefined;
   let way = 0;
-  let misses = 0;
   /** Something came that way, so it is one. */
   let opened = false;
   let isUp = false;
@@ -74,7 +72,7 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
   };
 
   const open = async () => {
-    const mine = ++turn;
+    let mine = ++turn;
     clearTimeout(next);
     unwatch ??= watch(hurry, offline);
     status.set({ state: "connecting", attempt: failures });
@@ -90,7 +88,6 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
       if (mine !== turn) return;
       proven = false;
     }
-    const socket = ways[way] === "websocket";
     const from = {
       onOpen: () => token && write({ type: "auth", token }),
       onFrame(frame: Frame) {
@@ -100,14 +97,19 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
       },
       onClose: (code: number, reason: string) => mine === turn && lost(code, reason),
     };
+    /** A WebSocket that came up beside a stream takes its place: the rooms go on over it from where they stand. */
+    const move = (to: Link) => {
+      mine = drop(to);
+      way = 0;
+    };
     listen(HANDSHAKE_MS, true);
     try {
-      if (socket) {
-        link = socketLink(Socket, address.href.replace(/^http/, "ws"), from);
+      if (ways[way] === "websocket") {
+        link = socket(from);
       } else {
         // Few need it, so it is loaded apart.
         const { streamLink } = await loadStream();
-        if (mine === turn) link = streamLink(address, token, options.fetch ?? fetch, from);
+        if (mine === turn) link = streamLink(address, token, options.fetch ?? fetch, from, way > 0 && { socket, move });
       }
     } catch (cause) {
       // A page may be kept from either: by its policy, by mixed content, or by a network that is away.
@@ -140,7 +142,6 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
     if (node !== undefined) {
       user = name;
       proven = true;
-      misses = 0;
       // A stream has a sign of life that often, and a socket is asked for one.
       heartbeat = ways[way] === "sse" ? 2 * heartbeat_ms! : heartbeat_ms!;
       listen(heartbeat);
@@ -182,7 +183,7 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
     clearTimeout(quiet);
     heard = false;
     quiet = setTimeout(() => {
-      if (heard && heartbeat) listen(heartbeat);
+      if (heard) listen(heartbeat || HANDSHAKE_MS, !heartbeat);
       else if (last) lost(1006, "heartbeat_timeout");
       else probe();
     }, ms);
@@ -198,11 +199,7 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
     const { retry_after_ms: after, reason: told, message } = closing ?? {};
     const why = reason || told || (code === 1006 ? "connection lost" : `closed with ${code}`);
     const expired = code === 4401 || (why === "auth_failed" && proven);
-    if (opened) way = 0;
-    else if (++misses >= TRIES) {
-      misses = 0;
-      way = (way + 1) % ways.length;
-    }
+    way = opened || expired ? 0 : (way + 1) % ways.length;
     const mine = drop();
     // Who was told may have closed all this, or begun anew.
     if (mine !== turn) return;
@@ -218,12 +215,12 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
     } else retry(why, after);
   };
 
-  const drop = () => {
+  const drop = (to?: Link) => {
     const mine = ++turn;
     clearTimeout(quiet);
     clearTimeout(next);
     link?.close();
-    link = undefined;
+    link = to;
     closing = undefined;
     heartbeat = 0;
     opened = isUp = false;

@@ -12,9 +12,9 @@ export function pauseAfter(wire: Wire, answer: Frame | undefined, failures: numb
 
 /**
  * Asks until there is an answer that counts, and gives that to `done`: what passes by itself, a lost connection among it, is asked again.
- * `make` says what to ask, and gives nothing when it is not wanted any more.
+ * `make` says what to ask, and gives nothing when it is not wanted any more. `refused` is told what passes.
  */
-export function insist(wire: Wire, make: () => Request | undefined, done: (answer: Frame) => void): void {
+export function insist(wire: Wire, make: () => Request | undefined, done: (answer: Frame) => void, refused?: (answer: Frame) => void): void {
   let failures = 0;
   const ask = () => {
     if (!make()) return;
@@ -22,6 +22,7 @@ export function insist(wire: Wire, make: () => Request | undefined, done: (answe
       if (!make()) return;
       if (answer && !passes(answer)) return done(answer);
       setTimeout(ask, pauseAfter(wire, answer, failures++));
+      if (answer) refused?.(answer);
     });
   };
   ask();

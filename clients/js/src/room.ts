@@ -40,13 +40,17 @@ export function membership(name: string, options: JoinOptions, wire: Wire, quota
   const away = () => {
     isIn = false;
     turn++;
-    if (!over && status.value.state === "joined") status.set({ state: "recovering" });
+    const { value } = status;
+    if (!over && (value.state === "joined" || "error" in value)) status.set({ state: value.state === "joining" ? "joining" : "recovering" });
   };
 
   const join = () => {
     away();
-    insist(wire, forThisTurn({ type: "join", room: name, ...(position && { since: position }), ...(recent && { recent }) }), (answer) =>
-      answer.type === "ok" ? entered(answer) : end(errorOf(answer)),
+    insist(
+      wire,
+      forThisTurn({ type: "join", room: name, ...(position && { since: position }), ...(recent && { recent }) }),
+      (answer) => (answer.type === "ok" ? entered(answer) : end(errorOf(answer))),
+      (answer) => status.set({ state: status.value.state as "joining" | "recovering", error: errorOf(answer) }),
     );
   };
 

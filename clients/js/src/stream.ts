@@ -3,6 +3,7 @@
  * `EventSource`: that can't send a token but in the URL, and hides why it was refused, and that the server still gives a sign of life.
  */
 import type { Position } from "./types.ts";
+import { upgrade, type Better } from "./upgrade.ts";
 import type { Frame, Link, LinkEvents, Request } from "./wire.ts";
 
 const REQUEST_MS = 10_000;
@@ -12,13 +13,16 @@ const GATHER_MS = 20;
 const ROOMS = 8;
 /** Another room can be had when one is left, or when a WebSocket comes up. */
 const FULL_MS = 30_000;
+/** What was answered by something else in its place, or for nobody now. */
+const AWAY = ["unavailable", "rate_limited", "bad_request"];
 
-export function streamLink(base: URL, token: string | undefined, call: typeof fetch, on: LinkEvents): Link {
+export function streamLink(base: URL, token: string | undefined, call: typeof fetch, on: LinkEvents, better: Better | false): Link {
   /** What the stream carries: each join has its `ref` until it was answered; `at` is where it stands, as `Last-Event-ID` says it. */
   const rooms = new Map<string, { readonly join: Request; ref: number | undefined; at: string | undefined }>();
   let stream: AbortController | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let ended = false;
+  const way = better && upgrade(better, () => token, on);
 
   const tell = (frame: Frame) => ended || on.onFrame(frame);
   const end = (code: number, reason: string) => {
@@ -30,13 +34,16 @@ export function streamLink(base: URL, token: string | undefined, call: typeof fe
     ended = true;
     clearTimeout(timer);
     stream?.abort();
+    if (way) way.end();
   };
 
   const request = async (path: string, options: RequestInit, control: AbortController) => {
     const wait = setTimeout(() => control.abort(), REQUEST_MS);
     const authorization: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
     try {
-      return await call(new URL(path, base), {
+      const url = new URL(path, base);
+      url.protocol = url.protocol.replace("ws", "http");
+      return await call(url, {
         ...options,
         headers: { ...options.headers, ...authorization },
         cache: "no-store",
@@ -131,12 +138,27 @@ export function streamLink(base: URL, token: string | undefined, call: typeof fe
       }
     }
     if (left) return run();
+    giveUp(error);
+  };
+
+  const giveUp = (error: Frame) => {
     tell({ ...error, type: "closing", code: 1013, reason: String(error.code) });
     end(1013, String(error.code));
   };
 
-  // There is nothing to open before a room is asked for. The server's own `welcome` comes with that.
-  setTimeout(() => tell({ type: "welcome" }));
+  /** That a WebSocket did not come up says nothing of WebSockets while the server is away: only where it answers, and none comes up then, is there a stream. */
+  const begin = async () => {
+    if (way) {
+      const answer = await post({ type: "ping" });
+      if (!answer || ended) return;
+      if (AWAY.includes(answer.code as string)) return answer.retry_after_ms ? giveUp(answer) : end(1006, "");
+      tell({ type: "pong" });
+      await way.begin();
+    }
+    // There is nothing to open before a room is asked for. The server's own `welcome` comes with that.
+    tell({ type: "welcome" });
+  };
+  timer = setTimeout(begin);
 
   return {
     send(frame) {
@@ -149,6 +171,7 @@ export function streamLink(base: URL, token: string | undefined, call: typeof fe
         if (rooms.size >= ROOMS && !rooms.has(room!)) {
           const message = `an event stream carries ${ROOMS} rooms`;
           setTimeout(() => tell({ type: "error", ref: ref!, code: "too_large", message, retry_after_ms: FULL_MS }));
+          if (way) way.need();
           return;
         }
         rooms.set(room!, { join: frame, ref, at: since && at(room!, since) });

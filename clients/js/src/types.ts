@@ -42,7 +42,7 @@ export interface Options {
   readonly token?: string | undefined;
   /** Asked for a token when one is needed. A rejection is retried with backoff, except with an error that has `fatal: true`. */
   readonly getToken?: ((reason: TokenReason) => string | Promise<string>) | undefined;
-  /** Which ways are tried, in this order. Default: both. Without WebSocket constructor, or when it does not come up twice in a row, the next. */
+  /** Which ways are tried, in this order. Default: both. Without WebSocket constructor, or where none comes up though the server answers, the next; a WebSocket is tried again beside it. */
   readonly transports?: readonly ("websocket" | "sse")[] | undefined;
   /** What may wait to be sent, in all rooms together. Default 1,000 messages and 1 MiB; `send` beyond rejects with `queue_full`. */
   readonly queue?: { readonly messages?: number; readonly bytes?: number } | undefined;
@@ -101,11 +101,12 @@ export interface JoinOptions {
 }
 
 export type RoomStatus =
-  | { readonly state: "joining" }
+  /** With an `error`: why it was not let in for now; that is asked again, and `error.retryAfterMs` is when. */
+  | { readonly state: "joining"; readonly error?: ChorusError }
   /** It follows live. `caughtUp` is the number of events that the last join replayed. */
   | { readonly state: "joined"; readonly caughtUp: number; readonly recovered: boolean }
-  /** The connection is away, or the replay is not over yet. */
-  | { readonly state: "recovering" }
+  /** The connection is away, or the replay is not over yet; with an `error` as above. */
+  | { readonly state: "recovering"; readonly error?: ChorusError }
   | { readonly state: "left"; readonly error?: ChorusError };
 
 /** A logged event, as the server sends it. */

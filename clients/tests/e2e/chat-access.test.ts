@@ -73,6 +73,69 @@ test("somebody without a mouse comes in, talks, edits, reacts, joins, leaves and
   await context.close();
 });
 
+test("a dialog begins where it does no harm, and gives the focus back to the message that it was about", async () => {
+  const alice = await Person.enter(stage, browser, "alice", "dialogs");
+  const keys = alice.page.keyboard;
+  const dialog = alice.page.getByRole("dialog");
+  await alice.say("to be gone");
+  await alice.sent();
+  for (const [button, last] of [["Keep it", "Escape"], ["Keep it", "Enter"], ["Delete", "Enter"]] as const) {
+    await alice.page.getByRole("article").focus();
+    await tabTo(alice.page, "Delete");
+    await keys.press("Enter");
+    await dialog.waitFor();
+    await focused(alice.page, "Keep it");
+    if (button !== "Keep it") await tabTo(alice.page, button);
+    await keys.press(last);
+    await dialog.waitFor({ state: "detached" });
+    await focused(alice.page, /^alice, /);
+  }
+  await alice.page.getByText("Message deleted").waitFor();
+  expect(alice.faults).toEqual([]);
+  await alice.context.close();
+});
+
+test("what lies over the page on a phone keeps the keyboard, and lets go of it when it goes", async () => {
+  const alice = await Person.enter(stage, browser, "alice", "drawers", { viewport: SIZES.phone });
+  for (const [drawer, close] of [["Rooms", "Close rooms"], ["Members", "Close members"]] as const) {
+    await alice.page.getByRole("button", { name: drawer, exact: true }).click();
+    await alice.page.getByRole("button", { name: close }).waitFor();
+    const places = [];
+    for (let count = 0; count < 12; count++) {
+      await alice.page.keyboard.press("Tab");
+      // Behind the last the browser's own buttons come.
+      places.push(await alice.page.evaluate(() => document.activeElement === document.body || document.activeElement?.closest("aside") !== null));
+    }
+    expect(places).not.toContain(false);
+    await alice.page.keyboard.press("Escape");
+    await focused(alice.page, drawer);
+    await alice.composer.click();
+    await focused(alice.page, "Message");
+  }
+  // Nor does it keep it where there is room for both.
+  await alice.page.getByRole("button", { name: "Rooms", exact: true }).click();
+  await alice.page.setViewportSize(SIZES.desk);
+  await alice.composer.click();
+  await focused(alice.page, "Message");
+  expect(alice.faults).toEqual([]);
+  await alice.context.close();
+});
+
+test("a long name of a room leaves the status its line, and the button beside it its place", async () => {
+  const alice = await Person.enter(stage, browser, "alice", "a-long-name-".repeat(11).slice(0, 128));
+  const box = async (name: string) => (await alice.page.locator(`.conversation-head ${name}`).boundingBox())!;
+  for (const width of [1280, 820, 390]) {
+    await alice.page.setViewportSize({ width, height: 800 });
+    const [title, status, members] = [await box("h1"), await box(".connection"), await box("[aria-label=Members]")];
+    expect(title.width, `at ${width} px`).toBeGreaterThan(40);
+    expect(title.x + title.width, `at ${width} px`).toBeLessThan(status.x);
+    expect(status.x + status.width, `at ${width} px`).toBeLessThan(members.x);
+    expect(members.x + members.width, `at ${width} px`).toBeLessThanOrEqual(width);
+    expect(status.height, `at ${width} px`).toBeLessThan(30);
+  }
+  await alice.context.close();
+});
+
 test("axe finds no barrier, signed out and in, with a dialog, a picker, drawers; and this is how it looks", async () => {
   const { page, context } = await open(browser, { locale: "en-GB" });
   await page.goto(stage.page);

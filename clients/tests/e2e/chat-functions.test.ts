@@ -7,8 +7,10 @@ import { Stage } from "../stage.ts";
 import { launch } from "./browser.ts";
 import { Person } from "./chat-person.ts";
 
+/** What a message may have is not the default, and is told by `welcome` alone. */
+const DATA_BYTES = 2_000;
 /** A program that writes a long log gathers its messages. */
-const CONFIG = "[history]\nlength = 20000\n[limits]\nframes_per_second = 100000\nframe_burst = 100000\n";
+const CONFIG = `[history]\nlength = 20000\n[limits]\nframes_per_second = 100000\nframe_burst = 100000\ndata_bytes = ${DATA_BYTES}\n`;
 
 const MANY = 10_000;
 
@@ -122,6 +124,110 @@ test("who may not write is told so, and can take it back", async () => {
   await refused.getByRole("button", { name: "Discard" }).click();
   await refused.waitFor({ state: "detached" });
   expect(await stage.log("read-only")).toEqual([]);
+});
+
+test("who is muted is told for how long, and what the moderator said", async () => {
+  const alice = await enter("alice", "muted");
+  await alice.say("before");
+  await alice.sent();
+  await stage.call("PUT", "rooms/muted/mutes/alice", { body: { duration_ms: 3_600_000, reason: "count to ten" } });
+  await alice.say("after");
+  await alice.message("after").getByText(/not sent: you may not write here for (1 h|59 min): count to ten/).waitFor();
+  await alice.tool("before", "Delete");
+  await alice.page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await alice.page.getByText(/The message was not deleted: you may not write here for (1 h|59 min): count to ten\./).waitFor();
+});
+
+test("who is thrown out is told why, in the same words at both places", async () => {
+  const mallory = await enter("mallory", "thrown-out");
+  await stage.call("PUT", "users/mallory/ban", { body: { duration_ms: 3_600_000, reason: "spam" } });
+  await mallory.page.getByRole("alert").getByText(/^You were banned from this server for (1 h|59 min): spam\.$/).waitFor();
+  await mallory.shows(/^you were banned from this server for (1 h|59 min): spam/);
+  await stage.call("DELETE", "users/mallory/ban");
+
+  const kate = await enter("kate", "thrown-out");
+  await stage.call("POST", "users/kate/disconnect", { body: { reason: "cool down" } });
+  await kate.page.getByRole("alert").getByText("A moderator ended the connection: cool down.").waitFor();
+
+  const late = await enter("late", "thrown-out");
+  await late.page.getByRole("button", { name: "Sign out" }).click();
+  await late.page.getByLabel("Token").fill(await stage.token("late", { seconds: 4 }));
+  await late.page.getByRole("button", { name: "Join", exact: true }).click();
+  await late.page.getByRole("alert").getByText("The sign-in is over.").waitFor();
+});
+
+test("what is too long is said to be, nothing of it is cut, and the longest that fits is taken", async () => {
+  const alice = await enter("alice", "length");
+  // `{"text":""}` has eleven bytes.
+  const longest = DATA_BYTES - 11;
+  await alice.composer.fill("é".repeat(longest));
+  await alice.page.getByText(`Too long by ${(Math.ceil(longest / 2)).toLocaleString("en")} characters`).waitFor();
+  expect(await alice.page.getByRole("button", { name: "Send" }).isDisabled()).toBe(true);
+  await alice.composer.press("Enter");
+  expect(await alice.composer.inputValue()).toBe("é".repeat(longest));
+  await alice.composer.fill("x".repeat(longest + 1));
+  await alice.page.getByText("Too long by 1 character", { exact: true }).waitFor();
+  await alice.composer.press("Backspace");
+  await alice.page.getByText("Too long").waitFor({ state: "detached" });
+  await alice.composer.press("Enter");
+  await expect.poll(async () => (await stage.log("length")).map(({ data }) => (data as { text: string }).text)).toEqual(["x".repeat(longest)]);
+});
+
+test("a text is said as it was typed, with its indentation; blanks alone are nothing", async () => {
+  const alice = await enter("alice", "indented");
+  await alice.say(" \n ");
+  await alice.say("  if (true)\n    go();  \n");
+  await expect.poll(async () => (await stage.log("indented")).map(({ data }) => (data as { text: string }).text)).toEqual(["  if (true)\n    go();"]);
+});
+
+test("a draft survives a reload, each in its room, and goes when one signs out", async () => {
+  const alice = await enter("alice", "drafts");
+  await alice.composer.fill("half a sen");
+  await alice.page.getByRole("textbox", { name: "Join a room" }).fill("others");
+  await alice.page.getByRole("textbox", { name: "Join a room" }).press("Enter");
+  await alice.page.getByRole("heading", { name: "others" }).waitFor();
+  expect(await alice.composer.inputValue()).toBe("");
+  await alice.page.reload();
+  await alice.page.getByRole("link", { name: "drafts" }).click();
+  await alice.page.getByRole("heading", { name: "drafts" }).waitFor();
+  expect(await alice.composer.inputValue()).toBe("half a sen");
+  await alice.page.getByRole("button", { name: "Sign out" }).click();
+  await alice.page.getByLabel("Token").waitFor();
+  expect(await alice.page.evaluate(() => sessionStorage.length)).toBe(0);
+});
+
+test("what is written from right to left is shown so, and changes nothing around it", async () => {
+  const alice = await enter("alice", "directions");
+  await alice.composer.fill("שלום (עולם)!");
+  expect(await alice.composer.evaluate((field) => getComputedStyle(field).direction)).toBe("rtl");
+  await alice.composer.press("Enter");
+  await alice.tool("שלום", "Edit");
+  await alice.composer.fill("שלום `a(b)` לכולם (כן)");
+  await alice.composer.press("Enter");
+  const said = alice.message("לכולם").locator(".said");
+  const note = said.getByText("(edited)", { exact: true });
+  await note.waitFor();
+  const directions = await said.evaluate((text) => [text, ...text.querySelectorAll("code, bdi")].map((part) => getComputedStyle(part).direction));
+  expect(directions).toEqual(["rtl", "ltr", "ltr"]);
+  // It stands where the text ends, at its left.
+  const [code, edited] = [await said.locator("code").boundingBox(), await note.boundingBox()];
+  expect(edited!.x + edited!.width).toBeLessThan(code!.x);
+  for (const name of [alice.page.locator(".message-name"), alice.page.locator(".member-name > *").first()]) {
+    expect(await name.evaluate((element) => getComputedStyle(element).unicodeBidi)).toBe("isolate");
+  }
+});
+
+test("the tools of a message that is taller than the screen are within it", async () => {
+  const alice = await enter("alice", "tall");
+  await alice.say(Array.from({ length: 90 }, (_, line) => `line ${line}`).join("\n"));
+  await alice.sent();
+  const { x, y, width, height } = (await alice.page.getByLabel("Conversation").boundingBox())!;
+  await alice.page.mouse.move(x + width / 2, y + height / 2);
+  const edit = alice.message("line 50").getByRole("button", { name: "Edit" });
+  await edit.waitFor();
+  await expect.poll(async () => ((await edit.boundingBox())?.y ?? 0) > y).toBe(true);
+  await edit.click();
+  await alice.page.getByText("Editing a message").waitFor();
 });
 
 test("a wait is counted down, and can be cut short", async () => {

@@ -114,6 +114,7 @@ test("a wrong key is refused in words, and the right one shows what goes on", as
     await expect.poll(() => drawn(title)).not.toEqual(before);
   }
   expect(await barriers(page)).toEqual([]);
+  expect(await page.getByRole("region", { name: "Hottest rooms" }).count(), "a landmark has a name of its own").toBe(1);
   await photograph(page, "cluster");
 
   // The key lasts as long as the tab, and is forgotten when that is asked for.
@@ -132,8 +133,10 @@ test("a node is drained when that is confirmed, and comes back", async () => {
   const dialog = page.getByRole("dialog", { name: "Drain node-1?" });
   await dialog.getByText("2 connections").waitFor();
   expect(await barriers(page)).toEqual([]);
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Cancel");
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
+  await expect.poll(() => page.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toBe("Drain node-1");
   await page.getByRole("button", { name: "Drain node-1" }).click();
   await dialog.getByRole("button", { name: "Drain node-1" }).click();
 
@@ -166,7 +169,13 @@ test("a user is banned for as long as was chosen, and told why", async () => {
   expect(await barriers(page)).toEqual([]);
   expect(mallory.close).toBeNull();
   await dialog.getByRole("button", { name: "Ban", exact: true }).click();
-  await page.getByRole("status", { name: "Notifications" }).getByText("mallory is banned for 1 day").waitFor();
+  await page.setViewportSize({ width: 1280, height: 800 });
+  const told = page.getByRole("status", { name: "Notifications" }).getByText("mallory is banned for 1 day");
+  await told.waitFor();
+  const lift = page.getByRole("button", { name: "Lift a ban …" });
+  await lift.scrollIntoViewIfNeeded();
+  const [over, under] = [await told.boundingBox(), await lift.boundingBox()];
+  expect(over!.y + over!.height, "what is told lies over no button").toBeLessThan(under!.y);
   await expect.poll(() => mallory.close).toEqual({ code: 1008, reason: "banned" });
   const ban = (await stage.call("GET", "users/mallory/ban")) as { until_ms: number; reason: string };
   expect(ban.reason).toBe("spam");

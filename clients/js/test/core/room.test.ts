@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import type { Reset, RoomEvent } from "../../src/index.ts";
-import { byHand, chance, client, cut, FakeSocket, fate, inLobby, settle } from "./server.ts";
+import type { Reset, RoomEvent, RoomStatus } from "../../src/index.ts";
+import { byHand, chance, client, cut, FakeSocket, fate, inLobby, next, settle } from "./server.ts";
 
 byHand();
 
@@ -164,6 +164,24 @@ describe("a membership", () => {
     await settle(1);
     socket.joined();
     expect(full.status.value.state).toBe("joined");
+  });
+
+  it("says why it is not let in for now, as long as that holds", async () => {
+    const { room, socket } = await inLobby();
+    const seen: RoomStatus[] = [];
+    room.status.subscribe((status) => seen.push(status));
+    socket.message(3);
+    socket.refuse("join", "too_large", { retry_after_ms: 60_000 });
+    expect(seen).toMatchObject([{ state: "recovering" }, { state: "recovering", error: { code: "too_large", message: "it is too_large", retryAfterMs: 60_000 } }]);
+    socket.end(1006);
+    await next();
+    FakeSocket.last.up();
+    expect(seen.slice(2)).toEqual([{ state: "recovering" }]);
+    FakeSocket.last.refuse("join", "unavailable");
+    expect(room.status.value).toMatchObject({ state: "recovering", error: { code: "unavailable" } });
+    await settle(250);
+    FakeSocket.last.joined(3, { recovered: true });
+    expect(room.status.value).toEqual({ state: "joined", caughtUp: 0, recovered: true });
   });
 
   it("ends by the server's word, and begins anew when it is joined again", async () => {

@@ -3,6 +3,7 @@ import { ChatProvider } from "chorus-client/react";
 import { IconButton } from "../ui/Button.tsx";
 import { Page } from "../ui/Page.tsx";
 import { ChatPage } from "./ChatPage.tsx";
+import { forgetDrafts } from "./drafts.ts";
 import { optionsFor, remember, remembered, type Identity } from "./identity.ts";
 import { useRooms } from "./rooms.ts";
 import { SignIn } from "./SignIn.tsx";
@@ -34,13 +35,18 @@ export function App() {
     setIn(undefined);
   }, []);
 
+  const signOut = () => {
+    forgetDrafts();
+    end();
+  };
+
   const identity = isIn?.identity;
   const options = useMemo(() => identity && optionsFor(identity), [identity]);
   const ownName = identity?.kind === "guest" ? identity.name : undefined;
   const me = isIn && (
     <div className="chat-me">
-      {ownName !== undefined && <span>{ownName}</span>}
-      <IconButton label="Sign out" icon="leave" onClick={() => end()} />
+      {ownName !== undefined && <bdi>{ownName}</bdi>}
+      <IconButton label="Sign out" icon="leave" onClick={signOut} />
     </div>
   );
   return (

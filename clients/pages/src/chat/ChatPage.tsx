@@ -4,11 +4,13 @@ import { useChat, useStatus } from "chorus-client/react";
 import { Button } from "../ui/Button.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 import { Conversation } from "./Conversation.tsx";
+import { Drafts } from "./drafts.ts";
 import { Drawer } from "./Drawer.tsx";
 import { RoomList } from "./RoomList.tsx";
 import type { useRooms } from "./rooms.ts";
 import { Seen } from "./seen.ts";
 import { sentence, words } from "./status.ts";
+import { useLongest } from "./useLongest.ts";
 
 interface ChatPageProps {
   readonly rooms: ReturnType<typeof useRooms>;
@@ -24,7 +26,8 @@ export function ChatPage({ rooms, ownName, onEnd }: ChatPageProps) {
   const [showsRooms, setShowsRooms] = useState(false);
   const [leaving, setLeaving] = useState<string>();
   const [seen] = useState(() => new Seen());
-  const [drafts] = useState(() => new Map<string, string>());
+  const [drafts] = useState(() => new Drafts());
+  const longest = useLongest(chat);
   useFirstRefusal(onEnd);
 
   const openRoom = useCallback(
@@ -53,7 +56,7 @@ export function ChatPage({ rooms, ownName, onEnd }: ChatPageProps) {
           </Button>
         </div>
       ) : (
-        <Conversation key={current} chat={chat} name={current} ownName={ownName} seen={seen} drafts={drafts} onRooms={() => setShowsRooms(true)} onSignIn={onEnd} />
+        <Conversation key={current} chat={chat} name={current} ownName={ownName} seen={seen} drafts={drafts} longest={longest} onRooms={() => setShowsRooms(true)} onSignIn={onEnd} />
       )}
       <Dialog
         open={leaving !== undefined}
@@ -65,6 +68,7 @@ export function ChatPage({ rooms, ownName, onEnd }: ChatPageProps) {
           if (leaving !== undefined) {
             leave(leaving);
             seen.forget(leaving);
+            drafts.keep(leaving, "");
           }
           setLeaving(undefined);
         }}

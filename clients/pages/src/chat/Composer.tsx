@@ -3,15 +3,16 @@ import { useEffect, useRef, useState, type KeyboardEvent, type Ref } from "react
 import type { MessageEntry } from "chorus-client/react";
 import { IconButton } from "../ui/Button.tsx";
 import { Icon } from "../ui/Icon.tsx";
+import type { Drafts } from "./drafts.ts";
 import { textOf } from "./Markup.tsx";
-
-/** In UTF-16 units; even the widest letters stay within the server's default of 16 KiB. */
-const LONGEST = 4_000;
+import { surplus } from "./sizes.ts";
 
 interface ComposerProps {
   readonly room: string;
   /** What was typed before, and where it is kept. */
-  readonly drafts: Map<string, string>;
+  readonly drafts: Drafts;
+  /** What the server takes, in bytes of data. */
+  readonly longest: number;
   readonly editing: MessageEntry | undefined;
   readonly field: Ref<HTMLTextAreaElement>;
   readonly onSend: (text: string) => void;
@@ -23,11 +24,12 @@ interface ComposerProps {
 }
 
 /** Where one writes; also what is to stand in the place of an earlier message. */
-export function Composer({ room, drafts, editing, field, onSend, onEdited, onCancel, onType, onUp }: ComposerProps) {
-  const [draft, setDraft] = useState(() => drafts.get(room) ?? "");
+export function Composer({ room, drafts, longest, editing, field, onSend, onEdited, onCancel, onType, onUp }: ComposerProps) {
+  const [draft, setDraft] = useState(() => drafts.in(room));
   const [edit, setEdit] = useState("");
   const own = useRef<HTMLTextAreaElement>(null);
   const text = editing ? edit : draft;
+  const tooLong = surplus(text.trimEnd(), longest);
 
   useEffect(() => {
     if (!editing) return;
@@ -38,17 +40,18 @@ export function Composer({ room, drafts, editing, field, onSend, onEdited, onCan
   const write = (value: string) => {
     if (editing) return setEdit(value);
     setDraft(value);
-    drafts.set(room, value);
+    drafts.keep(room, value);
     onType(value.trim() !== "");
   };
 
   const submit = () => {
-    const said = text.trim();
-    if (!said) return;
+    // What stands at the beginning may be the indentation of code.
+    const said = text.trimEnd();
+    if (!said || tooLong > 0) return;
     if (editing) return onEdited(editing, said);
     onSend(said);
     setDraft("");
-    drafts.delete(room);
+    drafts.keep(room, "");
   };
 
   const keys = (event: KeyboardEvent) => {
@@ -89,19 +92,25 @@ export function Composer({ room, drafts, editing, field, onSend, onEdited, onCan
           }}
           className="composer-field"
           rows={1}
-          maxLength={LONGEST}
+          dir="auto"
           enterKeyHint="send"
           placeholder={`Write to #${room}`}
           aria-label={editing ? "Edit the message" : "Message"}
-          aria-describedby="composer-hint"
+          aria-describedby={tooLong > 0 ? "composer-long" : "composer-hint"}
+          aria-invalid={tooLong > 0}
           data-testid="composer"
           value={text}
           onChange={(event) => write(event.target.value)}
           onKeyDown={keys}
           onBlur={() => editing || onType(false)}
         />
-        <IconButton type="submit" look="primary" icon={editing ? "tick" : "send"} label={editing ? "Save" : "Send"} disabled={!text.trim()} />
+        <IconButton type="submit" look="primary" icon={editing ? "tick" : "send"} label={editing ? "Save" : "Send"} disabled={!text.trim() || tooLong > 0} />
       </form>
+      {tooLong > 0 && (
+        <p id="composer-long" className="composer-long" role="status">
+          Too long by {tooLong.toLocaleString("en")} {tooLong === 1 ? "character" : "characters"}
+        </p>
+      )}
       <p id="composer-hint" className="composer-hint">
         <kbd>Enter</kbd> sends, <kbd>Shift</kbd> + <kbd>Enter</kbd> begins a line, <kbd>↑</kbd> edits the last. <strong>**bold**</strong>, <em>*italics*</em>, <code>`code`</code>
       </p>

@@ -8,17 +8,19 @@ import { toast } from "../ui/Toast.tsx";
 import { useNow } from "../ui/useNow.ts";
 import { Composer } from "./Composer.tsx";
 import { Connection } from "./Connection.tsx";
+import type { Drafts } from "./drafts.ts";
 import { Drawer } from "./Drawer.tsx";
 import { EmojiPicker } from "./EmojiPicker.tsx";
 import { Feed, type FeedHandle } from "./Feed.tsx";
 import { textOf } from "./Markup.tsx";
 import { Members } from "./Members.tsx";
 import type { MessageActions } from "./Message.tsx";
-import { listed, namesOf } from "./people.ts";
+import { inTurns, namesOf } from "./people.ts";
+import { because } from "./reasons.ts";
 import { RECENT } from "./RoomList.tsx";
 import { rowsOf } from "./rows.ts";
 import type { Seen } from "./seen.ts";
-import { leftBecause, sentence } from "./status.ts";
+import { sentence } from "./status.ts";
 import { useMarkers } from "./useMarkers.ts";
 import { useNews } from "./useNews.ts";
 
@@ -29,13 +31,15 @@ interface ConversationProps {
   readonly name: string;
   readonly ownName: string | undefined;
   readonly seen: Seen;
-  readonly drafts: Map<string, string>;
+  readonly drafts: Drafts;
+  /** What the server takes, in bytes of data. */
+  readonly longest: number;
   readonly onRooms: () => void;
   readonly onSignIn: () => void;
 }
 
 /** A room: what was said in it, who is there, and a field to write. */
-export function Conversation({ chat, name, ownName, seen, drafts, onRooms, onSignIn }: ConversationProps) {
+export function Conversation({ chat, name, ownName, seen, drafts, longest, onRooms, onSignIn }: ConversationProps) {
   const { entries, older, error, status, room, send, retry, discard, loadOlder, fill } = useRoom(name, { recent: RECENT });
   const presence = usePresence(room);
   const { typing, type } = useTyping(room);
@@ -56,9 +60,10 @@ export function Conversation({ chat, name, ownName, seen, drafts, onRooms, onSig
     if (me !== undefined && ownName !== undefined && !known.has(me)) known.set(me, ownName);
     return known;
   }, [presence.members, entries, me, ownName]);
+  const empty = room?.position?.seq === 0;
   const rows = useMemo(
-    () => rowsOf(entries, { now, news: news.first, complete: older === "none", markers, me }),
-    [entries, now, news.first, older, markers, me],
+    () => rowsOf(entries, { now, news: news.first, complete: older === "none", empty, markers, me }),
+    [entries, now, news.first, older, empty, markers, me],
   );
 
   useEffect(() => {
@@ -79,8 +84,8 @@ export function Conversation({ chat, name, ownName, seen, drafts, onRooms, onSig
     field.current?.focus();
   };
   const editLast = () => {
-    const last = entries.findLast((entry) => entry.kind === "message" && entry.from === me && entry.state === "sent" && !entry.deleted && textOf(entry.data) !== undefined);
-    if (last?.kind === "message") setEditing(last);
+    const last = rows.findLast(({ entry, gone }) => !gone && entry.kind === "message" && entry.from === me && entry.state === "sent" && !entry.deleted && textOf(entry.data) !== undefined);
+    if (last?.entry.kind === "message") setEditing(last.entry);
   };
   const typists = typing.map((user) => names.get(user) ?? user);
 
@@ -98,7 +103,7 @@ export function Conversation({ chat, name, ownName, seen, drafts, onRooms, onSig
         </header>
         {status.state === "left" && status.error && (
           <p className="conversation-left" role="alert">
-            {sentence(leftBecause(status.error.code, status.error.message))}
+            {sentence(because(status.error, "room"))}
           </p>
         )}
         {rows.length === 0 && status.state === "joined" && older === "none" && (
@@ -126,10 +131,17 @@ export function Conversation({ chat, name, ownName, seen, drafts, onRooms, onSig
           onBottom={setBottom}
           onEscape={() => field.current?.focus()}
         />
-        <p className="typing">{typists.length > 0 && `${listed(typists)} ${typists.length === 1 ? "is" : "are"} typing…`}</p>
+        <p className="typing">
+          {typists.length > 0 && (
+            <>
+              {inTurns(typists).map((part, turn) => (turn % 2 === 0 ? <bdi key={turn}>{part}</bdi> : part))} {typists.length === 1 ? "is" : "are"} typing…
+            </>
+          )}
+        </p>
         <Composer
           room={name}
           drafts={drafts}
+          longest={longest}
           editing={editing}
           field={field}
           onSend={(text) => {
@@ -214,7 +226,7 @@ function useActions({ room, retry, discard, setEditing, setRemoving, setPicking 
 }
 
 function complain(what: string): (error: ChorusError) => void {
-  return (error) => toast(`${what}: ${error.message || error.code}`, "bad");
+  return (error) => toast(sentence(`${what}: ${because(error, "deed")}`), "bad");
 }
 
 interface LiveLogProps {

@@ -6,18 +6,18 @@ import { parse, type Piece } from "./markup.ts";
 export function Said({ data, edited }: { readonly data: Json | undefined; readonly edited: boolean }) {
   const text = textOf(data);
   const pieces = useMemo(() => (text === undefined ? [] : parse(text)), [text]);
-  const note = edited && <span className="said-note"> (edited)</span>;
+  const note = edited && <bdi className="said-note">(edited)</bdi>;
   if (text !== undefined) {
     return (
-      <div className="said">
+      <div className="said" dir="auto">
         {pieces.map(show)}
-        {note}
+        {note && <> {note}</>}
       </div>
     );
   }
   return (
     <>
-      <pre className="said-data" tabIndex={0}>{JSON.stringify(data, null, 2)}</pre>
+      <pre className="said-data" dir="ltr" tabIndex={0}>{JSON.stringify(data, null, 2)}</pre>
       {note}
     </>
   );
@@ -35,11 +35,15 @@ function show(piece: Piece, index: number): ReactNode {
     case "text":
       return piece.text;
     case "code":
-      return <code key={index}>{piece.text}</code>;
+      return (
+        <code key={index} dir="ltr">
+          {piece.text}
+        </code>
+      );
     case "block":
       // It may be wider than the screen: who has no mouse scrolls it when it has the focus.
       return (
-        <pre key={index} tabIndex={0}>
+        <pre key={index} dir="ltr" tabIndex={0}>
           {piece.text}
         </pre>
       );

@@ -26,7 +26,7 @@ export function Members({ presence: { count, members }, typing, me, live }: Memb
             <li key={user} className="member" title={user}>
               <Avatar user={user} name={name} size="s" />
               <span className="member-name">
-                {name}
+                <bdi>{name}</bdi>
                 {user === me && <span className="muted"> (you)</span>}
               </span>
               {typing.includes(user) ? <span className="member-typing">typing…</span> : <StatusDot tone={live ? "good" : "plain"} hollow={!live} />}

@@ -6,7 +6,8 @@ import { Icon } from "../ui/Icon.tsx";
 import { Avatar } from "./Avatar.tsx";
 import { exactly, timeOf } from "./days.ts";
 import { Said } from "./Markup.tsx";
-import { listed } from "./people.ts";
+import { isolated, listed } from "./people.ts";
+import { because } from "./reasons.ts";
 import type { Row } from "./rows.ts";
 
 /** What one can do to a message. The object stays the same. */
@@ -34,7 +35,7 @@ export const Message = memo(function Message({ row, entry, index, me, names, act
   const nameOf = (user: string) => names.get(user) ?? user;
   const own = entry.from === me || entry.state !== "sent" || entry.from === "";
   const name = own && entry.from === "" ? nameOf(me ?? "") : (entry.name ?? nameOf(entry.from));
-  const isThere = entry.state === "sent" && !entry.deleted && entry.position !== undefined;
+  const isThere = entry.state === "sent" && !entry.deleted && entry.position !== undefined && !row.gone;
   const leave = (event: FocusEvent) => {
     if (!event.currentTarget.contains(event.relatedTarget)) setActive(false);
   };
@@ -62,7 +63,7 @@ export const Message = memo(function Message({ row, entry, index, me, names, act
         <div className="message-main">
           {!row.continued && (
             <p className="message-head">
-              <span className="message-name">{name}</span>
+              <bdi className="message-name">{name}</bdi>
               <time className="message-time" dateTime={new Date(entry.at).toISOString()} title={exactly(entry.at)}>
                 {timeOf(entry.at)}
               </time>
@@ -74,10 +75,10 @@ export const Message = memo(function Message({ row, entry, index, me, names, act
             <ul className="reactions" aria-label="Reactions">
               {entry.reactions.map(({ key, users }) => {
                 const mine = me !== undefined && users.includes(me);
-                const who = listed(users.map((user) => (user === me ? "you" : nameOf(user))), 6);
+                const names = users.map((user) => (user === me ? "you" : nameOf(user)));
                 return (
                   <li key={key}>
-                    <button type="button" className="reaction" aria-pressed={mine} aria-label={`${key} ${users.length}, from ${who}`} title={who} disabled={!isThere} onClick={() => actions.react(entry, key, !mine)}>
+                    <button type="button" className="reaction" aria-pressed={mine} aria-label={`${key} ${users.length}, from ${listed(names, 6)}`} title={listed(names.map(isolated), 6)} disabled={!isThere} onClick={() => actions.react(entry, key, !mine)}>
                       <span aria-hidden="true">{key}</span> <span className="numbers">{users.length}</span>
                     </button>
                   </li>
@@ -88,10 +89,12 @@ export const Message = memo(function Message({ row, entry, index, me, names, act
         </div>
         <Readers users={row.readers} nameOf={nameOf} />
         {active && isThere && (
-          <div className="message-tools" role="toolbar" aria-label="Message">
-            <IconButton label="Add a reaction" icon="smile" small onClick={(event) => actions.pick(entry, event.currentTarget.getBoundingClientRect())} />
-            {own && <IconButton label="Edit" icon="edit" small onClick={() => actions.edit(entry)} />}
-            {own && <IconButton label="Delete" icon="trash" small onClick={() => actions.remove(entry)} />}
+          <div className="message-rail">
+            <div className="message-tools" role="toolbar" aria-label="Message">
+              <IconButton label="Add a reaction" icon="smile" small onClick={(event) => actions.pick(entry, event.currentTarget.getBoundingClientRect())} />
+              {own && <IconButton label="Edit" icon="edit" small onClick={() => actions.edit(entry)} />}
+              {own && <IconButton label="Delete" icon="trash" small onClick={() => actions.remove(entry)} />}
+            </div>
           </div>
         )}
       </div>
@@ -128,10 +131,12 @@ function State({ entry, actions }: { readonly entry: MessageEntry; readonly acti
     );
   }
   const failed = entry.state === "failed";
-  const why = failed ? `not sent: ${reason(entry)}` : "the server did not answer: it may be there, or not";
+  const why = failed ? `not sent: ${entry.error ? because(entry.error, "deed") : "refused"}` : "the server did not answer: it may be there, or not";
   return (
     <p className={`message-state tone-${failed ? "bad" : "warn"}`}>
-      <Icon name="alert" size={14} /> <span>{why}</span>
+      <span>
+        <Icon name="alert" size={14} /> {why}
+      </span>
       <span className="message-choice">
         <Button small icon="retry" onClick={() => actions.retry(entry)}>
           Send again
@@ -144,26 +149,14 @@ function State({ entry, actions }: { readonly entry: MessageEntry; readonly acti
   );
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  too_large: "it is too long",
-  forbidden: "you may not write here",
-  queue_full: "too much waits to be sent",
-  closed: "the connection ended before",
-  lost: "the server that had it was lost",
-};
-
-function reason({ error }: MessageEntry): string {
-  return REASONS[error?.code ?? ""] ?? error?.message ?? "refused";
-}
-
 /** At most so many letters; the others are a number. */
 const FACES = 4;
 
 function Readers({ users, nameOf }: { readonly users: readonly string[]; readonly nameOf: (user: string) => string }) {
   if (users.length === 0) return null;
-  const who = `Read by ${listed(users.map(nameOf), 12)}`;
+  const names = users.map(nameOf);
   return (
-    <div className="readers" role="img" aria-label={who} title={who}>
+    <div className="readers" role="img" aria-label={`Read by ${listed(names, 12)}`} title={`Read by ${listed(names.map(isolated), 12)}`}>
       {users.slice(0, FACES).map((user) => (
         <Avatar key={user} user={user} name={nameOf(user)} size="xs" />
       ))}

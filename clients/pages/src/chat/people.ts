@@ -22,9 +22,20 @@ export function initialOf(name: string): string {
 }
 
 /** `Anna`, `Anna and Ben`, `Anna, Ben and 3 others`. */
-export function listed(names: readonly string[], most = 3): string {
-  if (names.length <= 1) return names[0] ?? "";
+export function listed(names: readonly string[], most?: number): string {
+  return inTurns(names, most).join("");
+}
+
+/** The same in parts: a name, what stands behind it, the next name, and so on. */
+export function inTurns(names: readonly string[], most = 3): readonly string[] {
+  if (names.length <= 1) return names;
   const shown = names.length > most ? names.slice(0, most - 1) : names.slice(0, -1);
   const rest = names.length - shown.length;
-  return `${shown.join(", ")} and ${rest === 1 ? names.at(-1) : `${rest} others`}`;
+  const turns = shown.flatMap((name, index) => (index === 0 ? [name] : [", ", name]));
+  return rest === 1 ? [...turns, " and ", ...names.slice(-1)] : [...turns, ` and ${rest} others`];
+}
+
+/** A name in a text that can have no elements: its direction is its own, and changes nothing of what stands around it. */
+export function isolated(name: string): string {
+  return `\u2068${name}\u2069`;
 }

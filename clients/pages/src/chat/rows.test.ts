@@ -16,7 +16,7 @@ const message = (seq: number, at: number, from = "tom"): MessageEntry => ({
   reactions: [],
   state: "sent",
 });
-const about = { now: noon, news: undefined, complete: true, markers: [], me: "anna" };
+const about = { now: noon, news: undefined, complete: true, empty: false, markers: [], me: "anna" };
 const rows = (entries: Parameters<typeof rowsOf>[0], more: Partial<Parameters<typeof rowsOf>[1]> = {}) => rowsOf(entries, { ...about, ...more });
 
 test("each day has its name above its first message", () => {
@@ -50,4 +50,19 @@ test("who has read stands at the last message that the marker covers", () => {
   const at = (user: string, seq: number, epoch = "a") => ({ user, epoch, seq });
   const markers = [at("eva", 2), at("ben", 4), at("anna", 5), at("tom", 5), at("ida", 0), at("kai", 3, "b")];
   expect(rows(entries, { markers }).map((row) => row.readers)).toEqual([[], ["eva", "ben"], []]);
+});
+
+test("what is above a gap that can't be filled is gone, and the gap is known to be one where the log begins behind it", () => {
+  const gap = (key: string, state: "open" | "lost" = "open") => ({ kind: "gap", key, state }) as const;
+  const shown = (entries: Parameters<typeof rowsOf>[0], empty = false) => rows(entries, { empty }).map(({ entry, gone, start }) => [entry.kind === "gap" ? entry.state : "said", gone, start]);
+  const said = message(7, noon);
+  expect(shown([said, gap("one"), message(50, noon)])).toEqual([["said", false, true], ["open", false, false], ["said", false, false]]);
+  const lost = [["said", true, false], ["lost", false, false], ["said", false, false]];
+  expect(shown([said, gap("one", "lost"), message(50, noon)])).toEqual(lost);
+  expect(shown([said, gap("one"), message(1, noon)])).toEqual(lost);
+  expect(shown([said, gap("one"), said, gap("two"), message(1, noon)])).toEqual([["said", true, false], ["lost", true, false], ...lost]);
+  // Nothing was said since; what is being sent is in no log yet.
+  const { position: _, ...sending } = message(0, noon);
+  expect(shown([said, gap("one"), sending], true)).toEqual(lost);
+  expect(shown([said, gap("one"), sending])).toEqual([["said", false, true], ["open", false, false], ["said", false, false]]);
 });

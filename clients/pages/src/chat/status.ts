@@ -1,5 +1,6 @@
 import type { RoomStatus, Status } from "chorus-client";
 import type { Tone } from "../ui/Badge.tsx";
+import { because } from "./reasons.ts";
 
 interface Words {
   readonly tone: Tone;
@@ -35,47 +36,20 @@ export function words(status: Status, room: RoomStatus | undefined, now: number,
       return { tone: "warn", text: "reconnecting", tail: ` in ${seconds} s`, why: status.reason, help: "connect" };
     }
     case "closed":
-      return { tone: "bad", text: status.error ? endOf(status.error.code, status.error.message) : "signed out", help: "sign in" };
+      return { tone: "bad", text: status.error ? because(status.error, "connection") : "signed out", help: "sign in" };
     case "connected":
       break;
   }
   if (room?.state === "joining") return { tone: "warn", text: "joining…" };
   if (room?.state === "recovering") return { tone: "warn", text: "catching up…" };
-  if (room?.state === "left" && room.error) return { tone: "bad", text: leftBecause(room.error.code, room.error.message) };
+  if (room?.state === "left" && room.error) return { tone: "bad", text: because(room.error, "room") };
   if (heldUp > 0) return { tone: "warn", text: "sending is held up", tail: `: ${heldUp.toLocaleString("en")} ${heldUp === 1 ? "waits" : "wait"}` };
   if (caughtUp > 0) return { tone: "good", text: `caught up: ${caughtUp.toLocaleString("en")} ${caughtUp === 1 ? "message" : "messages"}` };
   const way = status.transport === "sse" ? ", without a WebSocket" : "";
   return { tone: "good", text: "connected", tail: ` to ${status.node}${way}` };
 }
 
-const ENDS: Readonly<Record<string, string>> = {
-  auth_failed: "the server did not accept the sign-in",
-  auth_timeout: "the server got no sign-in",
-  token_expired: "the sign-in is over",
-  banned: "you were banned from this server",
-  disconnected: "a moderator ended the connection",
-  too_many_sessions: "you are signed in too often at once",
-};
-
-function endOf(code: string, message: string): string {
-  const end = ENDS[code] ?? "the server ended the connection";
-  // What a moderator wrote, or what the server says about it; a code by itself helps nobody.
-  return message && message !== code ? `${end}: ${message}` : ENDS[code] ? end : `${end} (${code})`;
-}
-
-const REFUSALS: Readonly<Record<string, string>> = {
-  forbidden: "you may not be in this room",
-  too_large: "this room is full",
-  bad_room: "no room can have this name",
-  banned: "you were banned from this room",
-};
-
-/** Why one is not in a room. */
-export function leftBecause(code: string, message: string): string {
-  return REFUSALS[code] ?? (message || code);
-}
-
-/** The same, to stand by itself. */
+/** What is said in the middle of a sentence, to stand by itself. */
 export function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?)]$/.test(text) ? "" : "."}`;
 }

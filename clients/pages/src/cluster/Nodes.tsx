@@ -1,11 +1,12 @@
 import type { ReactNode } from "react";
 import { Badge, StatusDot } from "../ui/Badge.tsx";
 import { Button } from "../ui/Button.tsx";
+import { span } from "../ui/span.ts";
 import { Table } from "../ui/Table.tsx";
 import { isLive, nameOf, newest, type NodeRecord } from "./history.ts";
 import { standing } from "./standing.ts";
 import { useMatches } from "./useMatches.ts";
-import { bytes, count, latency, many, perSecond, span } from "./words.ts";
+import { bytes, count, latency, many, perSecond } from "./words.ts";
 
 interface NodesProps {
   readonly nodes: readonly NodeRecord[];

@@ -1,4 +1,4 @@
-import { span } from "./words.ts";
+import { span } from "../ui/span.ts";
 import type { Tone } from "../ui/Badge.tsx";
 
 /** Past this without an answer what is shown is old: an answer a second is usual. */

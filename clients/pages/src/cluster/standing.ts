@@ -1,6 +1,7 @@
 import type { Tone } from "../ui/Badge.tsx";
 import type { NodeRecord } from "./history.ts";
-import { many, span } from "./words.ts";
+import { span } from "../ui/span.ts";
+import { many } from "./words.ts";
 
 /** How a node stands, in a word and, where there is more to say, a few. `now` is the page's own clock, `wall` that of the day. */
 export function standing(node: NodeRecord, now: number, wall: number): { readonly tone: Tone; readonly word: string; readonly more?: string } {

@@ -21,16 +21,23 @@ interface DialogProps {
   readonly children: ReactNode;
 }
 
-/** The browser's own modal dialog: it keeps the focus inside, gives it back at the end, and closes at Escape. */
+/** The browser's own modal dialog: it keeps the focus inside and closes at Escape. What had the focus before has it again at the end. */
 export function Dialog({ open, title, confirm, look = "danger", disabled = false, cancel = "Cancel", error, onConfirm, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const harmless = useRef<HTMLButtonElement>(null);
   const heading = useId();
 
   useEffect(() => {
     const element = dialog.current;
     if (!open || !element) return;
+    const before = placesUpFrom(document.activeElement);
     element.showModal();
-    return () => element.close();
+    // By itself it would begin at the cross. What has something to fill in begins there.
+    (element.querySelector<HTMLElement>("input, select, textarea") ?? harmless.current)?.focus();
+    return () => {
+      element.close();
+      before.some(takesFocus);
+    };
   }, [open]);
 
   if (!open) return null;
@@ -50,7 +57,9 @@ export function Dialog({ open, title, confirm, look = "danger", disabled = false
         {children}
         <Complaint text={error} />
         <div className="dialog-actions">
-          <Button onClick={onClose}>{cancel}</Button>
+          <Button ref={harmless} onClick={onClose}>
+            {cancel}
+          </Button>
           <Button type="submit" look={look} disabled={disabled}>
             {confirm}
           </Button>
@@ -58,4 +67,19 @@ export function Dialog({ open, title, confirm, look = "danger", disabled = false
       </form>
     </dialog>
   );
+}
+
+/** What had the focus, and what it lies in that can have it: a button may be gone when the dialog closes, and its message still be there. */
+function placesUpFrom(element: Element | null): readonly HTMLElement[] {
+  const places: HTMLElement[] = [];
+  for (let place = element; place; place = place.parentElement) {
+    if (place instanceof HTMLElement && (place === element || place.hasAttribute("tabindex"))) places.push(place);
+  }
+  return places;
+}
+
+/** What is gone, disabled or hidden does not take it. */
+function takesFocus(place: HTMLElement): boolean {
+  place.focus({ preventScroll: true });
+  return document.activeElement === place;
 }

@@ -23,7 +23,7 @@ interface TableProps<Row> {
 /** Rows of the same kind. It scrolls sideways by itself where it is too wide. */
 export function Table<Row>({ caption, captionUnseen = false, columns, rows, rowKey, empty }: TableProps<Row>) {
   return (
-    <div className="table-frame" role="region" aria-label={caption} tabIndex={0}>
+    <div className="table-frame" role="group" aria-label={caption} tabIndex={0}>
       <table className="table">
         <caption className={captionUnseen ? "unseen" : undefined}>{caption}</caption>
         <thead>

@@ -1,0 +1,1 @@
+function e(e){let n=Math.max(0,Math.floor(e/1e3)),r=Math.floor(n/60),i=Math.floor(r/60);return r===0?`${n} s`:r<10?t(r,`min`,n%60,`s`):i===0?`${r} min`:i<24?t(i,`h`,r%60,`min`):t(Math.floor(i/24),`d`,i%24,`h`)}function t(e,t,n,r){return n===0?`${e} ${t}`:`${e} ${t} ${n} ${r}`}export{e as t};
