@@ -27,6 +27,7 @@ test("a connection is told with its room", () => {
   expect(said(connected)).toBe("connected to node-1");
   expect(said({ ...connected, transport: "sse" })).toBe("connected to node-1, without a WebSocket");
   expect(said(connected, { state: "joining" })).toBe("joining…");
+  expect(words(connected, { state: "joining", error: error("too_large", "an event stream carries 8 rooms") }, 0)).toMatchObject({ text: "joining…", why: "an event stream carries 8 rooms" });
   expect(said(connected, { state: "recovering" })).toBe("catching up…");
   expect(said(connected, joined, 0, { caughtUp: 1 })).toBe("caught up: 1 message");
   expect(said(connected, joined, 0, { caughtUp: 1_200 })).toBe("caught up: 1,200 messages");

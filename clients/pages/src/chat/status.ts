@@ -40,7 +40,7 @@ export function words(status: Status, room: RoomStatus | undefined, now: number,
     case "connected":
       break;
   }
-  if (room?.state === "joining") return { tone: "warn", text: "joining…" };
+  if (room?.state === "joining") return { tone: "warn", text: "joining…", ...(room.error && { why: room.error.message }) };
   if (room?.state === "recovering") return { tone: "warn", text: "catching up…" };
   if (room?.state === "left" && room.error) return { tone: "bad", text: because(room.error, "room") };
   if (heldUp > 0) return { tone: "warn", text: "sending is held up", tail: `: ${heldUp.toLocaleString("en")} ${heldUp === 1 ? "waits" : "wait"}` };
