@@ -187,6 +187,27 @@ async fn an_ok_whose_event_is_lost_comes_behind_the_reset() {
 }
 
 #[tokio::test]
+async fn an_ok_takes_no_other_events_place_behind_a_reset() {
+    let mut bench = Bench::new(1000).await;
+    let room = Arc::clone(&bench.room);
+    bench.writer.replace_event(&room, 2, ok());
+    [1, 2].into_iter().for_each(|seq| room.push(event(seq)));
+    room.push(Frame { bytes: "<reset>".into(), mark: Mark::Reset(at(1)), sent_at: None, trace: None });
+    [2, 3].into_iter().for_each(|seq| room.push(event(seq)));
+    bench.write(None, usize::MAX);
+    assert_eq!(bench.text(), "<1>[ok]<reset><2><3>");
+}
+
+/// Whoever does not read may go on sending.
+#[tokio::test]
+async fn not_more_oks_wait_for_their_places_than_may() {
+    let mut bench = Bench::new(1000).await;
+    let room = Arc::clone(&bench.room);
+    let waiting = (1..=1000).filter(|seq| bench.writer.replace_event(&room, *seq, ok()).is_none());
+    assert_eq!(waiting.count(), 64);
+}
+
+#[tokio::test]
 async fn whoever_read_ahead_in_the_log_gets_nothing_twice() {
     let mut bench = Bench::new(1000).await;
     let room = Arc::clone(&bench.room);
