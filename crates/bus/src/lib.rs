@@ -39,7 +39,8 @@ pub use redis::fuzzing;
 pub use redis::{Ack, RedisBus, RedisConfig, RedisTls};
 pub use retention::{Retention, Retentions};
 pub use state::{
-    Marked, Mute, NodeInfo, Notice, PresenceUpdate, RoomInfo, RoomState, RoomsPage, Sanction, Sanctions, Told,
+    MARKERS, Marked, Mute, NodeInfo, Notice, PresenceUpdate, RoomInfo, RoomState, RoomsPage, Sanction,
+    Sanctions, Told,
 };
 pub use trace::TraceContext;
 

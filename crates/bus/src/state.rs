@@ -39,6 +39,9 @@ pub enum Told {
     },
 }
 
+/// How many markers are told, those that are furthest: a join's answer has to fit in a frame. `state.lua` has it, too.
+pub const MARKERS: usize = 300;
+
 /// The state of a room beside its log, as it was at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoomState {
@@ -48,7 +51,7 @@ pub struct RoomState {
     pub count: u64,
     /// Who, each with a member's JSON; none when they are more than was asked for.
     pub members: Option<Vec<(UserId, Bytes)>>,
-    /// How far each has read, the 300 who are furthest; empty when there are more members than was asked for.
+    /// How far each has read, the [`MARKERS`] who are furthest; empty when there are more members than was asked for.
     pub markers: Vec<(UserId, Position)>,
     /// Who may not speak.
     pub mutes: Vec<(UserId, Mute)>,

@@ -196,14 +196,12 @@ impl Session {
 
     /// The same, of what is ready to be said.
     pub fn refuse(&self, reference: Option<Ref>, refusal: Refusal) {
-        self.app.metrics.failed(refusal.code);
-        self.send(&refusal.frame(reference));
+        self.fail(&refusal.frame(reference));
     }
 
     /// The same of a room that no request with a `ref` was about.
     pub fn refuse_room(&self, room: RoomName, refusal: Refusal) {
-        self.app.metrics.failed(refusal.code);
-        self.send(&Failure { room: Some(room), ..refusal.frame(None) });
+        self.fail(&Failure { room: Some(room), ..refusal.frame(None) });
     }
 
     /// The same, with a time after which it may succeed.
@@ -214,9 +212,13 @@ impl Session {
         message: &str,
         retry_after: Option<Duration>,
     ) {
-        self.app.metrics.failed(code);
         let retry_after_ms = retry_after.map(|wait| wait.as_millis().max(1) as u64);
-        self.send(&Failure { reference, code, message: message.into(), retry_after_ms, room: None });
+        self.fail(&Failure { reference, code, message: message.into(), retry_after_ms, room: None });
+    }
+
+    fn fail(&self, failure: &Failure<'_>) {
+        self.app.metrics.failed(failure.code);
+        self.send(failure);
     }
 
     /// Sends a frame to this client only.

@@ -7,10 +7,7 @@ use proto::{Position, RoomName, UserId};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use crate::{Marked, Mute, NodeId, PresenceUpdate, RoomState, Told};
-
-/// How many markers are told, as `state.lua` does.
-const MARKERS: usize = 300;
+use crate::{MARKERS, Marked, Mute, NodeId, PresenceUpdate, RoomState, Told};
 
 /// A frame of more is only a number.
 const MOST_BYTES: usize = 256 * 1024;

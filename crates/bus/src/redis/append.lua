@@ -12,11 +12,14 @@ local traces = ARGV[8]
 local FIRST_EVENT, GENERATIONS, TRACE = 9, 32, 55
 local now = milliseconds()
 
-local known = redis.call('HMGET', head, 'v', 's', 'b', 'g', 'l', 'r', 'i', 't', 'e', 'x', 'a')
+local function read_head()
+  return redis.call('HMGET', head, 'v', 's', 'b', 'g', 'l', 'r', 'i', 't', 'e', 'x', 'a')
+end
+local known = read_head()
 check_version(known[1])
 if not known[1] then
   begin(ARGV[3], head_life, now)
-  known = redis.call('HMGET', head, 'v', 's', 'b', 'g', 'l', 'r', 'i', 't', 'e', 'x', 'a')
+  known = read_head()
 end
 local seq, base, generation, lineage, server = tonumber(known[2]), known[3], known[4], known[5], known[6]
 local young, young_since = tonumber(known[7]), tonumber(known[8])

@@ -10,7 +10,7 @@ use super::{
     Core, answer,
     call::Call,
     keys,
-    link::{HEAD_LIFE_MS, number},
+    link::{HEAD_LIFE_MS, UNUSED_LIFE_MS, number},
     script::Script,
     shard::Shard,
     wire,
@@ -70,6 +70,7 @@ impl Core {
             number(update.most)?,
             number(pause)?,
             number(HEAD_LIFE_MS)?,
+            number(UNUSED_LIFE_MS)?,
             self.node.as_str().into(),
             if update.whole { "whole" } else { "" }.into(),
             number(update.joined.len() as u64)?,
@@ -146,6 +147,7 @@ impl Core {
             keys::channel(room).into(),
             room.as_str().into(),
             number(HEAD_LIFE_MS)?,
+            number(UNUSED_LIFE_MS)?,
         ];
         for (user, position) in markers {
             args.extend([user.as_str().into(), position.epoch.as_str().into(), number(position.seq)?]);

@@ -3,18 +3,17 @@
 -- KEYS[1]: a hash, of each user "<node> <node> ...\n<the member's JSON>", and of "~v" the version.
 -- KEYS[2]: when a crowd was told its number (ms), and " owed" when it has changed since then.
 -- ARGV: PUBLISH or SPUBLISH, the channel, the room, above how many members only their number is told, how long after one
--- the next may be told (ms), the life of the keys (ms), the node, "whole" when it has nobody but those who joined, how many
--- joined, each as user and JSON, how many left, the users, and the nodes that are gone.
+-- the next may be told (ms), the lives of the keys and of one where nobody is left (ms), the node, "whole" when it has
+-- nobody but those who joined, how many joined, each as user and JSON, how many left, the users, and the nodes that are
+-- gone.
 -- Returns nothing if nothing is left to be told, else the version and the number.
 local here, publish, channel, room = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local most, pause = tonumber(ARGV[4]), tonumber(ARGV[5])
-local life, node, whole = ARGV[6], ARGV[7], ARGV[8] == 'whole'
+local life, unused_life, node, whole = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == 'whole'
 -- A frame of more is only a number.
 local MOST_BYTES = 256 * 1024
--- As that of a head that nobody has used.
-local EMPTY_LIFE_MS = 2 * 24 * 60 * 60 * 1000
 
-local at = 9
+local at = 10
 local function take()
   at = at + 1
   return ARGV[at - 1]
@@ -101,7 +100,7 @@ if changed then
 end
 local fields = redis.call('HLEN', here)
 -- Whoever may join may leave, too, as many rooms as names come to mind: where nobody is left the version stays for a while.
-redis.call('PEXPIRE', here, fields > 1 and life or EMPTY_LIFE_MS)
+redis.call('PEXPIRE', here, fields > 1 and life or unused_life)
 if not changed and (not owed or fields == 0) then
   return
 end

@@ -31,9 +31,9 @@ use crate::{Append, BusError, Effect, Retentions, epoch, epoch::Head, follow::Sl
 /// How long a head is kept after its last use, at least, in milliseconds.
 pub(super) const HEAD_LIFE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
-/// The same for one that no event was ever numbered by. Some 350 bytes each: a client that joins fifty new rooms a second
+/// The same for one that no event was ever numbered by, and for what is known beside such a log. Some 350 bytes each: a client that joins fifty new rooms a second
 /// would fill a gigabyte in a day, and thirty in the time above.
-const UNUSED_HEAD_LIFE_MS: u64 = 2 * 24 * 60 * 60 * 1000;
+pub(super) const UNUSED_LIFE_MS: u64 = 2 * 24 * 60 * 60 * 1000;
 
 /// How long to wait before a call is made again that a cluster put off.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -261,8 +261,7 @@ impl Link {
 
     /// The head of a room, which is made if there is none.
     pub(super) async fn open(&self, room: &RoomName) -> Result<Head, BusError> {
-        let args =
-            vec![epoch::random_id().into(), number(self.head_life(room))?, number(UNUSED_HEAD_LIFE_MS)?];
+        let args = vec![epoch::random_id().into(), number(self.head_life(room))?, number(UNUSED_LIFE_MS)?];
         answer::opened(self.script(room, &self.open, args).await?)
     }
 

@@ -3,10 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bus::{
-    ReadFrom, RedisBus, RedisConfig, Retention, Verdict,
+    Bus, PresenceUpdate, ReadFrom, RedisBus, RedisConfig, Retention, Verdict,
     conformance::{append, append_many, follow, read, room, until},
 };
-use proto::{ID_TTL_MS, RoomName, server::ResetReason};
+use bytes::Bytes;
+use proto::{ID_TTL_MS, RoomName, UserId, server::ResetReason};
 use testkit::Redis;
 
 use super::{RETENTION, node};
@@ -71,6 +72,25 @@ async fn the_head_of_a_room_that_was_only_joined_goes_soon() {
     append(&bus, &room, "a").await;
     let left = life(&redis, &room, "head");
     assert!(left > 44 * DAY, "the first event did not make it last: {left}");
+}
+
+/// Nor does one that people have only come to and left, or read where there is nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_beside_an_unused_log_goes_soon() {
+    let redis = Redis::start().await;
+    let bus = node(&redis.url()).await;
+    let (room, alice) = (room("left"), UserId::parse("alice").expect("a user"));
+    let (_, _following) = follow(&bus, &room).await;
+    let joined = vec![(alice.clone(), Bytes::from_static(br#"{"user":"alice"}"#))];
+    let update = PresenceUpdate { joined, most: 100, ..PresenceUpdate::default() };
+    bus.tell_presence(&room, &update).await.expect("presence");
+    assert!(life(&redis, &room, "here") > 29 * DAY, "somebody is there");
+    let update = PresenceUpdate { left: vec![alice.clone()], most: 100, ..PresenceUpdate::default() };
+    bus.tell_presence(&room, &update).await.expect("presence");
+    assert!((1..=2 * DAY).contains(&life(&redis, &room, "here")));
+    let nothing = [(alice, bus.head(&room).await.expect("a head"))];
+    bus.mark_read(&room, &nothing, false).await.expect("a marker");
+    assert!((1..=2 * DAY).contains(&life(&redis, &room, "read")));
 }
 
 /// Nobody appends to a room that is followed, and its head must not lapse: that would be a new log.

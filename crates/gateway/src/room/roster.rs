@@ -195,24 +195,24 @@ impl Roster {
         while update.joined.len() + update.left.len() < limit
             && let Some(user) = changed.pop()
         {
-            let mut it = here.get_mut(&user);
-            it.iter_mut().for_each(|it| it.noted = false);
-            match it {
-                Some(it) if it.sessions > 0 && !it.told => {
+            let Some(it) = here.get_mut(&user) else { continue };
+            it.noted = false;
+            match (it.sessions > 0, it.told) {
+                (true, false) => {
                     // Before it is: whoever leaves meanwhile is then a change again.
                     it.told = true;
                     update.joined.push((user, it.member.clone()));
                 }
-                Some(it) if it.sessions == 0 && it.told && it.left_at.elapsed() < patience => {
+                (true, true) => {}
+                (false, true) if it.left_at.elapsed() < patience => {
                     it.noted = true;
                     early.push(user);
                 }
-                Some(it) if it.sessions == 0 && it.told => {
+                (false, true) => {
                     it.told = false;
                     update.left.push(user);
                 }
-                Some(it) if it.sessions == 0 => drop(here.remove(&user)),
-                _ => {}
+                (false, false) => drop(here.remove(&user)),
             }
         }
         let more = !changed.is_empty();

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bus::{Mute, RoomState};
+use bus::{MARKERS, Mute, RoomState};
 use bytes::Bytes;
 use proto::{
     Position, RoomName, ServerFrame, UserId,
@@ -21,9 +21,6 @@ const DEPARTED: usize = 1_000;
 /// For so long they are remembered also when all readers are level: somebody who is about to be one may have been told
 /// before that they are there.
 const REMEMBERED: Duration = Duration::from_mins(1);
-
-/// As many markers are kept as the bus tells, those that are furthest: a join's answer has to fit in a frame.
-const MARKERS: usize = 300;
 
 /// Of all nodes.
 pub(super) struct All {
