@@ -5,7 +5,8 @@
 //! and how many a second. With a rate, a number of nodes and seconds behind that, so many nodes follow all rooms and append
 //! at that rate together; it says `begin` when they are about to and `end` with the number of appends when they have. With
 //! `replicated` in place of the URL it starts a primary and two replicas, waits
-//! for both, and then freezes one. With `script` it only prints the script, for whoever measures that by itself.
+//! for both, and then freezes one. With `library` it only prints the library that appends, and with `function` the name of what
+//! is called of it, for whoever measures that by itself.
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a measurement for people")]
 
 use std::{
@@ -188,7 +189,8 @@ async fn main() {
     let asked = std::env::args().nth(1);
     match asked.as_deref() {
         Some("replicated") => return replicated().await,
-        Some("script") => return println!("{}", RedisBus::append_script()),
+        Some("library") => return println!("{}", RedisBus::append_function().0),
+        Some("function") => return println!("{}", RedisBus::append_function().1),
         _ => {}
     }
     let own = if asked.is_some() { None } else { Some(Redis::start().await) };

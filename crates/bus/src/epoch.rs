@@ -50,7 +50,7 @@ pub(crate) struct Generation {
 pub(crate) struct Lineage(Vec<Generation>);
 
 impl Lineage {
-    /// How many generations a head keeps; the append script has the same number.
+    /// How many generations a head keeps; append.lua has the same number.
     pub(crate) const KEPT: usize = 32;
 
     /// A log that has only known one server.

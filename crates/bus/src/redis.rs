@@ -1,4 +1,4 @@
-//! The log in Redis: numbered, stored and published by one script, followed over pub/sub, filled from the log.
+//! The log in Redis: numbered, stored and published by one function, followed over pub/sub, filled from the log.
 //!
 //! | module | subject |
 //! | --- | --- |
@@ -135,9 +135,11 @@ struct Core {
 }
 
 impl RedisBus {
-    /// The Lua script that appends messages, as Redis is given it: for whoever measures what it costs there.
-    pub fn append_script() -> String {
-        link::append_script().into_text()
+    /// What appends messages, for whoever measures what it costs Redis: the library that it is in, as `FUNCTION LOAD` is
+    /// given it, and its name there.
+    pub fn append_function() -> (String, String) {
+        let append = link::append_script();
+        (append.text().to_owned(), append.name().map(ToString::to_string).unwrap_or_default())
     }
 
     /// Connects, and keeps connecting in the background: a Redis that is not there yet is bad
@@ -146,7 +148,7 @@ impl RedisBus {
     ///
     /// # Errors
     /// [`BusError::Config`] when the URL or a file of [`RedisTls`] can't be right, when Redis did not prove who it is
-    /// (or this node did not prove it to Redis); [`BusError::Unavailable`] when the Redis that was reached has fewer
+    /// (or this node did not prove it to Redis), when it is older than 7.0 or gives this node no right to append; [`BusError::Unavailable`] when the Redis that was reached has fewer
     /// replicas than [`RedisConfig::ack`] asks for.
     pub async fn connect(config: RedisConfig) -> Result<Self, BusError> {
         let place = config::parse(&config)?;

@@ -4,7 +4,7 @@
 use std::{fs, sync::Arc};
 
 use bus::{
-    Ack,
+    Ack, BusError, RedisBus,
     conformance::{self, append, room},
 };
 use faults::{Nodes, Talk, node, until_up};
@@ -158,6 +158,17 @@ async fn nobody_else_may_do_anything_to_a_room() {
     redis.try_command_as("chorus", "gateway", &["PUBLISH", "chat:x", "frame"]).expect("a gateway's right");
     redis.try_command_as("app", "app", &["SET", "app:x", "1"]).expect("the other's right");
     assert!(redis.try_command_as("chorus", "wrong", &["PING"]).is_err());
+}
+
+/// As when the users are those of an older version: its nodes go on, and one of this must not take their place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_the_right_to_append_does_not_start() {
+    let users = users();
+    let redis = Redis::start_with(&users.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    redis.command(&["ACL", "SETUSER", "chorus", "-fcall", "-function|load"]);
+    let error = RedisBus::connect(faults::config(&as_gateway(&redis.url()))).await.err();
+    let Some(BusError::Config(why)) = &error else { panic!("{error:?}") };
+    assert!(why.contains("NOPERM") && why.contains("deploy/redis/users.conf"), "{why}");
 }
 
 fn user_password(user: &str) -> &str {

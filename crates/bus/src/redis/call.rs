@@ -55,7 +55,7 @@ impl Path<'_> {
             Self::Committed(commits) => return commits.send(name, args, asking).await,
             Self::Plain(client) => client,
         };
-        // Not fred's own EVALSHA, which it takes for a command that blocks and can't stand in a pipeline.
+        // Not fred's own EVALSHA and FCALL, which it takes for commands that block and can't stand in a pipeline.
         let command = |name| CustomCommand::new_static(name, None::<u16>, false);
         if !asking {
             return client.custom(command(name), args).await;

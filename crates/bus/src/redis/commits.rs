@@ -188,7 +188,7 @@ impl Commits {
     }
 }
 
-/// Not fred's own WAIT and EVALSHA, which it takes for commands that block and can't stand in a pipeline.
+/// Not fred's own WAIT, EVALSHA and FCALL, which it takes for commands that block and can't stand in a pipeline.
 fn command(name: &'static str) -> CustomCommand {
     CustomCommand::new_static(name, None::<u16>, false)
 }

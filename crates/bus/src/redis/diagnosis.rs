@@ -6,9 +6,12 @@ use super::{Core, inspect, metric, tls};
 use crate::{BusError, Health};
 
 impl Core {
-    /// Looks at what was given. What is wrong with it may be right in a while.
+    /// Looks at what was given. What is wrong with it may be right in a while, but for its version and what this node may do.
     pub(super) async fn inspect(&self) -> Result<(), BusError> {
         for shard in self.link.shards() {
+            if let Some(refusal) = self.link.refusal(&shard).await {
+                return Err(BusError::Config(format!("redis at {shard} appends nothing: {refusal}")));
+            }
             if let Some(refusal) = inspect::shard(&shard, self.config.ack).await {
                 return Err(BusError::unavailable(refusal));
             }

@@ -45,7 +45,7 @@ pub(super) fn of_room(room: &RoomName) -> Vec<RedisKey> {
     vec![named("head"), named("log"), named("ids")]
 }
 
-/// What is known of the events of a room besides the log: the fourth key of the script that amends them.
+/// What is known of the events of a room besides the log: the fourth key of the function that amends them.
 pub(super) fn marks(room: &RoomName) -> RedisKey {
     beside(room, "marks")
 }

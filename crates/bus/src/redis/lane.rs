@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::{Core, panic::Unfinished};
 use crate::{Append, Appended, Appending, BusError, Effect, follow::Observation};
 
-/// Events in one call of the script: at 64 it gains nothing more (81k/s against 70k/s at 16).
+/// Events in one call of the function: at 64 it gains nothing more (81k/s against 70k/s at 16).
 const BATCH_EVENTS: usize = 64;
 
 /// Bytes of bodies in one call; one event may be more.
@@ -84,7 +84,7 @@ impl Lanes {
         let (mut appends, mut answers, mut bytes) = (Vec::new(), Vec::new(), 0);
         while let Some((append, _)) = lane.waiting.front() {
             let more = bytes + append.body.len();
-            // What has a target goes by itself, to another script.
+            // What has a target goes by itself, to another function.
             let alone = append.effect != Effect::None;
             if appends.len() >= BATCH_EVENTS || ((more > BATCH_BYTES || alone) && !appends.is_empty()) {
                 break;

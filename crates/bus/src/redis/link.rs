@@ -38,8 +38,6 @@ pub(super) const UNUSED_LIFE_MS: u64 = 2 * 24 * 60 * 60 * 1000;
 /// How long to wait before a call is made again that a cluster put off.
 const PAUSE: Duration = Duration::from_millis(20);
 
-const APPEND: &str = include_str!("append.lua");
-
 /// How the log is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Part {
@@ -74,7 +72,7 @@ pub(super) struct Link {
 
 /// Numbers, stores and publishes messages: what needs no look at another event.
 pub(super) fn append_script() -> Script {
-    Script::new(&["local amend", APPEND])
+    Script::function("append")
 }
 
 impl Link {
@@ -84,9 +82,9 @@ impl Link {
             stale: Notify::new(),
             sharded,
             append: append_script(),
-            amend: Script::new(&[include_str!("amend.lua"), APPEND]),
-            open: Script::new(&[include_str!("open.lua")]),
-            read: Script::new(&[include_str!("read.lua")]),
+            amend: Script::function("amend"),
+            open: Script::new(include_str!("open.lua")),
+            read: Script::new(include_str!("read.lua")),
             retentions: RwLock::new(config.retentions.clone()),
             patience: config.command_timeout,
         }
@@ -201,6 +199,19 @@ impl Link {
         drop(map);
         self.is_stale();
         is_known
+    }
+
+    /// Has a shard load what appends, which is done when it is missed anyway. Says what will always stand in the way.
+    pub(super) async fn refusal(&self, shard: &Shard) -> Option<String> {
+        let error = self.append.load(Path::Plain(&shard.commands)).await.err()?;
+        let error = error.details();
+        if error.starts_with("NOPERM") {
+            Some(format!("{error}: give its user the rights of deploy/redis/users.conf"))
+        } else if error.starts_with("ERR unknown command") {
+            Some(format!("{error}: Redis 7.0 or later is needed"))
+        } else {
+            None
+        }
     }
 
     async fn script(&self, room: &RoomName, script: &Script, args: Vec<Value>) -> Result<Value, BusError> {

@@ -2,6 +2,7 @@
 --
 -- ARGV: the base of a new epoch, the lives of a head and of one that no event was ever numbered by (ms).
 -- Returns seq, base, lineage.
+in_room(KEYS)
 local now = milliseconds()
 local known = redis.call('HMGET', head, 'v', 'x', 's')
 check_version(known[1])

@@ -4,6 +4,7 @@
 -- ARGV: "after" or "before", a seq, how many.
 -- Returns seq, base, lineage, the oldest seq that is left, and then for each event, in the order of the reading:
 -- id, generation, entry. Returns -1 alone when the room has no head.
+in_room(KEYS)
 local direction, seq, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local known = redis.call('HMGET', head, 'v', 's', 'b', 'l', 'd')
 check_version(known[1])
@@ -12,6 +13,7 @@ if not known[1] then
 end
 
 local newest, base = tonumber(known[2]), known[3]
+local marks = marks_key()
 local marked = known[5] and redis.call('HGET', marks, 'b') == base
 local function left_of(number)
   local left = marked and redis.call('HGET', marks, 'd' .. digits(number))

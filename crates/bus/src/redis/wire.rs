@@ -65,7 +65,7 @@ pub(super) fn split_trace(mut key: Key) -> (Key, Option<Box<TraceContext>>) {
     (Key::from_bytes(key.0.split_off(1 + TraceContext::BYTES)), Some(Box::new(context)))
 }
 
-/// What of a batch is traced, for the append script: the context of each event, or so many spaces; nothing when none is. A
+/// What of a batch is traced, for append.lua: the context of each event, or so many spaces; nothing when none is. A
 /// key that leaves no place for it loses it.
 pub(super) fn traces<'a>(batch: impl Iterator<Item = (&'a Key, Option<&'a TraceContext>)> + Clone) -> String {
     const WIDTH: usize = TraceContext::BYTES;

@@ -152,6 +152,68 @@ async fn a_restart_without_loss_is_only_another_generation() {
     assert_eq!(recorder.events().len(), 4);
 }
 
+/// It is the same process all the time, which knows by heart which server it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_was_a_replica_meanwhile_is_another_server() {
+    for loses in [false, true] {
+        const AT_ONCE: &str = "repl-diskless-sync-delay 0";
+        let (here, there) = (Redis::start_with(&[AT_ONCE]).await, Redis::start_with(&[AT_ONCE]).await);
+        let bus = node(&here.url()).await;
+        let room = room("in-between");
+        append(&bus, &room, "kept1").await;
+        make_replica(&there, &here).await;
+        let kept = append(&bus, &room, "kept2").await.position;
+        // Or the node's heartbeat comes in between, and is lost.
+        here.command(&["CLIENT", "PAUSE", "60000", "WRITE"]);
+        until_level(&there, &here).await;
+        there.command(&["REPLICAOF", "NO", "ONE"]);
+        if loses {
+            here.command(&["CLIENT", "UNPAUSE"]);
+        }
+        let last = if loses { append(&bus, &room, "lost").await.position } else { kept.clone() };
+        let whole_copies = field(&there, "stats", "sync_full");
+        make_replica(&here, &there).await;
+        assert_eq!(
+            field(&there, "stats", "sync_full") > whole_copies,
+            loses,
+            "it was not the other's history"
+        );
+        here.command(&["CLIENT", "UNPAUSE"]);
+        here.command(&["REPLICAOF", "NO", "ONE"]);
+        let after = until("a primary again", async || {
+            bus.append(&room, message("after")).await.map_err(|error| error.to_string())
+        });
+        let after = after.await.position;
+        assert_eq!(after.seq, kept.seq + 1);
+        assert_ne!(after.epoch, kept.epoch, "another server, but the same generation");
+        let verdict = read(&bus, &room, ReadFrom::After(last), 10).await.verdict;
+        let forked = Verdict::Reset { to: kept, reason: ResetReason::Forked };
+        assert_eq!(verdict, if loses { forked } else { Verdict::Holds });
+    }
+}
+
+async fn make_replica(replica: &Redis, primary: &Redis) {
+    replica.command(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    until_level(replica, primary).await;
+}
+
+async fn until_level(replica: &Redis, primary: &Redis) {
+    let offset = |redis: &Redis| field(redis, "replication", "master_repl_offset");
+    until("a replica that has everything", async || match replica.text(&["INFO", "replication"]) {
+        info if !info.contains("master_link_status:up") => Err(info),
+        _ if offset(replica) < offset(primary) => Err("it lags behind".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+}
+
+/// A number of what a Redis says of itself.
+fn field(redis: &Redis, section: &str, name: &str) -> u64 {
+    let info = redis.text(&["INFO", section]);
+    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {info}"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_and_their_heads_expire() {
     let redis = Redis::start().await;

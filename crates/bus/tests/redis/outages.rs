@@ -30,11 +30,15 @@ async fn scripts_may_be_forgotten() {
     let redis = Redis::start().await;
     let bus = node(&redis.url()).await;
     let room = room("scripts");
+    let forget = || {
+        redis.command(&["SCRIPT", "FLUSH"]);
+        redis.command(&["FUNCTION", "FLUSH"]);
+    };
     let (recorder, _following) = follow(&bus, &room).await;
     for turn in 1..=5 {
-        redis.command(&["SCRIPT", "FLUSH"]);
+        forget();
         append_many(&bus, &room, &format!("t{turn}-"), 20).await;
-        redis.command(&["SCRIPT", "FLUSH"]);
+        forget();
         assert_eq!(read(&bus, &room, ReadFrom::Newest, 1).await.head.seq, turn * 20);
     }
     recorder.until_last("t5-20").await;

@@ -58,7 +58,7 @@ faults! {
     SubscribersCut = "redis: CLIENT KILL pubsub";
     /// CLIENT KILL of all others.
     PublishersCut = "redis: CLIENT KILL normal";
-    /// SCRIPT FLUSH.
+    /// SCRIPT FLUSH and FUNCTION FLUSH.
     ScriptsFlushed = "redis: SCRIPT FLUSH";
     /// The output buffer's limit shrunk, while large messages go to subscribers behind a slow network.
     OutputBufferShrunk = "redis: output buffer cut";

@@ -76,7 +76,7 @@ impl Measure {
             Fault::RedisPaused => (grew("cmdstat_client|pause"), "nothing was paused"),
             Fault::SubscribersCut => (gone(0), "a subscriber was not cut"),
             Fault::PublishersCut => (gone(1), "a connection was not cut"),
-            Fault::ScriptsFlushed => (grew("errorstat_NOSCRIPT"), "nobody missed a script"),
+            Fault::ScriptsFlushed => (grew("cmdstat_function|load"), "nobody missed a function"),
             Fault::OutputBufferShrunk => (
                 any(&|now, then| now.output_cuts > then.output_cuts),
                 "no output buffer grew beyond its limit",

@@ -36,6 +36,10 @@ impl Nemesis {
             Fault::ScriptsFlushed => {
                 for _ in 0..self.random.within(3..=8) {
                     all(&["SCRIPT", "FLUSH"]);
+                    // A replica refuses it, and has it from its primary.
+                    for node in arena.store.nodes() {
+                        let _ = node.try_command(&["FUNCTION", "FLUSH"]);
+                    }
                     self.last(20, 200).await;
                 }
                 Expectation { up: nodes(arena, |_| true), ..Expectation::default() }

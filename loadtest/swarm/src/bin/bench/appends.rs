@@ -19,21 +19,26 @@ return seq";
 /// Calls under way on each of the benchmark's four connections.
 const PIPELINE: &str = "64";
 
-/// The append script and the bare one under redis-benchmark, then appends through the bus.
+/// The function that appends and the bare script under redis-benchmark, then appends through the bus.
 pub(crate) fn measure(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), String> {
     let calls = if scale.brief { 50_000 } else { 200_000 };
-    let own = said(Command::new(programs.appends()).arg("script"))?;
-    for (name, script) in [("the script", own), ("bare", BARE.to_owned())] {
+    let library = said(Command::new(programs.appends()).arg("library"))?;
+    let function = said(Command::new(programs.appends()).arg("function"))?;
+    let own = ("function", library, "FCALL");
+    for (name, (kind, text, call)) in
+        [("the function", own), ("bare", ("script", BARE.to_owned(), "EVALSHA"))]
+    {
         let fleet = Fleet::start(programs, Kind::Chorus, 0, Behind::Redis, "")?;
         let port = fleet.redis.unwrap_or_default().to_string();
         let pid = fleet.processes[0].pid;
-        let sha = said(Command::new("redis-cli").args(["-p", &port, "script", "load", &script]))?;
+        let loaded = said(Command::new("redis-cli").args(["-p", &port, kind, "load", &text]))?;
+        let called = if kind == "function" { function.trim() } else { loaded.trim() };
         let before = sample::process(pid).cpu_s;
         let calls_text = calls.to_string();
         let rate = said(
             pinned(LOAD_CORE, "redis-benchmark")
                 .args(["-p", &port, "-n", &calls_text])
-                .args(["-c", "4", "-P", PIPELINE, "-r", "100000000", "--csv", "EVALSHA", sha.trim(), "3"])
+                .args(["-c", "4", "-P", PIPELINE, "-r", "100000000", "--csv", call, called, "3"])
                 .args(["{chat:r}:head", "{chat:r}:log", "{chat:r}:ids", "PUBLISH", "chat:r", "base"])
                 // Length of the log, its life, the head's and the ids', no traces; then a key and an entry.
                 .args(["1000", "604800000", "2592000000", "300000", "", "u:__rand_int__", &"x".repeat(180)]),
