@@ -346,7 +346,13 @@ pub trait Bus: Send + Sync + 'static {
     ) -> Result<Vec<Marked>, BusError>;
 
     /// Takes a user's voice in a room, or gives it back. Nodes are to be told by a [signal](Bus::signal).
-    async fn set_mute(&self, room: &RoomName, user: &UserId, mute: Option<&Mute>) -> Result<(), BusError>;
+    async fn set_mute(
+        &self,
+        room: &RoomName,
+        user: &UserId,
+        mute: Option<&Mute>,
+        now_ms: u64,
+    ) -> Result<(), BusError>;
 
     /// Puts a sanction on a user until a time in milliseconds since 1970, or lifts it. Nodes are to be told by a
     /// [signal](Bus::signal).

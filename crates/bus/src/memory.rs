@@ -242,8 +242,14 @@ impl Bus for MemoryBus {
         })
     }
 
-    async fn set_mute(&self, room: &RoomName, user: &UserId, mute: Option<&Mute>) -> Result<(), BusError> {
-        self.hub.room(room).mute(user, mute);
+    async fn set_mute(
+        &self,
+        room: &RoomName,
+        user: &UserId,
+        mute: Option<&Mute>,
+        now_ms: u64,
+    ) -> Result<(), BusError> {
+        self.hub.room(room).mute(user, mute, now_ms);
         Ok(())
     }
 

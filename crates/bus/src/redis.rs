@@ -393,8 +393,14 @@ impl Bus for RedisBus {
         self.0.mark_read(room, markers, tell).await
     }
 
-    async fn set_mute(&self, room: &RoomName, user: &UserId, mute: Option<&Mute>) -> Result<(), BusError> {
-        self.0.set_mute(room, user, mute).await
+    async fn set_mute(
+        &self,
+        room: &RoomName,
+        user: &UserId,
+        mute: Option<&Mute>,
+        now_ms: u64,
+    ) -> Result<(), BusError> {
+        self.0.set_mute(room, user, mute, now_ms).await
     }
 
     async fn set_sanction(

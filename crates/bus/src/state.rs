@@ -20,8 +20,20 @@ pub struct PresenceUpdate {
     pub gone: Vec<String>,
     /// Above so many members only their number is told.
     pub most: u64,
-    /// And that at most once in so long, whichever nodes have something to say: a crowd would hear from all of them.
+    /// And that at most once in so long, whichever nodes have something to say: a crowd would hear from all of them. Above ten
+    /// thousand it is told more rarely, by the square root of how many times that they are: a million of them every tenth
+    /// pause, or they would hear of nothing else.
     pub pause: Duration,
+}
+
+impl PresenceUpdate {
+    /// Members up to which the pause is as it was given; `here.lua` has it, too.
+    const CROWD: f64 = 10_000.0;
+
+    /// How often a crowd of so many is told its number, at most.
+    pub(crate) fn pause_of(&self, count: u64) -> Duration {
+        self.pause.mul_f64((count as f64 / Self::CROWD).max(1.0).sqrt())
+    }
 }
 
 /// What came of a [`PresenceUpdate`].

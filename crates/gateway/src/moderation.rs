@@ -290,7 +290,7 @@ impl Moderation {
         user: &UserId,
         mute: Option<&Mute>,
     ) -> Result<(), BusError> {
-        self.bus.set_mute(room, user, mute).await?;
+        self.bus.set_mute(room, user, mute, unix_ms()).await?;
         self.signal(&Signal::Mute {
             room: room.as_str().into(),
             user: user.as_str().into(),

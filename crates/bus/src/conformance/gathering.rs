@@ -1,6 +1,6 @@
 //! What is kept beside the logs: who is there, read markers, mutes, sanctions, sessions, rates, nodes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proto::{Epoch, Position, RoomName, UserId};
@@ -14,6 +14,7 @@ pub(super) async fn check(nodes: &Nodes<'_>) {
     a_user_is_there_once_however_often(nodes).await;
     above_the_size_there_is_only_a_number(nodes).await;
     a_crowd_hears_its_number_once_in_a_while_and_the_last_one_always(nodes).await;
+    the_larger_a_crowd_the_more_rarely_it_hears_its_number(nodes).await;
     markers_never_go_back(nodes).await;
     mutes_and_sanctions_end(nodes).await;
     sessions_are_counted_over_all_nodes(nodes).await;
@@ -136,6 +137,26 @@ async fn a_crowd_hears_its_number_once_in_a_while_and_the_last_one_always(nodes:
     assert_eq!(frames, [(1, frame(r#""count":4"#)), (3, left), (5, frame(r#""count":5"#))]);
 }
 
+async fn the_larger_a_crowd_the_more_rarely_it_hears_its_number(nodes: &Nodes<'_>) {
+    const PAUSE: Duration = Duration::from_millis(150);
+    let room = room("huge-crowd");
+    let names: Vec<String> = (0..40_000).map(|number| format!("u{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let began = Instant::now();
+    let say = async |bus: &dyn Bus, joined: &[&str]| {
+        let update = PresenceUpdate { pause: PAUSE, ..changes(joined, &[]) };
+        bus.tell_presence(&room, &update).await.expect("presence")
+    };
+    assert_eq!(say(&*nodes.one, &names).await, Told::All);
+    until("a crowd to be told", async || match say(&*nodes.other, &["late"]).await {
+        Told::All => Ok(()),
+        Told::Withheld { .. } => Err("not yet".to_owned()),
+    })
+    .await;
+    // A millisecond, for Redis' clock has no parts of one.
+    assert!(began.elapsed() + Duration::from_millis(1) >= 2 * PAUSE, "{:?}", began.elapsed());
+}
+
 async fn markers_never_go_back(nodes: &Nodes<'_>) {
     let room = room("read");
     let head = append_many(&*nodes.one, &room, "m", 5).await;
@@ -161,13 +182,15 @@ async fn markers_never_go_back(nodes: &Nodes<'_>) {
 
 async fn mutes_and_sanctions_end(nodes: &Nodes<'_>) {
     let room = room("muted");
-    let mute = Mute { until_ms: 2_000, reason: "too loud, twice".to_owned() };
-    nodes.one.set_mute(&room, &user("alice"), Some(&mute)).await.expect("a mute");
-    assert_eq!(state(&*nodes.other, &room).await.mutes, [(user("alice"), mute)]);
-    let later = nodes.other.room_state(&room, MOST, 2_000).await.expect("a state");
-    assert!(later.mutes.is_empty(), "it is over");
-    nodes.other.set_mute(&room, &user("alice"), None).await.expect("an answer");
-    assert!(state(&*nodes.one, &room).await.mutes.is_empty());
+    let mute = |until_ms| Mute { until_ms, reason: "too loud, twice".to_owned() };
+    let muted_at = async |now_ms| nodes.other.room_state(&room, MOST, now_ms).await.expect("a state").mutes;
+    nodes.one.set_mute(&room, &user("alice"), Some(&mute(60_000)), 1_000).await.expect("a mute");
+    assert_eq!(muted_at(1_000).await, [(user("alice"), mute(60_000))]);
+    assert_eq!(muted_at(60_000).await, [], "it is over");
+    nodes.one.set_mute(&room, &user("bob"), Some(&mute(500_000)), 60_000).await.expect("one more");
+    assert_eq!(muted_at(1_000).await, [(user("bob"), mute(500_000))], "what is over is forgotten");
+    nodes.one.set_mute(&room, &user("bob"), None, 60_000).await.expect("an answer");
+    assert_eq!(muted_at(1_000).await, []);
 
     let who = user(&format!("banned-{}", nodes.one.node().as_str().replace('~', "-")));
     let (value, other) = (&b"spam \0 and more"[..], &b"17"[..]);

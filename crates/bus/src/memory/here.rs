@@ -81,7 +81,7 @@ impl Here {
                 frame.extend_from_slice(&members.join(&b',')[..]);
                 frame.push(b']');
             }
-        } else if self.told_at.is_some_and(|at| at.elapsed() < update.pause) {
+        } else if self.told_at.is_some_and(|at| at.elapsed() < update.pause_of(self.count())) {
             self.owed = true;
             return (Told::Withheld { version: self.version, count: self.count() }, None);
         } else {
@@ -127,7 +127,8 @@ impl Here {
         Marked::Moved
     }
 
-    pub(super) fn mute(&mut self, user: &UserId, mute: Option<&Mute>) {
+    pub(super) fn mute(&mut self, user: &UserId, mute: Option<&Mute>, now_ms: u64) {
+        self.mutes.retain(|_, mute| mute.until_ms > now_ms);
         match mute {
             Some(mute) => self.mutes.insert(user.clone(), mute.clone()),
             None => self.mutes.remove(user),

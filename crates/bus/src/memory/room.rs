@@ -216,8 +216,8 @@ impl Room {
         marked
     }
 
-    pub(super) fn mute(&self, user: &UserId, mute: Option<&Mute>) {
-        self.state.lock().here.mute(user, mute);
+    pub(super) fn mute(&self, user: &UserId, mute: Option<&Mute>, now_ms: u64) {
+        self.state.lock().here.mute(user, mute, now_ms);
     }
 
     fn at(&self, seq: u64) -> Position {

@@ -171,16 +171,11 @@ impl Core {
         room: &RoomName,
         user: &UserId,
         mute: Option<&Mute>,
+        now_ms: u64,
     ) -> Result<(), BusError> {
-        let key = keys::beside(room, "muted");
-        let name = key.as_str_lossy().into_owned();
-        let (command, value) = match mute {
-            Some(Mute { until_ms, reason }) => ("HSET", Some(format!("{until_ms} {reason}"))),
-            None => ("HDEL", None),
-        };
-        let mut args = vec![name.as_str().into(), user.as_str().into()];
-        args.extend(value.map(Value::from));
-        self.link.command(&name, command, args).await.map(drop)
+        let (until, reason) = mute.map_or((0, ""), |mute| (mute.until_ms, &mute.reason));
+        let args = vec![user.as_str().into(), number(until)?, reason.into(), number(now_ms)?];
+        self.script(&self.beside.sanction, vec![keys::beside(room, "muted")], args).await.map(drop)
     }
 
     pub(super) async fn set_sanction(
@@ -195,7 +190,7 @@ impl Core {
             field(kind).into(),
             number(until)?,
             Value::Bytes(Bytes::copy_from_slice(value)),
-            number(until.saturating_sub(now_ms).max(1))?,
+            number(now_ms)?,
         ];
         self.script(&self.beside.sanction, vec![keys::sanctions(user).into()], args).await.map(drop)
     }

@@ -12,6 +12,8 @@ local most, pause = tonumber(ARGV[4]), tonumber(ARGV[5])
 local life, unused_life, node, whole = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == 'whole'
 -- A frame of more is only a number.
 local MOST_BYTES = 256 * 1024
+-- Above so many the pause is longer: PresenceUpdate::pause_of.
+local CROWD = 10000
 
 local at = 10
 local function take()
@@ -112,7 +114,7 @@ if count > most or #lists > MOST_BYTES then
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local since = now - (tonumber(told_at) or 0)
   -- Another server's clock may be ahead.
-  if since >= 0 and since < pause then
+  if since >= 0 and since < pause * math.sqrt(math.max(1, count / CROWD)) then
     redis.call('SET', KEYS[2], told_at .. ' owed', 'PX', life)
     return { tonumber(redis.call('HGET', here, '~v')), count }
   end

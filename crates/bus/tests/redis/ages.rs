@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bus::{
-    Bus, PresenceUpdate, ReadFrom, RedisBus, RedisConfig, Retention, Verdict,
+    Bus, Mute, PresenceUpdate, ReadFrom, RedisBus, RedisConfig, Retention, Verdict,
     conformance::{append, append_many, follow, read, room, until},
 };
 use bytes::Bytes;
@@ -225,4 +225,26 @@ async fn the_last_thirty_two_generations_are_remembered() {
     let (late, _late) = follow(&bus, &room).await;
     append(&bus, &room, "m40").await;
     late.until_last("m40").await;
+}
+
+/// Whoever moderates may mute as many as there are names.
+#[tokio::test(flavor = "multi_thread")]
+async fn mutes_live_as_long_as_the_longest_of_them() {
+    const NOW_MS: u64 = 1_000_000;
+    let redis = Redis::start().await;
+    let bus = node(&redis.url()).await;
+    let room = room("mutes");
+    for (user, seconds, lives) in [("alice", 60, 60), ("bob", 600, 600), ("carol", 60, 600)] {
+        let mute = Mute { until_ms: NOW_MS + seconds * 1000, reason: String::new() };
+        let user = UserId::parse(user).expect("a user");
+        bus.set_mute(&room, &user, Some(&mute), NOW_MS).await.expect("a mute");
+        let left = life(&redis, &room, "muted");
+        assert!((lives * 1000 - 30_000..=lives * 1000).contains(&left), "{user}: {left}");
+    }
+    let later = Mute { until_ms: NOW_MS + 900_000, reason: String::new() };
+    let dave = UserId::parse("dave").expect("a user");
+    bus.set_mute(&room, &dave, Some(&later), NOW_MS + 60_000).await.expect("a mute");
+    let is_there = |user: &str| redis.number(&["HEXISTS", &key(&room, "muted"), user]) == 1;
+    let there = ["alice", "bob", "carol", "dave"].map(is_there);
+    assert_eq!(there, [false, true, false, true], "what is over goes");
 }

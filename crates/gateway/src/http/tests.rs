@@ -235,7 +235,7 @@ impl Bus for Away {
     ) -> Result<Vec<Marked>, BusError> {
         Self::error()
     }
-    async fn set_mute(&self, _: &RoomName, _: &UserId, _: Option<&Mute>) -> Result<(), BusError> {
+    async fn set_mute(&self, _: &RoomName, _: &UserId, _: Option<&Mute>, _: u64) -> Result<(), BusError> {
         Self::error()
     }
     async fn set_sanction(
