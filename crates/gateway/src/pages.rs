@@ -6,7 +6,7 @@ use bus::ReadFrom;
 use proto::{MAX_HISTORY_PAGE, RoomName, event};
 use serde_json::value::RawValue;
 
-use crate::{app::App, presence, refusal::Refusal};
+use crate::{app::App, presence, refusal::Refusal, room::events_of};
 
 /// A page, ascending.
 #[derive(Debug)]
@@ -18,6 +18,9 @@ pub struct Page {
     /// How far everybody has read, as text; none where that is not told.
     pub markers: Option<Arc<RawValue>>,
 }
+
+/// Events that are asked of the log first, which tells how large they are.
+const FIRST_READ: u32 = 50;
 
 /// Reads a page that ends by its limit or its bytes, whichever comes first.
 ///
@@ -31,46 +34,45 @@ pub async fn read(
     limit: u32,
 ) -> Result<Page, Refusal> {
     let backward = after.is_none();
-    let from = match (before, after) {
+    let mut from = match (before, after) {
         (Some(before), _) => ReadFrom::BeforeSeq(before),
         (None, Some(after)) => ReadFrom::AfterSeq(after),
         (None, None) => ReadFrom::Newest,
     };
-    let page = app.bus.read(room, from, limit).await.map_err(|_| Refusal::UNAVAILABLE)?;
-    let frames = page.events.iter().map(|event| {
-        let mut text = Vec::new();
-        event::write_frame(&mut text, &event.position, &event.body);
-        text
-    });
-    // A page that is cut by its bytes keeps the end that was asked for.
-    let (events, cut) = if backward {
-        let (mut events, cut) = fitting(frames.rev());
-        events.reverse();
-        (events, cut)
-    } else {
-        fitting(frames)
+    let (mut events, mut bytes, mut size, mut log) = (Vec::new(), 0, FIRST_READ, None);
+    let more = 'reading: loop {
+        let left = limit - events.len() as u32;
+        let page = app.bus.read(room, from, left.min(size)).await.map_err(|_| Refusal::UNAVAILABLE)?;
+        if log.get_or_insert_with(|| page.head.epoch.clone()) != &page.head.epoch {
+            // Its numbers may have gone to other events since the last read.
+            break true;
+        }
+        let mut read = page.events.into_iter();
+        let mut last = None;
+        while let Some(event) = if backward { read.next_back() } else { read.next() } {
+            let mut text = Vec::new();
+            event::write_frame(&mut text, &event.position, &event.body);
+            bytes += text.len();
+            // The first always fits.
+            if bytes > MAX_HISTORY_PAGE && !events.is_empty() {
+                break 'reading true;
+            }
+            events.push(text);
+            last = Some(event.position.seq);
+        }
+        let Some(last) = last else { break false };
+        let more = if backward { last > page.first } else { last < page.head.seq };
+        if !more || events.len() as u32 >= limit {
+            break more;
+        }
+        from = if backward { ReadFrom::BeforeSeq(last) } else { ReadFrom::AfterSeq(last) };
+        // As many as fit if they are like those so far, and one more to find out that there are too many.
+        size = events_of(MAX_HISTORY_PAGE.saturating_sub(bytes), events.len(), bytes) as u32 + 1;
     };
-    let more = cut
-        || match (page.events.first(), page.events.last()) {
-            (Some(first), _) if backward => first.position.seq > page.first,
-            (_, Some(last)) => last.position.seq < page.head.seq,
-            _ => false,
-        };
+    if backward {
+        events.reverse();
+    }
     // A page is good without.
     let markers = presence::look(app, room, |roster, rule| roster.markers(rule.most)).await.ok().flatten();
     Ok(Page { events, more, markers })
-}
-
-/// The frames that fit a page, and whether some did not. The first always does.
-fn fitting(frames: impl Iterator<Item = Vec<u8>>) -> (Vec<Vec<u8>>, bool) {
-    let mut bytes = 0;
-    let mut page = Vec::new();
-    for frame in frames {
-        bytes += frame.len();
-        if bytes > MAX_HISTORY_PAGE && !page.is_empty() {
-            return (page, true);
-        }
-        page.push(frame);
-    }
-    (page, false)
 }

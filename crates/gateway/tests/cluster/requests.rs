@@ -206,6 +206,49 @@ async fn a_page_of_history_ends_at_256_kib() {
     assert!((10..=17).contains(&count), "{count} events of 16 KB");
 }
 
+/// Not as many events as may be asked for, of which most would be thrown away.
+#[tokio::test]
+async fn a_page_of_history_costs_redis_what_it_holds() {
+    let cluster = cluster(1).await;
+    let mut alice = Client::connect(cluster.addr(0), "alice").await;
+    alice.join("lobby").await;
+    for _ in 0..200 {
+        alice.say("lobby", "x".repeat(3_000)).await;
+    }
+    let sent = || {
+        let info = cluster.redis.text(&["INFO", "stats"]);
+        let bytes = info.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+        bytes.and_then(|bytes| bytes.trim().parse::<usize>().ok()).expect("what Redis has sent")
+    };
+    for forward in [true, false] {
+        let mut ask = json!({ "type": "history", "room": "lobby", "limit": 200 });
+        if forward {
+            ask["after"] = json!(0);
+        }
+        let mut seqs = Vec::new();
+        loop {
+            let before = sent();
+            let ok = alice.ok(ask.clone()).await;
+            let cost = sent() - before;
+            assert!(cost < 400_000, "{cost} bytes for a page");
+            let page: Vec<u64> =
+                ok["events"].as_array().unwrap().iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+            if forward {
+                ask["after"] = json!(page.last());
+                seqs.extend(page);
+            } else {
+                ask["before"] = json!(page.first());
+                seqs.splice(0..0, page);
+            }
+            if ok["more"] == false {
+                break;
+            }
+            assert!(seqs.len() < 200, "there is no more");
+        }
+        assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
+    }
+}
+
 #[tokio::test]
 async fn one_s_own_room_has_a_short_name() {
     let gateway = single().await;
