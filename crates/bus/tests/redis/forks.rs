@@ -140,14 +140,14 @@ async fn a_restart_without_loss_is_only_another_generation() {
         redis.stop().await;
         redis.restart().await;
         until_back(&bus).await;
-        let appended = append(&bus, &room, &format!("m{turn}")).await;
-        assert_eq!(appended.position.seq, before.seq + 1);
-        assert_ne!(appended.position.epoch, before.epoch, "another server, but the same generation");
+        let appended = append_synced(&bus, &room, &format!("m{turn}-"), 1).await;
+        assert_eq!(appended.seq, before.seq + 1);
+        assert_ne!(appended.epoch, before.epoch, "another server, but the same generation");
         let page = read(&bus, &room, ReadFrom::After(before), 10).await;
         assert_eq!((page.verdict, page.events.len()), (Verdict::Holds, 1));
-        before = appended.position;
+        before = appended;
     }
-    recorder.until_last("m3").await;
+    recorder.until_last("m3-1").await;
     assert_eq!(recorder.resets(), []);
     assert_eq!(recorder.events().len(), 4);
 }

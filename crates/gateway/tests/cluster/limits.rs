@@ -122,8 +122,16 @@ async fn connections_of_a_node_are_limited() {
         Err(refusal) => assert_eq!(refusal.status, 503, "{refusal:?}"),
     }
     clients.pop();
-    until_connections(&gateway, 2.0).await;
-    Client::connect(gateway.addr(), "again").await;
+    until(PATIENCE, "a place for another", async || {
+        match Dial::to(gateway.addr()).bearer(&testkit::token("again")).open().await {
+            Ok(mut client) => match client.next().await {
+                frame if frame["type"] == "welcome" => Ok(()),
+                frame => Err(frame.to_string()),
+            },
+            Err(refusal) => Err(format!("{refusal:?}")),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
