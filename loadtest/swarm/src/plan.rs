@@ -33,7 +33,7 @@ pub struct Plan {
     pub rooms: u32,
     /// What rooms' names begin with, in this project's own dialect: two runs at one server are in rooms of their own.
     pub prefix: String,
-    /// In how many rooms each connection is.
+    /// In how many rooms each connection is; in none, it only connects.
     pub rooms_each: u32,
     /// How many members of each room send.
     pub senders: u32,
@@ -65,7 +65,7 @@ pub enum Pace {
 impl Plan {
     /// The first rooms apart, of those that one connection is in.
     fn stride(&self) -> u32 {
-        (self.rooms / self.rooms_each).max(1)
+        (self.rooms / self.rooms_each.max(1)).max(1)
     }
 
     /// The rooms that a connection is in. Its own, the one that it sends to, comes first.
@@ -115,8 +115,11 @@ impl Plan {
 
     /// What cannot be, in words.
     pub fn check(&self) -> Result<(), String> {
-        if self.targets.is_empty() || self.connections == 0 || self.rooms == 0 || self.rooms_each == 0 {
+        if self.targets.is_empty() || self.connections == 0 || self.rooms == 0 {
             return Err("a run needs a server, a connection and a room".to_owned());
+        }
+        if self.rooms_each == 0 && self.senders > 0 {
+            return Err("who is in no room cannot send".to_owned());
         }
         if self.rooms_each > self.rooms {
             return Err(format!("a connection cannot be in {} of {} rooms", self.rooms_each, self.rooms));

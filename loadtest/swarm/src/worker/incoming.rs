@@ -168,10 +168,12 @@ impl Worker {
     /// The next step of a connection on its way in.
     fn come_in(&mut self, index: usize, payload: &[u8]) -> Result<(), String> {
         let connection = &mut self.connections[index];
+        let mut is_in = false;
         match (self.dialect.hello(payload), connection.stage) {
             (Hello::Refused(reason), _) => return Err(reason),
             (Hello::Say(answer), _) => connection.say(answer).map_err(text)?,
             (Hello::Greeted, Stage::Greeting) => {
+                is_in = self.plan.rooms_each == 0;
                 connection.stage = Stage::Joining(self.plan.rooms_each);
                 for room in self.plan.rooms_of(connection.number) {
                     let join = self.dialect.join(room, connection.positions.get(&room), payload);
@@ -185,12 +187,15 @@ impl Worker {
                 {
                     connection.positions.entry(connection.number % self.plan.rooms).or_insert(position);
                 }
-                connection.stage = Stage::Live;
-                self.opening -= 1;
-                self.moved_at = now();
+                is_in = true;
             }
             (Hello::Joined, Stage::Joining(left)) => connection.stage = Stage::Joining(left - 1),
             _ => {}
+        }
+        if is_in {
+            connection.stage = Stage::Live;
+            self.opening -= 1;
+            self.moved_at = now();
         }
         Ok(())
     }

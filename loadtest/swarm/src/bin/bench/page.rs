@@ -66,7 +66,8 @@ fn table(name: &str, results: &Results) -> Option<String> {
             name,
             &[
                 "handshakes per second",
-                "handshake cpu us",
+                "and joins per second",
+                "cpu us of both",
                 "resident bytes each",
                 "resident bytes afterwards",
                 "socket buffer bytes each",

@@ -85,16 +85,16 @@ fn idle(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), 
     let connections = if scale.brief { 2000 } else { PER_PROCESS };
     for kind in [Kind::Floor, Kind::Chorus, Kind::Socketioxide, Kind::Centrifuge, Kind::Ws, Kind::SocketIo] {
         let fleet = Fleet::start(programs, kind, 1, Behind::Nothing, "")?;
+        let crowd = Plan { rooms_each: 0, senders: 0, ..plan(connections, 1950, 1) };
+        let Some(run) = unless_it_fails(kind, open(programs, &fleet, kind, crowd)) else { continue };
+        let (alone, alone_s) = run.opened();
+        drop((run, fleet));
+        let fleet = Fleet::start(programs, kind, 1, Behind::Nothing, "")?;
         let pid = fleet.processes[0].pid;
         let before = sample::process(pid);
         let sockets = sample::socket_memory();
-        let run = match open(programs, &fleet, kind, plan(connections, 1950, 1)) {
-            Ok(run) => run,
-            Err(reason) => {
-                eprintln!("  {} left out: {reason}", kind.name());
-                continue;
-            }
-        };
+        let crowd = plan(connections, 1950, 1);
+        let Some(run) = unless_it_fails(kind, open(programs, &fleet, kind, crowd)) else { continue };
         let after = sample::process(pid);
         let (live, seconds) = run.opened();
         let per = |after: u64, before: u64| (after as f64 - before as f64) / live as f64;
@@ -111,8 +111,9 @@ fn idle(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), 
         results.add(Record {
             figures: figures(&[
                 ("connections", live as f64),
-                ("handshakes per second", live as f64 / seconds),
-                ("handshake cpu us", (after.cpu_s - before.cpu_s) * 1e6 / live as f64),
+                ("handshakes per second", alone as f64 / alone_s),
+                ("and joins per second", live as f64 / seconds),
+                ("cpu us of both", (after.cpu_s - before.cpu_s) * 1e6 / live as f64),
                 ("resident bytes each", per(after.rss, before.rss)),
                 ("resident bytes afterwards", per(left.rss, before.rss)),
                 ("socket buffer bytes each", per(buffers, sockets)),
@@ -121,6 +122,11 @@ fn idle(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(), 
         })?;
     }
     Ok(())
+}
+
+/// A crowd, unless the server let some of it wait.
+fn unless_it_fails(kind: Kind, opened: Result<Run, String>) -> Option<Run> {
+    opened.inspect_err(|reason| eprintln!("  {} left out: {reason}", kind.name())).ok()
 }
 
 /// Everyone is cut at once and comes back from its position, while messages go on.
