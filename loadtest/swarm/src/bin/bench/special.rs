@@ -350,7 +350,8 @@ fn million(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(
     for rooms in [1, 100] {
         let gateways = connections.div_ceil(PER_PROCESS);
         // Half a minute between pings is for proxies, of which there are none.
-        let lines = "[heartbeat]\ninterval_ms = 300000";
+        // Where all of them are alone on two cores there is none for telling a million people how many they are.
+        let lines = "[heartbeat]\ninterval_ms = 300000\n[presence]\nenabled = false";
         let fleet = Fleet::start(programs, Kind::Chorus, gateways as usize, Behind::Redis, lines)?;
         let crowd = Plan {
             dialect: Kind::Chorus.dialect(),
