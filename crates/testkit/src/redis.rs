@@ -172,6 +172,15 @@ impl Redis {
         redis::from_redis_value(value).unwrap_or_else(|error| panic!("redis: {args:?}: {error}"))
     }
 
+    /// A line of what it says of itself in a section of INFO.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub fn info(&self, section: &str, name: &str) -> String {
+        let info = self.text(&["INFO", section]);
+        info_line(&info, name).unwrap_or_else(|| panic!("no {name} in {info}")).to_owned()
+    }
+
     /// Runs one command; the answer must come within 2 seconds.
     pub fn try_command(&self, args: &[&str]) -> redis::RedisResult<redis::Value> {
         run(&self.dir.path().join(SOCKET), "", args)
@@ -234,6 +243,11 @@ impl Redis {
     fn running(&self) -> &Process {
         self.process.as_ref().expect("this Redis is running")
     }
+}
+
+/// The value of a line of what INFO answers.
+pub(crate) fn info_line<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
 /// The files that commands are appended to, and their lengths.

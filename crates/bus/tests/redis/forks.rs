@@ -171,13 +171,10 @@ async fn a_primary_that_was_a_replica_meanwhile_is_another_server() {
             here.command(&["CLIENT", "UNPAUSE"]);
         }
         let last = if loses { append(&bus, &room, "lost").await.position } else { kept.clone() };
-        let whole_copies = field(&there, "stats", "sync_full");
+        let whole_copies = || number(&there, "stats", "sync_full");
+        let before = whole_copies();
         make_replica(&here, &there).await;
-        assert_eq!(
-            field(&there, "stats", "sync_full") > whole_copies,
-            loses,
-            "it was not the other's history"
-        );
+        assert_eq!(whole_copies() > before, loses, "it was not the other's history");
         here.command(&["CLIENT", "UNPAUSE"]);
         here.command(&["REPLICAOF", "NO", "ONE"]);
         let after = until("a primary again", async || {
@@ -192,26 +189,23 @@ async fn a_primary_that_was_a_replica_meanwhile_is_another_server() {
     }
 }
 
+fn number(redis: &Redis, section: &str, name: &str) -> u64 {
+    redis.info(section, name).parse().expect("a number")
+}
+
 async fn make_replica(replica: &Redis, primary: &Redis) {
     replica.command(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
     until_level(replica, primary).await;
 }
 
 async fn until_level(replica: &Redis, primary: &Redis) {
-    let offset = |redis: &Redis| field(redis, "replication", "master_repl_offset");
+    let offset = |redis: &Redis| number(redis, "replication", "master_repl_offset");
     until("a replica that has everything", async || match replica.text(&["INFO", "replication"]) {
         info if !info.contains("master_link_status:up") => Err(info),
         _ if offset(replica) < offset(primary) => Err("it lags behind".to_owned()),
         _ => Ok(()),
     })
     .await;
-}
-
-/// A number of what a Redis says of itself.
-fn field(redis: &Redis, section: &str, name: &str) -> u64 {
-    let info = redis.text(&["INFO", section]);
-    let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    value.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no {name} in {info}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

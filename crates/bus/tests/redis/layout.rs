@@ -34,9 +34,7 @@ async fn a_log_of_version_1_is_read_followed_and_gone_on_with() {
     let redis = Redis::start().await;
     let room = room("of-old");
     let [head, log, ids] = ["head", "log", "ids"].map(|what| format!("{{chat:{room}}}:{what}"));
-    let info = redis.text(&["INFO", "replication"]);
-    let server =
-        info.split("master_replid:").nth(1).and_then(|rest| rest.get(..40)).expect("the server's id");
+    let server = redis.info("replication", "master_replid");
     let generation = format!("0-{}", &server[..8]);
     let lineage = format!("{generation}:1");
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("a time after 1970").as_millis().to_string();
@@ -46,7 +44,7 @@ async fn a_log_of_version_1_is_read_followed_and_gone_on_with() {
         ["b", "base"],
         ["g", &generation],
         ["l", &lineage],
-        ["r", server],
+        ["r", &server],
         ["i", "1"],
         ["t", &now],
         ["e", &now],

@@ -215,11 +215,7 @@ async fn a_page_of_history_costs_redis_what_it_holds() {
     for _ in 0..200 {
         alice.say("lobby", "x".repeat(3_000)).await;
     }
-    let sent = || {
-        let info = cluster.redis.text(&["INFO", "stats"]);
-        let bytes = info.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:"));
-        bytes.and_then(|bytes| bytes.trim().parse::<usize>().ok()).expect("what Redis has sent")
-    };
+    let sent = || cluster.redis.info("stats", "total_net_output_bytes").parse::<usize>().unwrap();
     for forward in [true, false] {
         let mut ask = json!({ "type": "history", "room": "lobby", "limit": 200 });
         if forward {

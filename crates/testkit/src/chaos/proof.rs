@@ -8,7 +8,7 @@ use super::checker::{Kind, Violation};
 use super::fault::Fault;
 use super::history::{History, What};
 use super::report::Done;
-use crate::Redis;
+use crate::{Redis, redis::info_line};
 
 /// Redis answers nobody for longer than this while it is stopped or paused, in milliseconds.
 const STANDSTILL_MS: u64 = 600;
@@ -111,7 +111,7 @@ impl Server {
 
     /// A line of INFO.
     fn field(&self, name: &str) -> Option<&str> {
-        self.info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        info_line(&self.info, name)
     }
 
     /// The first number of a line of INFO, such as `cmdstat_flushall:calls=1,usec=…`; 0 if it is not there yet.
