@@ -148,8 +148,8 @@ impl RedisBus {
     ///
     /// # Errors
     /// [`BusError::Config`] when the URL or a file of [`RedisTls`] can't be right, when Redis did not prove who it is
-    /// (or this node did not prove it to Redis), when it is older than 7.0 or gives this node no right to append; [`BusError::Unavailable`] when the Redis that was reached has fewer
-    /// replicas than [`RedisConfig::ack`] asks for.
+    /// (or this node did not prove it to Redis), when it is older than 7.0 or gives this node no right to append;
+    /// [`BusError::Unavailable`] when the Redis that was reached has fewer replicas than [`RedisConfig::ack`] asks for.
     pub async fn connect(config: RedisConfig) -> Result<Self, BusError> {
         let place = config::parse(&config)?;
         let core = Arc::new(Core {

@@ -20,9 +20,9 @@ pub struct PresenceUpdate {
     pub gone: Vec<String>,
     /// Above so many members only their number is told.
     pub most: u64,
-    /// And that at most once in so long, whichever nodes have something to say: a crowd would hear from all of them. Above ten
-    /// thousand it is told more rarely, by the square root of how many times that they are: a million of them every tenth
-    /// pause, or they would hear of nothing else.
+    /// And that at most once in so long, whichever nodes have something to say: a crowd would hear from all of them.
+    /// Above ten thousand it is told more rarely, by the square root of how many times that they are: a million of them
+    /// every tenth pause, or they would hear of nothing else.
     pub pause: Duration,
 }
 

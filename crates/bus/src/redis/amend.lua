@@ -7,26 +7,28 @@
 --   d<seq>  what is left of a deleted event: "<seq of the deletion> <its generation>\n<its entry without data>"
 --   r<seq> <user>\0<key>  where a reaction was put on or, negative, taken away
 -- args, behind the event: "edit", "delete", "on" or "off"; the target's epoch and seq; a reaction's user and key.
+
+-- Marks that are left when the log has moved on by so much are looked through, and what is before the log goes.
+local PRUNE_AFTER = 1000
+
+local function entry_at(seq)
+  return redis.call('XRANGE', log, seq .. '-0', seq .. '-0')[1]
+end
+
+-- The entry as amend.rs' twin, proto::event::redact, leaves it; the key in front may hold any bytes.
+local function redacted(entry)
+  local body = 3 + string.byte(entry, 2)
+  local data = string.find(entry, ',"data":', body, true)
+  return data and string.sub(entry, 1, data - 1) .. ',"deleted":true}' or entry
+end
+
+local function is_message(entry)
+  return string.sub(entry, 3 + string.byte(entry, 2)):find('"type":"message"', 1, true) == 1
+end
+
 local function amendment(marks, args)
   local action, target_epoch, target, what = args[11], args[12], args[13], args[14]
-  -- Marks that are left when the log has moved on by so much are looked through, and what is before the log goes.
-  local PRUNE_AFTER = 1000
   local reaction = 'r' .. target .. ' ' .. what
-
-  local function entry_at(seq)
-    return redis.call('XRANGE', log, seq .. '-0', seq .. '-0')[1]
-  end
-
-  -- The entry as amend.rs' twin, proto::event::redact, leaves it; the key in front may hold any bytes.
-  local function redacted(entry)
-    local body = 3 + string.byte(entry, 2)
-    local data = string.find(entry, ',"data":', body, true)
-    return data and string.sub(entry, 1, data - 1) .. ',"deleted":true}' or entry
-  end
-
-  local function is_message(entry)
-    return string.sub(entry, 3 + string.byte(entry, 2)):find('"type":"message"', 1, true) == 1
-  end
 
   local function delete(seq, by)
     local found = entry_at(seq)
@@ -81,7 +83,7 @@ local function amendment(marks, args)
     end
   end
 
-  function amend.apply(base, _, seq, life)
+  function amend.apply(base, seq, life)
     if redis.call('HGET', marks, 'b') ~= base then
       redis.call('DEL', marks)
       redis.call('HSET', marks, 'b', base, 'p', digits(seq))

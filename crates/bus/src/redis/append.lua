@@ -86,7 +86,7 @@ local function append(args, amend)
       newest = number
       fresh[#fresh + 1] = { number, traces == '' and entry or with_trace(entry, traces, (i - FIRST_EVENT) / 2) }
       if amend then
-        amend.apply(base, generation, seq, head_life)
+        amend.apply(base, seq, head_life)
       end
     end
   end

@@ -173,9 +173,8 @@ impl Core {
         mute: Option<&Mute>,
         now_ms: u64,
     ) -> Result<(), BusError> {
-        let (until, reason) = mute.map_or((0, ""), |mute| (mute.until_ms, &mute.reason));
-        let args = vec![user.as_str().into(), number(until)?, reason.into(), number(now_ms)?];
-        self.script(&self.beside.sanction, vec![keys::beside(room, "muted")], args).await.map(drop)
+        let value = mute.map(|mute| (mute.reason.as_bytes(), mute.until_ms));
+        self.sanction(keys::beside(room, "muted"), user.as_str(), value, now_ms).await
     }
 
     pub(super) async fn set_sanction(
@@ -185,14 +184,21 @@ impl Core {
         value: Option<(&[u8], u64)>,
         now_ms: u64,
     ) -> Result<(), BusError> {
+        self.sanction(keys::sanctions(user).into(), field(kind), value, now_ms).await
+    }
+
+    /// Puts one of the sanctions at a key, with its end, or lifts it.
+    async fn sanction(
+        &self,
+        key: RedisKey,
+        which: &str,
+        value: Option<(&[u8], u64)>,
+        now_ms: u64,
+    ) -> Result<(), BusError> {
         let (value, until) = value.unwrap_or_default();
-        let args = vec![
-            field(kind).into(),
-            number(until)?,
-            Value::Bytes(Bytes::copy_from_slice(value)),
-            number(now_ms)?,
-        ];
-        self.script(&self.beside.sanction, vec![keys::sanctions(user).into()], args).await.map(drop)
+        let value = Value::Bytes(Bytes::copy_from_slice(value));
+        let args = vec![which.into(), number(until)?, value, number(now_ms)?];
+        self.script(&self.beside.sanction, vec![key], args).await.map(drop)
     }
 
     pub(super) async fn sanctions(&self, user: &UserId, now_ms: u64) -> Result<Sanctions, BusError> {

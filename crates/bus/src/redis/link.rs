@@ -31,8 +31,8 @@ use crate::{Append, BusError, Effect, Retentions, epoch, epoch::Head, follow::Sl
 /// How long a head is kept after its last use, at least, in milliseconds.
 pub(super) const HEAD_LIFE_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 
-/// The same for one that no event was ever numbered by, and for what is known beside such a log. Some 350 bytes each: a client that joins fifty new rooms a second
-/// would fill a gigabyte in a day, and thirty in the time above.
+/// The same for one that no event was ever numbered by, and for what is known beside such a log. Some 350 bytes each: a
+/// client that joins fifty new rooms a second would fill a gigabyte in a day, and thirty in the time above.
 pub(super) const UNUSED_LIFE_MS: u64 = 2 * 24 * 60 * 60 * 1000;
 
 /// How long to wait before a call is made again that a cluster put off.

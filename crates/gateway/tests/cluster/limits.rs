@@ -122,6 +122,7 @@ async fn connections_of_a_node_are_limited() {
         Err(refusal) => assert_eq!(refusal.status, 503, "{refusal:?}"),
     }
     clients.pop();
+    until_connections(&gateway, 2.0).await;
     until(PATIENCE, "a place for another", async || {
         match Dial::to(gateway.addr()).bearer(&testkit::token("again")).open().await {
             Ok(mut client) => match client.next().await {
