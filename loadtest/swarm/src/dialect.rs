@@ -51,6 +51,8 @@ pub enum Hello {
     Greeted,
     /// One more room is joined.
     Joined,
+    /// Not now: the room may be tried again after so many milliseconds.
+    Later(u32, u64),
     /// It will not be.
     Refused(String),
 }
@@ -192,6 +194,9 @@ mod tests {
         assert_eq!(chorus.hello(br#"{"type":"welcome","session":"x"}"#), Hello::Greeted);
         assert_eq!(chorus.hello(br#"{"type":"ok","ref":1,"room":"r1","seq":0}"#), Hello::Joined);
         assert!(matches!(chorus.hello(br#"{"type":"error","code":"forbidden"}"#), Hello::Refused(_)));
+        let busy = br#"{"type":"error","ref":7,"code":"unavailable","retry_after_ms":1000}"#;
+        assert_eq!(chorus.hello(busy), Hello::Later(7, 1000));
+        assert!(chorus.join(7, None, b"").contains(r#""ref":7,"#));
         let ws = ws::Ws;
         assert_eq!(ws.hello(br#"{"type":"welcome"}"#), Hello::Greeted);
         assert_eq!(ws.hello(br#"{"type":"joined","room":"r1"}"#), Hello::Joined);

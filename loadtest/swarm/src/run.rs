@@ -78,6 +78,8 @@ pub struct Outcome {
     pub live: u64,
     /// How long it took to open all of them, in seconds.
     pub opened_s: f64,
+    /// Joins that a server put off meanwhile, and that were tried again when it said.
+    pub put_off: u64,
     /// What was counted.
     pub counts: Counts,
     /// Deliveries a second, from the first send until the last delivery.
@@ -119,6 +121,7 @@ pub struct Run {
     members: Vec<Vec<u64>>,
     live: u64,
     opened_s: f64,
+    put_off: u64,
     phases: u32,
 }
 
@@ -142,6 +145,7 @@ impl Run {
             members: Vec::new(),
             live: 0,
             opened_s: 0.0,
+            put_off: 0,
             phases: 0,
         };
         for index in 0..layout.workers {
@@ -178,9 +182,10 @@ impl Run {
         let mut problem = None;
         for _ in 0..run.workers.len() {
             match run.hear()? {
-                (index, Report::Opened { members, live, seconds, refused }) => {
+                (index, Report::Opened { members, live, seconds, put_off, refused }) => {
                     run.members[index] = members;
                     run.live += live;
+                    run.put_off += put_off;
                     run.opened_s = run.opened_s.max(seconds);
                     problem = problem.or(refused);
                 }
@@ -244,6 +249,7 @@ impl Run {
             seconds,
             live: self.live,
             opened_s: self.opened_s,
+            put_off: self.put_off,
             per_second: counts.delivered as f64 / elapsed,
             latency: Latency::of(&all),
             cpu_us: if counts.delivered == 0 { 0.0 } else { cpu_s * 1e6 / counts.delivered as f64 },

@@ -41,6 +41,8 @@ pub enum Report {
         live: u64,
         /// How long it took, in seconds.
         seconds: f64,
+        /// Joins that the server put off, and that were tried again when it said.
+        put_off: u64,
         /// Why the first that did not come in did not.
         refused: Option<String>,
     },

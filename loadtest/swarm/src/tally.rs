@@ -37,6 +37,8 @@ pub struct Counts {
     pub closed: u64,
     /// Why, in the words of the first one.
     pub first_close: Option<String>,
+    /// Joins that the server put off, and that were tried again when it said.
+    pub put_off: u64,
     /// Bytes that were read.
     pub bytes: u64,
     /// Reads that brought something: how often the kernel was asked for deliveries.
@@ -68,6 +70,7 @@ impl Counts {
         self.to_slow += other.to_slow;
         self.closed += other.closed;
         self.first_close = self.first_close.take().or_else(|| other.first_close.clone());
+        self.put_off += other.put_off;
         self.bytes += other.bytes;
         self.reads += other.reads;
         self.behind_us = self.behind_us.max(other.behind_us);

@@ -2,6 +2,8 @@
 
 mod incoming;
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io::{self, BufRead as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
@@ -63,6 +65,10 @@ struct Worker {
     opening: u32,
     /// When one of them began or ended.
     moved_at: u64,
+    /// Joins that the server put off: when to try again, which connection, and the room.
+    put_off: BinaryHeap<Reverse<(u64, usize, u32)>>,
+    /// What it said when it put one off.
+    put_off_with: Option<String>,
     /// Why the first connection that did not come in did not.
     refused: Option<String>,
     buffer: Box<[u8]>,
@@ -169,6 +175,8 @@ impl Worker {
             waiting: (0..connections.len()).rev().collect(),
             opening: 0,
             moved_at: now(),
+            put_off: BinaryHeap::new(),
+            put_off_with: None,
             refused: None,
             buffer: vec![0; BUFFER].into_boxed_slice(),
             finder: Finder::default(),
@@ -190,6 +198,7 @@ impl Worker {
         let mut opened = false;
         loop {
             self.open_more();
+            self.join_again();
             if !opened && self.waiting.is_empty() && self.opening == 0 {
                 opened = true;
                 self.say_opened(began)?;
@@ -243,7 +252,10 @@ impl Worker {
             for index in 0..self.connections.len() {
                 if !matches!(self.connections[index].stage, Stage::Live | Stage::Closed) {
                     let stage = self.connections[index].stage;
-                    self.lost(index, &format!("no answer in half a minute, {stage:?}"));
+                    let words = self.put_off_with.as_deref().unwrap_or("nothing");
+                    let reason =
+                        format!("not in after half a minute, {stage:?}; joins were put off with {words}");
+                    self.lost(index, &reason);
                 }
             }
         }
@@ -262,6 +274,23 @@ impl Worker {
         }
     }
 
+    /// Tries the joins again whose time has come.
+    fn join_again(&mut self) {
+        while let Some(&Reverse((due, index, room))) = self.put_off.peek()
+            && due <= now()
+        {
+            self.put_off.pop();
+            let connection = &mut self.connections[index];
+            if !matches!(connection.stage, Stage::Joining(_)) {
+                continue;
+            }
+            let join = self.dialect.join(room, connection.positions.get(&room), b"");
+            if let Err(error) = connection.say(&join) {
+                self.lost(index, &error.to_string());
+            }
+        }
+    }
+
     fn say_opened(&self, began: u64) -> Result<(), String> {
         let mut members = vec![0; self.plan.rooms as usize];
         let live = self.connections.iter().filter(|it| it.stage == Stage::Live);
@@ -272,6 +301,7 @@ impl Worker {
             members,
             live: live.count() as u64,
             seconds: (now() - began) as f64 / 1e9,
+            put_off: self.play.counts.put_off,
             refused: self.refused.clone(),
         })
     }

@@ -3,15 +3,21 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 use swarm::run::Outcome;
-use testkit::{Gateway, GatewayOptions, SECRET};
+use testkit::{Gateway, GatewayOptions, Redis, SECRET, until};
 
 /// `cargo test --workspace` builds it beside the load generator.
 async fn gateway() -> Gateway {
+    gateway_with(|options| options).await
+}
+
+async fn gateway_with(more: impl FnOnce(GatewayOptions) -> GatewayOptions) -> Gateway {
     let chorus = Path::new(env!("CARGO_BIN_EXE_swarm")).with_file_name("chorus");
     assert!(chorus.is_file(), "{} is not there: cargo build -p gateway", chorus.display());
-    GatewayOptions::new(chorus).start().await
+    more(GatewayOptions::new(chorus)).start().await
 }
 
 /// One line for each rate.
@@ -48,5 +54,33 @@ async fn a_storm_comes_back_and_misses_nothing() {
         let counts = &outcome.counts;
         assert_eq!((counts.delivered, counts.wrong()), (counts.expected, 0), "{counts:?}");
         assert!(counts.back_s > 0.0, "nobody was cut: {counts:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_is_put_off_is_tried_again() {
+    let redis = Redis::start().await;
+    let gateway = gateway_with(|options| options.redis(&redis)).await;
+    redis.freeze();
+    let gateway = Arc::new(gateway);
+    let load = tokio::task::spawn_blocking({
+        let gateway = gateway.clone();
+        let plan = ["--connections", "20", "--rooms", "2", "--rates", "40", "--seconds", "1"];
+        move || swarm(&gateway, &plan)
+    });
+    until(Duration::from_secs(30), "a join to be put off", async || {
+        let put_off = gateway.metrics().await.with("chorus_errors_total", "code", "unavailable");
+        if put_off > 0.0 { Ok(()) } else { Err("none was".to_owned()) }
+    })
+    .await;
+    redis.thaw();
+    for outcome in load.await.unwrap() {
+        assert_eq!(outcome.live, 20, "{outcome:?}");
+        assert!(outcome.put_off > 0, "{outcome:?}");
+        assert_eq!(
+            (outcome.counts.delivered, outcome.counts.wrong()),
+            (outcome.counts.expected, 0),
+            "{outcome:?}"
+        );
     }
 }

@@ -1,35 +1,31 @@
-//! The Redis bus keeps the contract, and keeps it when Redis forgets, dies, freezes or comes back older.
+//! The Redis bus keeps the contract in every shape of Redis, and keeps it when Redis forgets, dies, freezes, comes back
+//! older or is replaced.
+//!
+//! It is one program, for programs run one after the other: the long tests of one need not wait for those of another.
 #![allow(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail by panicking too")]
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use async_trait::async_trait;
-use bus::{
-    Bus, RedisBus, RedisConfig, Retention,
-    conformance::{self, Cluster},
-};
+use bus::{Bus, RedisBus, RedisConfig, Retention, conformance};
 use testkit::Redis;
 
+mod acl;
 mod ages;
+mod cluster;
+mod faults;
 mod forks;
 mod health;
 mod layout;
+mod migration;
 mod outages;
 mod panics;
+mod sentinel;
+mod shipped;
 mod strangers;
+mod tls;
 
 /// What most tests keep of a room.
 const RETENTION: Retention = Retention { length: conformance::LENGTH, age_ms: 3_600_000 };
-
-/// Nodes on one Redis.
-struct Nodes(String);
-
-#[async_trait]
-impl Cluster for Nodes {
-    async fn node(&self) -> Arc<dyn Bus> {
-        Arc::new(node(&self.0).await)
-    }
-}
 
 /// A node that probes more often than usual, so that tests don't wait.
 async fn node(url: &str) -> RedisBus {
@@ -67,5 +63,5 @@ async fn until_back(bus: &dyn Bus) {
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
     let redis = Redis::start().await;
-    conformance::check(&Nodes(redis.url())).await;
+    conformance::check(&faults::Nodes(redis.url())).await;
 }

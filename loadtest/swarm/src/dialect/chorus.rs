@@ -28,13 +28,14 @@ impl Dialect for Chorus {
         let since = since.map_or_else(String::new, |it| {
             format!(r#","since":{{"epoch":"{}","seq":{}}}"#, it.epoch, it.seq)
         });
-        format!(r#"{{"type":"join","ref":1,"room":"{}{room}"{since}}}"#, self.prefix)
+        format!(r#"{{"type":"join","ref":{room},"room":"{}{room}"{since}}}"#, self.prefix)
     }
 
     fn hello(&self, text: &[u8]) -> Hello {
         match text_field(text, "type") {
             Some("welcome") => Hello::Greeted,
             Some("ok") => Hello::Joined,
+            Some("error") if let Some(later) = later(text) => later,
             Some("error" | "closing") => Hello::Refused(String::from_utf8_lossy(text).into_owned()),
             _ => Hello::Other,
         }
@@ -47,4 +48,10 @@ impl Dialect for Chorus {
     fn position(&self, text: &[u8]) -> Option<Position> {
         Some(Position { epoch: text_field(text, "epoch")?.to_owned(), seq: number_field(text, "seq")? })
     }
+}
+
+/// What an error about a room says of another attempt; the reference of a join is its room.
+fn later(error: &[u8]) -> Option<Hello> {
+    let room = u32::try_from(number_field(error, "ref")?).ok()?;
+    Some(Hello::Later(room, number_field(error, "retry_after_ms")?))
 }

@@ -1,5 +1,7 @@
 //! What comes over the sockets: handshakes, frames, deliveries.
 
+use std::cmp::Reverse;
+
 use super::{BUFFER, Worker, text};
 use crate::clock::now;
 use crate::connection::Stage;
@@ -171,6 +173,11 @@ impl Worker {
         let mut is_in = false;
         match (self.dialect.hello(payload), connection.stage) {
             (Hello::Refused(reason), _) => return Err(reason),
+            (Hello::Later(room, ms), Stage::Joining(_)) => {
+                self.put_off.push(Reverse((now() + ms * 1_000_000, index, room)));
+                self.put_off_with.get_or_insert_with(|| String::from_utf8_lossy(payload).into_owned());
+                self.play.counts.put_off += 1;
+            }
             (Hello::Say(answer), _) => connection.say(answer).map_err(text)?,
             (Hello::Greeted, Stage::Greeting) => {
                 is_in = self.plan.rooms_each == 0;

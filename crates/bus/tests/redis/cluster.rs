@@ -1,5 +1,4 @@
 //! The Redis bus keeps the contract on a Redis Cluster, and keeps it when primaries are replaced and slots move.
-#![allow(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail by panicking too")]
 
 use std::sync::Arc;
 
@@ -8,12 +7,10 @@ use bus::{
     conformance::{self, Recorder, append, append_many, bodies, follow, read, room},
 };
 use bytes::Bytes;
-use faults::{Nodes, Talk, node, until_up};
 use proto::{RoomName, server::ResetReason};
 use testkit::RedisCluster;
 
-#[path = "shared/faults.rs"]
-mod faults;
+use crate::faults::{Nodes, Talk, node, until_up};
 
 const REPLICATED: Ack = Ack::Replicated(1);
 

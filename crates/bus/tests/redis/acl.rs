@@ -1,5 +1,4 @@
 //! The users of `deploy/redis/users.conf` are enough for a gateway, in every shape, and for nothing else.
-#![allow(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail by panicking too")]
 
 use std::{fs, sync::Arc};
 
@@ -7,11 +6,9 @@ use bus::{
     Ack, BusError, RedisBus,
     conformance::{self, append, room},
 };
-use faults::{Nodes, Talk, node, until_up};
 use testkit::{Redis, RedisCluster, RedisSentinel};
 
-#[path = "shared/faults.rs"]
-mod faults;
+use crate::faults::{Nodes, Talk, config, node, until_up};
 
 const USERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/redis/users.conf");
 
@@ -166,7 +163,7 @@ async fn a_node_without_the_right_to_append_does_not_start() {
     let users = users();
     let redis = Redis::start_with(&users.iter().map(String::as_str).collect::<Vec<_>>()).await;
     redis.command(&["ACL", "SETUSER", "chorus", "-fcall", "-function|load"]);
-    let error = RedisBus::connect(faults::config(&as_gateway(&redis.url()))).await.err();
+    let error = RedisBus::connect(config(&as_gateway(&redis.url()))).await.err();
     let Some(BusError::Config(why)) = &error else { panic!("{error:?}") };
     assert!(why.contains("NOPERM") && why.contains("deploy/redis/users.conf"), "{why}");
 }

@@ -1,5 +1,4 @@
 //! The Redis bus while slots of a cluster are on their way, nodes come and go, and one shard does not answer.
-#![allow(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail by panicking too")]
 
 use std::sync::Arc;
 
@@ -7,12 +6,10 @@ use bus::{
     Ack, Bus, BusError, ReadFrom,
     conformance::{self, append, append_many, bodies, follow, message, read, room},
 };
-use faults::{Talk, node, until_up};
 use proto::RoomName;
 use testkit::{Redis, RedisCluster, free_port};
 
-#[path = "shared/faults.rs"]
-mod faults;
+use crate::faults::{Talk, node, until_up};
 
 fn slot_of(cluster: &RedisCluster, room: &RoomName) -> u16 {
     cluster.slot(&format!("chat:{room}"))

@@ -1,6 +1,4 @@
 //! What the tests of a cluster and of sentinels do alike: talk while something happens, and look at what came of it.
-#![allow(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail by panicking too")]
-#![allow(dead_code, reason = "each of the tests that share this takes its part")]
 
 use std::{
     sync::{

@@ -1,6 +1,5 @@
 //! The configurations in `deploy/redis` do what they say: real servers are started by these very files, and replaced
 //! by each other.
-#![allow(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail by panicking too")]
 
 use std::sync::Arc;
 
@@ -8,11 +7,9 @@ use bus::{
     Ack, RedisConfig, RedisTls,
     conformance::{self, room},
 };
-use faults::{Configured, Nodes, Talk, config, node, until_promoted, until_up};
 use testkit::{Certificates, Redis, RedisCluster, RedisSentinel};
 
-#[path = "shared/faults.rs"]
-mod faults;
+use crate::faults::{Configured, Nodes, Talk, config, node, until_promoted, until_up};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_alone_keeps_the_contract() {

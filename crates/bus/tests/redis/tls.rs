@@ -1,5 +1,4 @@
 //! The Redis bus over TLS, in every shape; and what it says when somebody can't prove who they are.
-#![allow(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail by panicking too")]
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,11 +6,9 @@ use bus::{
     Ack, Bus, BusError, RedisBus, RedisConfig, RedisTls,
     conformance::{self, append, room},
 };
-use faults::{Configured, Talk, config, connect, until_promoted, until_up};
 use testkit::{Certificates, Redis, RedisCluster, RedisSentinel};
 
-#[path = "shared/faults.rs"]
-mod faults;
+use crate::faults::{Configured, Talk, config, connect, until_promoted, until_up};
 
 /// What shows a node's own certificate and trusts the CA of these.
 fn trusting(certificates: &Certificates) -> RedisTls {

@@ -1,5 +1,4 @@
 //! The Redis bus keeps the contract behind sentinels, and follows them to another primary.
-#![allow(clippy::expect_used, clippy::panic, reason = "the helpers of tests fail by panicking too")]
 
 use std::{
     sync::Arc,
@@ -10,11 +9,9 @@ use bus::{
     Ack, Bus,
     conformance::{self, append, message, room},
 };
-use faults::{Nodes, Talk, node, until_up};
 use testkit::RedisSentinel;
 
-#[path = "shared/faults.rs"]
-mod faults;
+use crate::faults::{Nodes, Talk, node, until_up};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
