@@ -21,6 +21,7 @@ export interface RoomView extends TimelineState {
   readonly discard: (entry: MessageEntry) => void;
   readonly loadOlder: (limit?: number) => Promise<void>;
   readonly fill: (gap: GapEntry, limit?: number) => Promise<void>;
+  readonly trim: (keep: number) => void;
 }
 
 export interface TypingView {
@@ -64,6 +65,7 @@ export function useRoom(name: string, options: RoomOptions = {}): RoomView {
       discard: (entry: MessageEntry) => timeline().discard(entry),
       loadOlder: async (limit?: number) => timeline().loadOlder(limit),
       fill: async (gap: GapEntry, limit?: number) => timeline().fill(gap, limit),
+      trim: (keep: number) => timeline().trim(keep),
     };
   }, [membership, name]);
   return { ...state, ...actions, status, room: membership?.room };

@@ -1,6 +1,7 @@
 /** One connection that comes back. It knows tokens, transports, close codes and heartbeats, and nothing of rooms. */
 import { backoff } from "./backoff.ts";
 import { isFinal } from "./codes.ts";
+import { inTime } from "./insist.ts";
 import { ChorusError, errorOf } from "./errors.ts";
 import { cell, type Cell, type Hub } from "./observable.ts";
 import { DEFAULT_LIMITS, pace } from "./pace.ts";
@@ -40,7 +41,7 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
   const { getToken, transports = ["websocket", "sse"], timeout = HANDSHAKE_MS } = options;
   const Socket = options.WebSocket ?? globalThis.WebSocket;
   const ways = transports.filter((way) => way === "sse" || Socket);
-  if (!ways.length) throw new TypeError("no transport: give options.WebSocket, or allow \"sse\"");
+  if (!ways.length) throw new TypeError("no transport: give options.WebSocket or allow \"sse\"");
   const socket = (from: LinkEvents) => socketLink(Socket, address.href, from);
   const status = cell<Status>({ state: "idle" });
   const requests = pace((frame) => write(frame));
@@ -80,7 +81,8 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
     if (mine !== turn) return;
     if (getToken && token === undefined) {
       try {
-        token = await getToken(tokenReason);
+        // Over a network that is half there, what was asked for a token may never be answered.
+        token = await inTime(timeout, () => getToken(tokenReason));
       } catch (cause) {
         if (mine === turn) refused(cause);
         return;
@@ -165,7 +167,7 @@ export function connection(address: URL, options: Options, events: Hub<ChatEvent
     const mine = turn;
     for (let failed = 0; getToken && mine === turn; failed++) {
       try {
-        token = await getToken("renew");
+        token = await inTime(timeout, () => getToken("renew"));
         break;
       } catch {
         await new Promise((go) => setTimeout(go, backoff(failed)));

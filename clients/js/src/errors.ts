@@ -14,17 +14,15 @@ export interface ErrorDetails {
  */
 export class ChorusError extends Error {
   override readonly name = "ChorusError";
-  readonly code: string;
+  declare readonly code: string;
   /** When the same may work again, in ms; where the server has said so. */
-  readonly retryAfterMs?: number | undefined;
+  declare readonly retryAfterMs?: number | undefined;
   /** The WebSocket close code, where one was the reason. */
-  readonly closeCode?: number | undefined;
+  declare readonly closeCode?: number | undefined;
 
-  constructor(code: string, message = code, { retryAfterMs, closeCode, cause }: ErrorDetails = {}) {
-    super(message, { cause });
-    this.code = code;
-    this.retryAfterMs = retryAfterMs;
-    this.closeCode = closeCode;
+  constructor(code: string, message = code, details: ErrorDetails = {}) {
+    super(message, details);
+    Object.assign(this, { code }, details);
   }
 }
 

@@ -1,6 +1,7 @@
 /** Requests that may be made as often as it takes. */
 import { backoff } from "./backoff.ts";
 import { passes } from "./codes.ts";
+import { ChorusError } from "./errors.ts";
 import type { Frame, Request, Wire } from "./wire.ts";
 
 /** How long to wait, in ms, before what came to nothing so many times before is asked again; who is too fast is slowed down in all. */
@@ -26,4 +27,16 @@ export function insist(wire: Wire, make: () => Request | undefined, done: (answe
     });
   };
   ask();
+}
+
+/** What `ask` brings within so many ms, or a `timeout`. It is told whether that is still wanted. */
+export async function inTime<T>(ms: number, ask: (isWanted: () => unknown) => T | Promise<T>): Promise<T> {
+  let late: ReturnType<typeof setTimeout> | undefined;
+  try {
+    const never = new Promise<never>((_, reject) => (late = setTimeout(reject, ms, new ChorusError("timeout", "no answer in time"))));
+    return await Promise.race([never, ask(() => late)]);
+  } finally {
+    clearTimeout(late);
+    late = undefined;
+  }
 }

@@ -56,7 +56,7 @@ export function outbox(wire: Wire, quota: Quota, isReady: () => boolean, rejoin:
     const { data_bytes, frame_bytes, json_depth } = wire.limits;
     // What is too large for a frame ends the connection, and what nests too deeply is refused without its `ref`.
     if (item.bytes > frame_bytes || item.dataBytes > data_bytes || depthOf(item.request) > json_depth) {
-      return give(item, new ChorusError("too_large", `data may have ${data_bytes} bytes, and the frame ${json_depth} levels`));
+      return give(item, new ChorusError("too_large", `data may have ${data_bytes} bytes, the frame ${json_depth} levels`));
     }
     onItsWay = item;
     wire.ask(
@@ -118,12 +118,15 @@ export function outbox(wire: Wire, quota: Quota, isReady: () => boolean, rejoin:
       if (quota.messages < 1 || quota.bytes < bytes) throw new ChorusError("queue_full", "too much waits to be sent");
       quota.messages--;
       quota.bytes -= bytes;
-      return new Promise((resolve, reject) => {
+      let abort: () => void;
+      return new Promise<Sent>((resolve, reject) => {
         const item: Item = { request: JSON.parse(text) as Request, id, bytes, dataBytes, resolve, reject };
         items.push(item);
-        signal?.addEventListener("abort", () => give(item, fateOf(item, new ChorusError("aborted"))), { once: true });
+        abort = () => give(item, fateOf(item, new ChorusError("aborted")));
+        signal?.addEventListener("abort", abort);
         flush();
-      });
+        // A signal may live as long as the application.
+      }).finally(() => signal?.removeEventListener("abort", abort));
     },
     saw({ from, id, epoch, seq }) {
       const item = items[0];
@@ -149,5 +152,5 @@ function bytesOf(text: string): number {
 }
 
 function unknown(cause?: ChorusError): ChorusError {
-  return new ChorusError("unknown", "it was sent and not answered: it may have been appended or not", { cause });
+  return new ChorusError("unknown", "no answer: it may have been appended or not", { cause });
 }

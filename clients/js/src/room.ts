@@ -1,7 +1,7 @@
 /** A membership: where it stands in the log, and what it makes of what comes. */
 import { company } from "./company.ts";
 import { ChorusError, errorOf } from "./errors.ts";
-import { insist } from "./insist.ts";
+import { inTime, insist } from "./insist.ts";
 import { cell, hub } from "./observable.ts";
 import { outbox, type Quota } from "./outbox.ts";
 import { readers } from "./reader.ts";
@@ -109,7 +109,7 @@ export function membership(name: string, options: JoinOptions, wire: Wire, quota
     keys.forget();
     marks.end();
     onEnd();
-    status.set(error ? { state: "left", error } : { state: "left" });
+    status.set({ state: "left", ...(error && { error }) });
     iterators.end(error);
     posts.end(error ?? left());
     if (error) events.emit("error", error);
@@ -123,26 +123,22 @@ export function membership(name: string, options: JoinOptions, wire: Wire, quota
   const posts = outbox(wire, quota, isReady, join);
 
   const history: Room["history"] = (asked) =>
-    new Promise((resolve, reject) => {
-      let wanted = !over;
-      const finish = (act: () => void) => {
-        wanted = false;
-        clearTimeout(late);
-        act();
-      };
-      const fail = (error: ChorusError) => finish(() => reject(error));
-      const late = setTimeout(() => fail(new ChorusError("timeout", "no answer in time")), wire.timeout);
-      if (over) return fail(left());
-      insist(
-        wire,
-        () => (wanted ? { type: "history", room: name, ...asked } : undefined),
-        (answer) => {
-          const { events, more } = answer as unknown as Page;
-          if (answer.type === "ok") finish(() => resolve({ events, more }));
-          else fail(errorOf(answer));
-        },
-      );
-    });
+    inTime(
+      wire.timeout,
+      (isWanted) =>
+        new Promise<Page>((resolve, reject) => {
+          if (over) throw left();
+          insist(
+            wire,
+            () => (isWanted() ? { type: "history", room: name, ...asked } : undefined),
+            (answer) => {
+              const { events, more } = answer as unknown as Page;
+              if (answer.type === "ok") resolve({ events, more });
+              else reject(errorOf(answer));
+            },
+          );
+        }),
+    );
 
   const room: Room = {
     name,

@@ -15,6 +15,8 @@ const ROOMS = 8;
 const FULL_MS = 30_000;
 /** What was answered by something else in its place, or for nobody now. */
 const AWAY = ["unavailable", "rate_limited", "bad_request"];
+/** What says nothing of a room. Not shared with `codes.ts`: this is loaded apart, and would take it along. */
+const PASSING = ["unavailable", "rate_limited", "internal"];
 
 export function streamLink(base: URL, token: string | undefined, call: typeof fetch, on: LinkEvents, better: Better | false): Link {
   /** What the stream carries: each join has its `ref` until it was answered; `at` is where it stands, as `Last-Event-ID` says it. */
@@ -123,15 +125,25 @@ export function streamLink(base: URL, token: string | undefined, call: typeof fe
     tell({ ...frame, ref });
   };
 
-  /** One room that may not be read spoils the stream for all: each is asked by itself, and who is refused is left out. */
+  /** One room that is full, or may not be read, spoils the stream for all: it is left out. */
   const refused = async (error: Frame | undefined, mine: AbortController): Promise<void> => {
     if (!error) return;
     let left = 0;
-    if (error.code !== "unavailable" && error.code !== "rate_limited") {
+    if (error.code === "too_large") {
+      // Which one is full, it does not say, and a history can be had without a place: the newest is the first to wait.
+      const newest = [...rooms].reverse().find(([, { ref }]) => ref !== undefined);
+      if (newest) {
+        left++;
+        rooms.delete(newest[0]);
+        tell({ ...error, ref: newest[1].ref! });
+      }
+    } else if (!PASSING.includes(error.code as string)) {
+      // Each is asked by itself.
       for (const [room, { ref }] of [...rooms]) {
         const answer = await post({ type: "history", room, limit: 1 });
         if (mine !== stream) return;
-        if (answer?.type !== "error" || answer.code === "unavailable") continue;
+        // Without a message it is what something in between has said, in its own words.
+        if (answer?.type !== "error" || PASSING.includes(answer.code as string) || !answer.message) continue;
         left++;
         rooms.delete(room);
         tell({ ...answer, ...(ref === undefined ? { room } : { ref }) });

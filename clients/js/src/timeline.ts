@@ -6,7 +6,7 @@ import { ChorusError } from "./errors.ts";
 import { newId } from "./id.ts";
 import { listenersOf } from "./observable.ts";
 import type { Chat, Json, MessageEvent, Observable, Page, Position, Reset, Room, RoomEvent } from "./types.ts";
-import { Drafts } from "./timeline/drafts.ts";
+import { Drafts, keyOf } from "./timeline/drafts.ts";
 import { at } from "./timeline/line.ts";
 import { Rows } from "./timeline/rows.ts";
 import type { GapEntry, MessageEntry, TimelineState } from "./timeline/types.ts";
@@ -142,6 +142,19 @@ export class Timeline implements Observable<TimelineState> {
     this.#changed();
   }
 
+  /**
+   * Forgets all but about the newest `keep` entries, as `loadOlder` would have to bring them again. For a list that is left open for days:
+   * call it while its reader is at the end.
+   */
+  trim(keep: number): void {
+    const oldest = this.#rows.trim(keep);
+    if (oldest === undefined) return;
+    this.#oldest = oldest;
+    if (this.#older === "none") this.#older = "more";
+    this.#turns++;
+    this.#changed();
+  }
+
   /** Follows no more. What is being sent is sent all the same. */
   dispose(): void {
     for (const end of this.#ends) end();
@@ -162,8 +175,8 @@ export class Timeline implements Observable<TimelineState> {
 
   #event(event: RoomEvent): void {
     if (this.#oldest === undefined) this.#begin({ epoch: event.epoch, seq: event.seq - 1 });
+    if (this.#rows.append(event)) this.#begin({ epoch: event.epoch, seq: event.seq - 1 });
     this.#stand = { epoch: event.epoch, seq: event.seq };
-    this.#rows.append(event);
     this.#gather();
   }
 
@@ -172,11 +185,16 @@ export class Timeline implements Observable<TimelineState> {
     this.#stand = { epoch: reset.epoch, seq: reset.seq };
     if (reset.reason === "new") {
       this.#rows.clear();
-      this.#drafts.lose(0, lost());
+      this.#drafts.lose(() => true, lost());
     } else if (reset.reason === "forked") {
+      // Those that were sent from here have a place among the drafts again, and their text is not lost with the server.
+      const own = this.#rows.after(reset.seq).filter(({ key, id }) => id !== undefined && key === keyOf(id));
       this.#rows.dropAfter(reset.seq);
-      this.#drafts.lose(reset.seq, lost());
+      for (const entry of own) this.#drafts.restore(entry);
+      this.#drafts.lose(({ seq }) => seq > reset.seq, lost());
     } else if (stand) {
+      // Whether that log is this one, nobody knows, and so not what became of what its server had confirmed.
+      if (reset.reason === "unrecovered") this.#drafts.lose(({ epoch }) => epoch !== reset.epoch, unknown());
       this.#rows.leap(stand, reset);
     }
     if (reset.reason === "new" || reset.reason === "forked") this.#turns++;
@@ -241,6 +259,10 @@ export class Timeline implements Observable<TimelineState> {
     this.#snapshot = undefined;
     this.#listeners.tell();
   }
+}
+
+function unknown(): ChorusError {
+  return new ChorusError("unknown", "the server that confirmed this message is gone, and whether its log is that of today can't be told");
 }
 
 function lost(): ChorusError {

@@ -96,6 +96,19 @@ describe("what is done to messages", () => {
     expect(look(timeline)).toBe("1b* 2[+:bob,carol]");
   });
 
+  test("takes the place of what the same user did before, so that changing one's mind a thousand times costs nothing", () => {
+    const { room, timeline } = begun(2);
+    const two = room.log[1]!;
+    for (let n = 0; n < 1_000; n++) room.tell(room.write({ type: "reaction", target: two, key: "+", on: n % 2 === 0 }, "bob"));
+    room.tell(room.write({ type: "reaction", target: two, key: "+", on: true }, "carol"));
+    expect(look(timeline)).toBe("1 2[+:carol]");
+    // A fork takes back the last of them; what was before it is not known here, and is asked for.
+    room.log = room.log.slice(0, 1_001);
+    room.seq = 1_001;
+    room.reset("forked", 1_001, "a.1");
+    expect(look(timeline)).toBe("1 ~~");
+  });
+
   test("is kept until its message is loaded, and a later edit is not undone by an earlier page", async () => {
     const room = new DoubleRoom();
     const one = room.write({ type: "message", data: "1" });
@@ -388,6 +401,35 @@ describe("a reset", () => {
     expect(look(timeline)).toBe("1 mine");
   });
 
+  test("by a fork that lost what had been seen already lets it be sent again, with the same key", async () => {
+    const { room, timeline } = begun(1);
+    const key = timeline.send("mine");
+    room.say("mine", "me", room.sent[0]!.id);
+    room.sent[0]!.ok({ epoch: "a.0", seq: 2 });
+    room.say("theirs", "bob", "b1");
+    // From another tab of the same user: that one sends it again.
+    room.say("elsewhere", "me", "m9");
+    expect(look(timeline)).toBe("1 mine theirs elsewhere");
+    room.log = room.log.slice(0, 1);
+    room.seq = 1;
+    room.reset("forked", 1, "a.1");
+    expect(look(timeline)).toBe("1 !mine");
+    expect(messages(timeline)[1]).toMatchObject({ key, error: { code: "lost" } });
+    timeline.retry(messages(timeline)[1]!);
+    expect(room.sent[1]!.id).toBe(room.sent[0]!.id);
+    room.say("mine", "me", room.sent[1]!.id);
+    expect(look(timeline)).toBe("1 mine");
+  });
+
+  test("to a log of which nobody knows leaves what was confirmed and not seen in doubt", async () => {
+    const { room, timeline } = begun(1);
+    timeline.send("mine");
+    room.sent[0]!.ok({ epoch: "a.0", seq: 2 });
+    await vi.waitFor(() => expect(messages(timeline)[1]!.position).toBeDefined());
+    room.reset("unrecovered", 9, "z.0");
+    expect(look(timeline)).toBe("1 ~~ ?mine");
+  });
+
   test("to a new log drops all but what is being sent", async () => {
     const { room, timeline } = begun(3, 1);
     timeline.send("mine");
@@ -400,6 +442,45 @@ describe("a reset", () => {
     room.say("mine", "me", room.sent[0]!.id);
     expect(look(timeline)).toBe("mine");
     expect(timeline.value.older).toBe("none");
+  });
+});
+
+describe("trimming", () => {
+  test("forgets what is oldest, and it can be loaded again with what was done to it", async () => {
+    const { room, timeline } = begun(6);
+    room.tell(room.write({ type: "edit", target: room.log[0]!, data: "1a" }));
+    room.tell(room.write({ type: "reaction", target: room.log[1]!, key: "+", on: true }));
+    room.say("9");
+    timeline.trim(3);
+    expect(look(timeline)).toBe("5 6 9");
+    expect(timeline.value.older).toBe("more");
+    await timeline.loadOlder(3);
+    expect(look(timeline)).toBe("2[+:alice] 3 4 5 6 9");
+    await timeline.loadOlder();
+    expect(look(timeline)).toBe("1a* 2[+:alice] 3 4 5 6 9");
+    expect(timeline.value.older).toBe("none");
+  });
+
+  test("takes a gap along, and what is loading then is not put in the wrong place", async () => {
+    const { room, timeline } = begun(3, 2);
+    for (const data of ["4", "5"]) room.write({ type: "message", data });
+    room.reset("trimmed", 5);
+    room.say("6");
+    room.say("7");
+    const loading = timeline.loadOlder();
+    timeline.trim(2);
+    expect(look(timeline)).toBe("6 7");
+    await loading;
+    expect(look(timeline)).toBe("6 7");
+    await timeline.loadOlder();
+    expect(look(timeline)).toBe("1 2 3 4 5 6 7");
+  });
+
+  test("of a short list does nothing", () => {
+    const { timeline } = begun(3);
+    const before = timeline.value;
+    timeline.trim(3);
+    expect(timeline.value).toBe(before);
   });
 });
 

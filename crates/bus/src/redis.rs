@@ -12,7 +12,8 @@
 //! | `subscriber` | subscriptions, and what comes over them |
 //! | `rooms`, `fill` | followed rooms, and the reading that fills their holes |
 //! | `reads` | [`Bus::read`] |
-//! | `beside`, `beats`, `roll` | what is kept beside the logs; which nodes live |
+//! | `beside`, `here` | what is kept beside the logs; who is in a room |
+//! | `beats`, `roll` | which nodes live |
 //! | `diagnosis` | what all shards together amount to: good health, or why not |
 //! | `inspect` | how the given Redis is set up, and what that means |
 //! | `panic` | what a fault of the program may end |
@@ -68,6 +69,7 @@ mod diagnosis;
 mod fill;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod here;
 mod inspect;
 mod keys;
 mod lane;

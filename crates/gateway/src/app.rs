@@ -223,7 +223,7 @@ impl App {
         }
         sockets
             .with_state(Arc::clone(self))
-            .merge(http::api(self, state.clone()))
+            .merge(http::api(self))
             .merge(http::router(state.clone()))
             .merge(site::router(&state))
             .merge(dev::router(state))

@@ -267,8 +267,11 @@ impl Connection {
 
     /// Ends the membership in a room; says whether there was one.
     pub fn leave(self: &Arc<Self>, room: &Arc<Room>) -> bool {
-        let membership = self.with_writer(|writer| writer.leave(room));
-        membership.map(|membership| self.vacate(&membership)).is_some()
+        let Some(mut membership) = self.with_writer(|writer| writer.leave(room)) else { return false };
+        self.vacate(&membership);
+        // Every request is answered once, and the events in whose places these were to come will not.
+        membership.owed().for_each(|ok| self.send(ok));
+        true
     }
 
     /// Ends all memberships.

@@ -33,6 +33,7 @@ use crate::{
     clock::unix_ms,
     connection::{Connection, End},
     limits::Refusal,
+    presence,
     rooms::Rooms,
     socket::frame,
     users::Users,
@@ -49,6 +50,10 @@ const ROUNDS: u32 = 5;
 
 /// How often those are asked after of whom the bus did not say anything.
 const AGAIN: Duration = Duration::from_millis(300);
+
+/// How often it is said again how many sessions each user has here, where they are limited: well within the day for which
+/// the bus remembers it.
+const CLAIM: Duration = Duration::from_hours(6);
 
 /// How many users are asked after at the same time, when the bus is back.
 const AT_ONCE: usize = 16;
@@ -315,21 +320,45 @@ impl Moderation {
 
     /// Does what the nodes tell each other, for as long as this one runs.
     pub async fn watch(self: Arc<Self>) {
+        // Side by side: to ask after everybody takes its time, and a ban that comes meanwhile holds at once.
+        tokio::select! {
+            () = self.listen() => {}
+            () = self.keep_asking() => {}
+        }
+    }
+
+    async fn listen(&self) {
         let (mut signals, mut notices) = (self.bus.signals(), self.bus.notices());
-        let mut again = interval(AGAIN);
-        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = again.tick() => self.ask_unasked().await,
                 signal = signals.recv() => match signal {
                     Ok(signal) => self.heed(&signal),
-                    Err(RecvError::Lagged(_)) => self.doubt_all(),
+                    Err(RecvError::Lagged(_)) => {
+                        self.doubt_all();
+                        // Mutes are a room's and no user's.
+                        let rooms = Arc::clone(&self.rooms);
+                        tokio::spawn(async move { presence::read_all(&rooms).await });
+                    }
                     Err(RecvError::Closed) => return,
                 },
                 notice = notices.recv() => match notice {
                     Ok(Notice::Anew) | Err(RecvError::Lagged(_)) => self.doubt_all(),
                     Ok(Notice::Gone(_)) => {}
                     Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    }
+
+    /// Asks after those of whom nothing is known, and says again how many sessions there are before the bus forgets it.
+    async fn keep_asking(self: &Arc<Self>) {
+        let (mut again, mut claims) = (interval(AGAIN), interval(CLAIM));
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = again.tick() => self.ask_unasked().await,
+                _ = claims.tick() => if self.sessions_per_user() > 0 {
+                    self.doubt_all();
                 },
             }
         }

@@ -22,7 +22,7 @@ use crate::{
     refusal::Refusal,
     relay::ephemeral_frame,
     room::{Company, Room, Roster},
-    rooms::{Claim, Rooms},
+    rooms::Rooms,
 };
 
 mod teller;
@@ -207,14 +207,14 @@ async fn watch(rooms: &Arc<Rooms>) {
             }
         }
         if anew {
-            read_all(rooms, claims).await;
+            read_all(rooms).await;
         }
     }
 }
 
 /// Reads all rooms again, a few at a time.
-async fn read_all(rooms: &Arc<Rooms>, mut claims: Vec<Claim>) {
-    let mut reading = tokio::task::JoinSet::new();
+pub(crate) async fn read_all(rooms: &Arc<Rooms>) {
+    let (mut claims, mut reading) = (rooms.claim_all(), tokio::task::JoinSet::new());
     loop {
         while reading.len() < AT_ONCE
             && let Some(claim) = claims.pop()

@@ -25,6 +25,7 @@ use crate::{
     config::Config,
     connection::{Connection, End, Outlet},
     connections::Farewell,
+    drain,
     limits::{Bucket, Permit},
     metrics::{ConnectionGauge, ConnectionState, Transport},
     moderation::Stay,
@@ -141,7 +142,10 @@ impl Visit {
         };
         reader.decoder.feed(early);
         if place.is_err() {
-            connection.end(End::Close(Close::Overloaded, Some(crate::drain::retry_after(1))));
+            connection.end(End::Close(Close::Overloaded, Some(drain::retry_after(1))));
+        } else if app.is_draining() {
+            // It began during the handshake, and may have gone through the connections already.
+            connection.end(End::Close(Close::Restart, Some(drain::retry_after(1))));
         }
         let gauge = app.metrics.connection(Transport::WebSocket);
         let asked = Some(Box::new(Asked { credential, rooms }));
@@ -406,6 +410,10 @@ impl Session {
         let Some(identity) = self.identity() else { return };
         let asked = self.who.lock().asked.take();
         for room in asked.into_iter().flat_map(|asked| asked.rooms) {
+            self.connection.wait_for_room(limits.requests_in_flight).await;
+            if self.connection.ending().is_some() {
+                return;
+            }
             command::join_from_query(self, &identity, &room).await;
         }
     }

@@ -79,6 +79,7 @@ pub struct Outcome {
     /// How long it took to open all of them, in seconds.
     pub opened_s: f64,
     /// Joins that a server put off meanwhile, and that were tried again when it said.
+    #[serde(default)]
     pub put_off: u64,
     /// What was counted.
     pub counts: Counts,

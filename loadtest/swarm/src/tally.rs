@@ -38,6 +38,7 @@ pub struct Counts {
     /// Why, in the words of the first one.
     pub first_close: Option<String>,
     /// Joins that the server put off, and that were tried again when it said.
+    #[serde(default)]
     pub put_off: u64,
     /// Bytes that were read.
     pub bytes: u64,

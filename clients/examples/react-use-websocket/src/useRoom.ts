@@ -158,7 +158,8 @@ export function useRoom(url: string, room: string, getToken: () => Promise<strin
   }
 
   function refused({ ref, code, message, retry_after_ms: wait }: Frame) {
-    const passes = code === "unavailable" || code === "rate_limited" || wait !== undefined;
+    // A join also waits for a place in a full room. A mute says how long, too, but that may be years.
+    const passes = code === "unavailable" || code === "rate_limited" || (ref === "join" && wait !== undefined);
     if (ref === "join" && passes) {
       kept.current.retryAfter = wait ?? 1000;
       getWebSocket()?.close(4000);

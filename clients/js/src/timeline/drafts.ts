@@ -1,4 +1,4 @@
-import type { ChorusError, Json, MessageEvent, Sent } from "../types.ts";
+import type { ChorusError, Json, MessageEvent, Position, Sent } from "../types.ts";
 import type { MessageEntry } from "./types.ts";
 
 interface Draft {
@@ -6,6 +6,9 @@ interface Draft {
   readonly data: Json;
   entry: MessageEntry;
 }
+
+/** Under which key a message is shown that was sent from here. */
+export const keyOf = (id: string): string => `sent ${id}`;
 
 /** What was sent and has not been seen in the log yet, in the order in which it was sent. */
 export class Drafts {
@@ -18,7 +21,7 @@ export class Drafts {
   add(id: string, data: Json, from: string): MessageEntry {
     const entry: MessageEntry = {
       kind: "message",
-      key: `sent ${id}`,
+      key: keyOf(id),
       id,
       from,
       at: Date.now(),
@@ -71,18 +74,21 @@ export class Drafts {
     return this.entries.filter((entry) => entry.position !== undefined && entry.position.seq <= seq);
   }
 
-  /** What was confirmed after `seq` was lost with a server, before its event came. */
-  lose(seq: number, error: ChorusError): void {
-    for (const draft of this.#drafts.values()) {
-      const { position, ...rest } = draft.entry;
-      if (position && position.seq > seq) draft.entry = { ...rest, state: "failed", error };
-    }
+  /** A message whose event had come is a draft again. What was done to it does not count: that went with it. A deleted one has nothing to send. */
+  restore(entry: MessageEntry): void {
+    const { id, data } = entry;
+    if (id !== undefined && data !== undefined) this.#drafts.set(id, { id, data, entry: { ...entry, edited: false, reactions: [] } });
+  }
+
+  /** What was confirmed, and lies where `gone` says, was lost with a server. */
+  lose(gone: (position: Position) => boolean, error: ChorusError): void {
+    for (const { id, entry } of this.#drafts.values()) if (entry.position && gone(entry.position)) this.fail(id, error);
   }
 
   #change(id: string, state: MessageEntry["state"], error?: ChorusError): void {
     const draft = this.#drafts.get(id);
     if (!draft) return;
-    const { error: _, ...entry } = draft.entry;
+    const { error: _, position: __, ...entry } = draft.entry;
     draft.entry = { ...entry, state, ...(error && { error }) };
   }
 }

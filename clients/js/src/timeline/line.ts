@@ -1,7 +1,6 @@
-import type { DeleteEvent, EditEvent, MessageEvent, Position, ReactionEvent } from "../types.ts";
+import type { MessageEvent, Position } from "../types.ts";
+import { type Amendment, Amendments } from "./amendments.ts";
 import type { MessageEntry, Reaction } from "./types.ts";
-
-export type Amendment = EditEvent | DeleteEvent | ReactionEvent;
 
 /** A position as the key of a map, and of an entry. */
 export const at = ({ epoch, seq }: Position): string => `${epoch}/${seq}`;
@@ -10,7 +9,7 @@ export const at = ({ epoch, seq }: Position): string => `${epoch}/${seq}`;
 export class Line {
   readonly key: string;
   #event: MessageEvent;
-  #amendments: readonly Amendment[] = [];
+  readonly #amendments = new Amendments();
   #entry: MessageEntry | undefined;
 
   constructor(key: string, event: MessageEvent) {
@@ -23,31 +22,32 @@ export class Line {
   }
 
   get entry(): MessageEntry {
-    return (this.#entry ??= fold(this.key, this.#event, this.#amendments));
+    return (this.#entry ??= fold(this.key, this.#event, this.#amendments.all));
   }
 
   /** Pages and live events bring them in no order between each other, and a page that is read again brings some twice. */
   amend(amendments: readonly Amendment[]): void {
-    const news = amendments.filter(({ epoch, seq }) => !this.#amendments.some((one) => one.seq === seq && one.epoch === epoch));
-    if (!news.length) return;
-    this.#amendments = [...this.#amendments, ...news].sort((a, b) => a.seq - b.seq);
+    if (!this.#amendments.add(amendments)) return;
     // A deletion takes the text away, and not only from sight.
-    if (this.#amendments.some(deletes)) {
+    if (amendments.some(deletes) || this.#event.deleted) {
       const { data: _, ...rest } = this.#event;
       this.#event = { ...rest, deleted: true };
-      this.#amendments = this.#amendments.filter((one) => one.type === "delete");
+      this.#amendments.keep((one) => one.type === "delete");
     }
     this.#entry = undefined;
   }
 
   /** Takes back what was done after `seq`. False: what is needed for that is gone, and the log has to be asked. */
   undo(seq: number): boolean {
-    const kept = this.#amendments.filter((one) => one.seq <= seq);
-    if (kept.length === this.#amendments.length) return true;
-    const whole = !this.#amendments.some((one) => one.seq > seq && deletes(one));
-    this.#amendments = kept;
+    const undone = this.#amendments.all.filter((one) => one.seq > seq);
+    if (!undone.length) return true;
     this.#entry = undefined;
-    return whole;
+    return this.#amendments.undo(seq) && !undone.some(deletes);
+  }
+
+  /** What was done to it from `seq` on. */
+  since(seq: number): readonly Amendment[] {
+    return this.#amendments.all.filter((one) => one.seq >= seq);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ChorusError, MessageEvent, Position, Reset, RoomEvent } from "../types.ts";
-import { type Amendment, at, Line } from "./line.ts";
-import type { Entry, GapEntry } from "./types.ts";
+import { type Amendment, Amendments } from "./amendments.ts";
+import { at, Line } from "./line.ts";
+import type { Entry, GapEntry, MessageEntry } from "./types.ts";
 
 /** A hole between what was held when the room went on elsewhere, and where it went on. */
 export interface Gap {
@@ -33,7 +34,7 @@ export class Rows {
   #rows: Row[] = [];
   readonly #lines = new Map<string, Line>();
   /** What was done to messages that are not held, by the message. */
-  readonly #waiting = new Map<string, Amendment[]>();
+  readonly #waiting = new Map<string, Amendments>();
   /** Gaps so far, for their keys, and how many of those that there are now are foreign. */
   #gaps = 0;
   #foreigners = 0;
@@ -59,8 +60,8 @@ export class Rows {
     return this.#rows.find((row): row is Gap => isGap(row) && row.key === key);
   }
 
-  /** Takes up an event that came live, or was replayed by a join. */
-  append(event: RoomEvent): void {
+  /** Takes up an event that came live, or was replayed by a join. Answers whether nothing from before it is held any more. */
+  append(event: RoomEvent): boolean {
     // A replay that began anew may overlap what was held before the gap. Then it is the same log after all, the gap
     // is none, and the log's word counts from there on.
     const index = this.#foreign();
@@ -69,7 +70,9 @@ export class Rows {
       this.#forget(this.#rows.splice(index, 1));
       this.dropAfter(event.seq - 1);
     }
+    const anew = known !== undefined && this.empty;
     this.#place([event], this.#rows.length);
+    return anew;
   }
 
   /** Takes up a page that ends where the first row begins. Answers how many messages came by it. */
@@ -118,12 +121,17 @@ export class Rows {
     gap.entry = { kind: "gap", key: gap.key, state, ...(error && { error }) };
   }
 
+  /** What came after `seq` of the log that goes on now. */
+  after(seq: number): MessageEntry[] {
+    // The numbers before a foreign gap may be those of another log.
+    return this.#rows.slice(this.#foreign() + 1).flatMap((row) => (isGap(row) || row.position.seq <= seq ? [] : row.entry));
+  }
+
   /** Takes back all that came after `seq`: it was lost with a server. */
   dropAfter(seq: number): void {
-    for (const [target, amendments] of this.#waiting) {
-      this.#waiting.set(target, amendments.filter((one) => one.seq <= seq));
-    }
-    // The numbers before a foreign gap may be those of another log.
+    // What was done to a message that is not held, and what that took the place of: if that counts again, nobody knows it here.
+    const whole = [...this.#waiting.values()].every((one) => one.undo(seq));
+    if (!whole) return this.clear();
     const start = this.#foreign() + 1;
     const first = this.#rows.findIndex(
       (row, index) => index >= start && (isGap(row) ? row.after.seq >= seq : row.position.seq > seq),
@@ -136,6 +144,26 @@ export class Rows {
     this.#forget(this.#rows.splice(broken));
     const { epoch, seq: number } = line.position;
     this.#dig(broken, { epoch, seq: number - 1 }, seq + 1, false, "open");
+  }
+
+  /** Forgets all but about the last `keep` rows. Answers the number that it begins with now, if it has forgotten any. */
+  trim(keep: number): number | undefined {
+    let cut = this.#rows.length - keep;
+    if (cut <= 0) return undefined;
+    // It begins with a message, and with one that stands in its place.
+    for (let row; (row = this.#rows[cut]); cut++) {
+      const before = this.#rows[cut - 1];
+      if (!isGap(row) && (isGap(before) || (before && before.position.seq < row.position.seq))) break;
+    }
+    const first = this.#rows[cut];
+    if (!first || isGap(first)) return undefined;
+    const { seq } = first.position;
+    const gone = this.#rows.splice(0, cut);
+    this.#forget(gone);
+    // What was done before comes again with the message; what was done since does not.
+    for (const [target, amendments] of this.#waiting) if (amendments.all.every((one) => one.seq < seq)) this.#waiting.delete(target);
+    for (const line of gone) if (!isGap(line)) this.#wait(at(line.position), line.since(seq));
+    return seq;
   }
 
   clear(): void {
@@ -180,7 +208,7 @@ export class Rows {
         line = new Line(this.#keyOf(event), event);
         this.#lines.set(position, line);
       }
-      line.amend(this.#waiting.get(position) ?? []);
+      line.amend(this.#waiting.get(position)?.all ?? []);
       this.#waiting.delete(position);
       lines.push(line);
     }
@@ -192,6 +220,13 @@ export class Rows {
     const target = at(event.target);
     const line = this.#lines.get(target);
     if (line) line.amend([event]);
-    else this.#waiting.set(target, [...(this.#waiting.get(target) ?? []), event]);
+    else this.#wait(target, [event]);
+  }
+
+  #wait(target: string, events: readonly Amendment[]): void {
+    if (!events.length) return;
+    const waiting = this.#waiting.get(target) ?? new Amendments();
+    waiting.add(events);
+    this.#waiting.set(target, waiting);
   }
 }

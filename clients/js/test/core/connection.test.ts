@@ -313,6 +313,25 @@ describe("tokens", () => {
     expect(FakeSocket.all.length).toBe(0);
   });
 
+  it("that do not come are asked for again after the timeout, and a late one does not count", async () => {
+    chance(0.5);
+    const late: ((token: string) => void)[] = [];
+    const getToken = vi.fn(() => new Promise<string>((resolve) => late.push(resolve)));
+    const chat = client({ getToken, token: undefined, timeout: 3_000 });
+    chat.join("lobby");
+    await settle(2_999);
+    expect(state(chat)).toBe("connecting");
+    await settle(1);
+    expect(chat.status.value).toMatchObject({ state: "waiting", reason: "getToken: no answer in time" });
+    await settle(125);
+    late[0]!("late");
+    await settle();
+    expect([getToken.mock.calls.length, FakeSocket.all.length]).toEqual([2, 0]);
+    late[1]!("t2");
+    await settle();
+    expect(FakeSocket.all.length).toBe(1);
+  });
+
   it("that can't be renewed now are asked for again, and a refusal is told", async () => {
     chance(0.5);
     const getToken = vi.fn<(reason: string) => Promise<string>>().mockResolvedValueOnce("t1").mockRejectedValueOnce(new Error("busy")).mockResolvedValueOnce("t2");

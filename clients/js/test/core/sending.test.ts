@@ -88,7 +88,7 @@ describe("sending", () => {
     socket.refuse("message", "forbidden", { retry_after_ms: 5_000 });
     await settle();
     expect(muted.error).toMatchObject({ code: "forbidden", message: "it is forbidden", retryAfterMs: 5_000 });
-    expect(large.error).toMatchObject({ code: "too_large", message: "data may have 1000 bytes, and the frame 4 levels" });
+    expect(large.error).toMatchObject({ code: "too_large", message: "data may have 1000 bytes, the frame 4 levels" });
     expect([deep.code, data(socket)]).toEqual(["too_large", ["one"]]);
     socket.refuse("edit", "not_found");
     await settle();
@@ -200,6 +200,18 @@ describe("what is unknown", () => {
     expect([written.code, waiting.code]).toEqual(["unknown", "closed"]);
     await expect(room.send("three")).rejects.toMatchObject({ code: "closed" });
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("leaves nothing at a signal that outlives it", async () => {
+    const { room, socket } = await inLobby();
+    const { signal } = new AbortController();
+    const removed = vi.spyOn(signal, "removeEventListener");
+    const sent = room.send("one", { signal });
+    await settle();
+    socket.ok("message", { epoch: "e", seq: 1 });
+    await sent;
+    await settle();
+    expect(removed).toHaveBeenCalledTimes(1);
   });
 
   it("is so too when it was given up by a signal", async () => {

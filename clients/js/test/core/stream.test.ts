@@ -189,6 +189,29 @@ describe("an event stream", () => {
     expect(lobby.status.value.state).toBe("joined");
   });
 
+  it("has the newest room wait when one is full, and keeps the others", async () => {
+    const chat = await begin({}, "lobby", "full");
+    await last().answer(problem(413, { code: "too_large", detail: "the room is full", retry_after_ms: 10_000 }));
+    expect(last().url.search).toBe("?room=lobby");
+    const { welcome, ok } = await stream(last());
+    await welcome();
+    await ok("lobby");
+    expect([chat.room("lobby")!.status.value.state, chat.room("full")!.status.value]).toMatchObject(["joined", { state: "joining", error: { code: "too_large" } }]);
+    await settle(10_000);
+    await settle(1_000);
+    expect(last().url.searchParams.getAll("room")).toEqual(["lobby", "full"]);
+  });
+
+  it("does not leave out a room for what passes, or for what stands in between", async () => {
+    for (const answer of [problem(429, { code: "rate_limited", detail: "slower" }), problem(500, { code: "internal", detail: "a bug" }), new Response("<h1>Forbidden</h1>", { status: 403 })]) {
+      const chat = await begin({}, "lobby");
+      await last().answer(problem(403, { code: "forbidden", detail: "not yours" }));
+      expect(last().body).toMatchObject({ type: "history", room: "lobby" });
+      await last().answer(answer);
+      expect([chat.room("lobby")!.status.value.state, chat.status.value.state]).toEqual(["joining", "waiting"]);
+    }
+  });
+
   it("takes eight rooms, and the ninth when there is place", async () => {
     const names = Array.from({ length: 9 }, (_, n) => `r${n}`);
     const chat = await begin({}, ...names);

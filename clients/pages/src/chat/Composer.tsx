@@ -4,8 +4,13 @@ import type { MessageEntry } from "chorus-client/react";
 import { IconButton } from "../ui/Button.tsx";
 import { Icon } from "../ui/Icon.tsx";
 import type { Drafts } from "./drafts.ts";
-import { textOf } from "./Markup.tsx";
 import { surplus } from "./sizes.ts";
+
+/** A message that is to be changed, and what its field begins with. */
+export interface Editing {
+  readonly entry: MessageEntry;
+  readonly text: string;
+}
 
 interface ComposerProps {
   readonly room: string;
@@ -13,7 +18,7 @@ interface ComposerProps {
   readonly drafts: Drafts;
   /** What the server takes, in bytes of data. */
   readonly longest: number;
-  readonly editing: MessageEntry | undefined;
+  readonly editing: Editing | undefined;
   readonly field: Ref<HTMLTextAreaElement>;
   readonly onSend: (text: string) => void;
   readonly onEdited: (entry: MessageEntry, text: string) => void;
@@ -33,7 +38,7 @@ export function Composer({ room, drafts, longest, editing, field, onSend, onEdit
 
   useEffect(() => {
     if (!editing) return;
-    setEdit(textOf(editing.data) ?? "");
+    setEdit(editing.text);
     own.current?.focus();
   }, [editing]);
 
@@ -48,15 +53,16 @@ export function Composer({ room, drafts, longest, editing, field, onSend, onEdit
     // What stands at the beginning may be the indentation of code.
     const said = text.trimEnd();
     if (!said || tooLong > 0) return;
-    if (editing) return onEdited(editing, said);
+    if (editing) return onEdited(editing.entry, said);
     onSend(said);
     setDraft("");
     drafts.keep(room, "");
   };
 
   const keys = (event: KeyboardEvent) => {
-    // While a word is being composed (Japanese, Chinese, …), the keys belong to the input method.
-    if (event.nativeEvent.isComposing) return;
+    // While a word is being composed (Japanese, Chinese, …), the keys belong to the input method. Safari says that it is over before the
+    // key that ends it comes (WebKit bug 165004), which has this code then.
+    if (event.nativeEvent.isComposing || event.keyCode === 229) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       submit();

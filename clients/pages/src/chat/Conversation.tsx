@@ -1,12 +1,12 @@
 import "./Conversation.css";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Chat, ChorusError, Room } from "chorus-client";
-import { usePresence, useRoom, useTyping, type GapEntry, type MessageEntry } from "chorus-client/react";
+import { usePresence, useRoom, useTyping, type Entry, type GapEntry, type MessageEntry } from "chorus-client/react";
 import { IconButton } from "../ui/Button.tsx";
 import { Dialog } from "../ui/Dialog.tsx";
 import { toast } from "../ui/Toast.tsx";
 import { useNow } from "../ui/useNow.ts";
-import { Composer } from "./Composer.tsx";
+import { Composer, type Editing } from "./Composer.tsx";
 import { Connection } from "./Connection.tsx";
 import type { Drafts } from "./drafts.ts";
 import { Drawer } from "./Drawer.tsx";
@@ -17,7 +17,7 @@ import { Members } from "./Members.tsx";
 import type { MessageActions } from "./Message.tsx";
 import { inTurns, namesOf } from "./people.ts";
 import { because } from "./reasons.ts";
-import { RECENT } from "./RoomList.tsx";
+import { MOST_HELD, RECENT } from "./RoomList.tsx";
 import { rowsOf } from "./rows.ts";
 import type { Seen } from "./seen.ts";
 import { sentence } from "./status.ts";
@@ -40,14 +40,14 @@ interface ConversationProps {
 
 /** A room: what was said in it, who is there, and a field to write. */
 export function Conversation({ chat, name, ownName, seen, drafts, longest, onRooms, onSignIn }: ConversationProps) {
-  const { entries, older, error, status, room, send, retry, discard, loadOlder, fill } = useRoom(name, { recent: RECENT });
+  const { entries, older, error, status, room, send, retry, discard, loadOlder, fill, trim } = useRoom(name, { recent: RECENT });
   const presence = usePresence(room);
   const { typing, type } = useTyping(room);
   const markers = useMarkers(room);
   const now = useNow(60_000);
   const me = chat?.user;
   const [bottom, setBottom] = useState(true);
-  const [editing, setEditing] = useState<MessageEntry>();
+  const [editing, setEditing] = useState<Editing>();
   const [removing, setRemoving] = useState<MessageEntry>();
   const [picking, setPicking] = useState<{ readonly entry: MessageEntry; readonly near: DOMRect }>();
   const [showsMembers, setShowsMembers] = useMembersShown();
@@ -73,6 +73,11 @@ export function Conversation({ chat, name, ownName, seen, drafts, longest, onRoo
   useEffect(() => {
     if (error) toast(`Could not load earlier messages: ${error.message}`, "bad");
   }, [error]);
+  // Nobody has gone up: what is far above can be had again.
+  useEffect(() => {
+    if (bottom && entries.length > MOST_HELD) trim(MOST_HELD / 2);
+  }, [bottom, entries.length, trim]);
+  useLoadedAgain(status.state === "joined", error !== undefined, loadOlder);
 
   const actions = useActions({ room, retry, discard, setEditing, setRemoving, setPicking });
   const closeMembers = useCallback(() => setShowsMembers(false), [setShowsMembers]);
@@ -85,7 +90,16 @@ export function Conversation({ chat, name, ownName, seen, drafts, longest, onRoo
   };
   const editLast = () => {
     const last = rows.findLast(({ entry, gone }) => !gone && entry.kind === "message" && entry.from === me && entry.state === "sent" && !entry.deleted && textOf(entry.data) !== undefined);
-    if (last?.entry.kind === "message") setEditing(last.entry);
+    if (last?.entry.kind === "message") actions.edit(last.entry);
+  };
+  const edited = (entry: MessageEntry, text: string) => {
+    stopEditing();
+    if (!entry.position || text === textOf(entry.data)) return;
+    room?.edit(entry.position, { text }).catch((cause: ChorusError) => {
+      complain("The message was not changed")(cause);
+      // What was written is not lost, unless another message is being changed by now.
+      setEditing((current) => current ?? { entry, text });
+    });
   };
   const typists = typing.map((user) => names.get(user) ?? user);
 
@@ -121,6 +135,7 @@ export function Conversation({ chat, name, ownName, seen, drafts, longest, onRoo
         <Feed
           rows={rows}
           older={older}
+          failed={error !== undefined}
           me={me}
           names={names}
           actions={actions}
@@ -148,15 +163,12 @@ export function Conversation({ chat, name, ownName, seen, drafts, longest, onRoo
             send({ text });
             feed.current?.toEnd();
           }}
-          onEdited={(entry, text) => {
-            if (entry.position && text !== textOf(entry.data)) room?.edit(entry.position, { text }).catch(complain("The message was not changed"));
-            stopEditing();
-          }}
+          onEdited={edited}
           onCancel={stopEditing}
           onType={type}
           onUp={editLast}
         />
-        <LiveLog room={room} me={me} names={names} />
+        <LiveLog room={room} me={me} names={names} entries={entries} />
       </section>
       <Drawer side="right" label="Members" open={showsMembers} onClose={closeMembers}>
         <Members presence={presence} typing={typing} me={me} live={status.state === "joined"} />
@@ -200,11 +212,22 @@ function useMembersShown() {
   return [shown, setShown] as const;
 }
 
+/** Loads what could not be loaded once more when the room is joined again: by itself no other time, or it would try without end. */
+function useLoadedAgain(joined: boolean, failed: boolean, loadOlder: () => Promise<void>) {
+  const before = useRef(failed);
+  useEffect(() => {
+    before.current = failed;
+  }, [failed]);
+  useEffect(() => {
+    if (joined && before.current) void loadOlder();
+  }, [joined, loadOlder]);
+}
+
 interface ActionsOf {
   readonly room: Room | undefined;
   readonly retry: (entry: MessageEntry) => void;
   readonly discard: (entry: MessageEntry) => void;
-  readonly setEditing: (entry: MessageEntry) => void;
+  readonly setEditing: (editing: Editing) => void;
   readonly setRemoving: (entry: MessageEntry) => void;
   readonly setPicking: (picking: { readonly entry: MessageEntry; readonly near: DOMRect }) => void;
 }
@@ -212,7 +235,7 @@ interface ActionsOf {
 function useActions({ room, retry, discard, setEditing, setRemoving, setPicking }: ActionsOf): MessageActions {
   return useMemo(
     () => ({
-      edit: setEditing,
+      edit: (entry) => setEditing({ entry, text: textOf(entry.data) ?? "" }),
       remove: setRemoving,
       react(entry, key, on) {
         if (entry.position) room?.react(entry.position, key, on).catch(complain("The reaction was not sent"));
@@ -233,10 +256,14 @@ interface LiveLogProps {
   readonly room: Room | undefined;
   readonly me: string | undefined;
   readonly names: ReadonlyMap<string, string>;
+  readonly entries: readonly Entry[];
 }
 
-/** What comes live, for screen readers: the list itself is no live region, for scrolling puts old messages into it. */
-function LiveLog({ room, me, names }: LiveLogProps) {
+/**
+ * What comes live, and what of one's own does not get there, for screen readers: the list itself is no live region, for scrolling puts old
+ * messages into it.
+ */
+function LiveLog({ room, me, names, entries }: LiveLogProps) {
   const [lines, setLines] = useState<readonly { readonly key: string; readonly text: string }[]>([]);
   const known = useRef(names);
   useEffect(() => {
@@ -249,6 +276,19 @@ function LiveLog({ room, me, names }: LiveLogProps) {
       setLines((before) => [...before.slice(-4), { key: `${epoch}/${seq}`, text }]);
     });
   }, [room, me]);
+  const stuck = useRef<ReadonlySet<string>>(new Set());
+  /** What fails, is sent again and fails again is said twice. */
+  const said = useRef(0);
+  useEffect(() => {
+    const now = entries.filter((one): one is MessageEntry => one.kind === "message" && (one.state === "failed" || one.state === "unknown"));
+    const news = now.filter(({ key }) => !stuck.current.has(key));
+    stuck.current = new Set(now.map(({ key }) => key));
+    if (!news.length) return;
+    setLines((before) => [
+      ...before.slice(-4),
+      ...news.map(({ key, state, data }) => ({ key: `${key} ${++said.current}`, text: `${state === "failed" ? "Not sent" : "Perhaps not sent"}: ${textOf(data) ?? "data"}` })),
+    ]);
+  }, [entries]);
   return (
     <div className="unseen" role="log" aria-live="polite" aria-label="New messages">
       {lines.map(({ key, text }) => (

@@ -15,6 +15,8 @@ const EARLY = 600;
 interface FeedProps {
   readonly rows: readonly Row[];
   readonly older: TimelineState["older"];
+  /** What is older could not be loaded: not before somebody says so it is tried again. */
+  readonly failed: boolean;
   readonly me: string | undefined;
   readonly names: ReadonlyMap<string, string>;
   readonly actions: MessageActions;
@@ -33,7 +35,7 @@ export interface FeedHandle {
 }
 
 /** The messages: as many elements as fit the screen, however many there are. */
-export function Feed({ rows, older, me, names, actions, below, handle, onOlder, onFill, onBottom, onEscape }: FeedProps) {
+export function Feed({ rows, older, failed, me, names, actions, below, handle, onOlder, onFill, onBottom, onEscape }: FeedProps) {
   const list = useRef<VirtualizerHandle>(null);
   const scroller = useRef<HTMLDivElement>(null);
   /** Whether what comes below is followed. */
@@ -43,6 +45,7 @@ export function Feed({ rows, older, me, names, actions, below, handle, onOlder, 
   const [focused, setFocused] = useState<number>();
   const shift = useShift(rows);
   const [opened, setOpened] = useState(false);
+  const wantsMore = older === "more" && !failed;
 
   const end = useCallback(() => list.current?.scrollToIndex(rows.length - 1, { align: "end" }), [rows.length]);
 
@@ -56,9 +59,9 @@ export function Feed({ rows, older, me, names, actions, below, handle, onOlder, 
       stuck.current = follows;
       setBottom(follows);
       onBottom(follows);
-      if (offset < EARLY && older === "more") onOlder();
+      if (offset < EARLY && wantsMore) onOlder();
     },
-    [older, onOlder, onBottom],
+    [wantsMore, onOlder, onBottom],
   );
 
   // Where one comes in: at the first unread message, or at the end.
@@ -83,8 +86,8 @@ export function Feed({ rows, older, me, names, actions, below, handle, onOlder, 
   // A few messages do not fill the screen: then there is nothing to scroll by which one could ask for more.
   useEffect(() => {
     const element = scroller.current;
-    if (opened && older === "more" && element && element.scrollTop < EARLY) onOlder();
-  }, [opened, older, rows.length, onOlder]);
+    if (opened && wantsMore && element && element.scrollTop < EARLY) onOlder();
+  }, [opened, wantsMore, rows.length, onOlder]);
 
   // The field below grows, a phone shows its keyboard: what was at the end stays there.
   useEffect(() => {
@@ -130,6 +133,14 @@ export function Feed({ rows, older, me, names, actions, below, handle, onOlder, 
       {older === "loading" && rows.length > 0 && (
         <p className="feed-loading" role="status">
           Loading earlier messages…
+        </p>
+      )}
+      {older === "more" && failed && (
+        <p className="feed-loading">
+          Earlier messages could not be loaded.{" "}
+          <Button small icon="retry" onClick={onOlder}>
+            Try again
+          </Button>
         </p>
       )}
       <div ref={scroller} className="feed" role="region" tabIndex={0} aria-label="Conversation" onKeyDown={keys}>

@@ -12,6 +12,8 @@ import { useMarkers } from "./useMarkers.ts";
 
 /** How many of the last messages are there when a room is joined; more come by scrolling up. */
 export const RECENT = 50;
+/** Entries of a room that are held at most while nobody reads further up; half of them are kept then. */
+export const MOST_HELD = 1_000;
 
 interface RoomListProps {
   readonly chat: Chat | undefined;
@@ -63,6 +65,16 @@ export function RoomList({ chat, names, current, seen, onOpen, onLeave }: RoomLi
   );
 }
 
+/** Has the browser ask before the page goes, while something would go with it. */
+function useWarning(needed: boolean) {
+  useEffect(() => {
+    if (!needed) return;
+    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", warn);
+    return () => removeEventListener("beforeunload", warn);
+  }, [needed]);
+}
+
 interface RoomItemProps {
   readonly chat: Chat | undefined;
   readonly name: string;
@@ -73,10 +85,16 @@ interface RoomItemProps {
 }
 
 function RoomItem({ chat, name, current, seen, onOpen, onLeave }: RoomItemProps) {
-  const { entries, status, room } = useRoom(name, { recent: RECENT });
+  const { entries, status, room, trim } = useRoom(name, { recent: RECENT });
   const markers = useMarkers(room);
   const place = useSyncExternalStore(seen.subscribe, () => seen.at(name));
   const me = chat?.user;
+
+  // The room that is shown sees to it by itself: its reader may have gone up.
+  useEffect(() => {
+    if (!current && entries.length > MOST_HELD) trim(MOST_HELD / 2);
+  }, [current, entries.length, trim]);
+  useWarning(entries.some((one) => one.kind === "message" && one.state !== "sent"));
 
   const own = markers.find(({ user }) => user === me);
   useEffect(() => {

@@ -1,10 +1,10 @@
-//! What is kept beside the logs: who is in a room, read markers, mutes, sanctions, sessions, rates.
+//! What is kept beside the logs: read markers, mutes, sanctions, sessions, rates. Who is in a room is in [`here`](super::here).
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use fred::types::{Key as RedisKey, Value};
-use proto::{Epoch, Position, RoomName, UserId};
+use proto::{Position, RoomName, UserId};
 
 use super::{
     Core, answer,
@@ -16,7 +16,7 @@ use super::{
     wire,
 };
 use crate::{
-    BusError, Marked, Mute, PresenceUpdate, RoomState, Sanction, Sanctions, Told,
+    BusError, Marked, Mute, Sanction, Sanctions,
     state::{RoomInfo, RoomsPage},
 };
 
@@ -25,8 +25,8 @@ const SESSIONS_LIFE_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// The scripts.
 pub(super) struct Beside {
-    here: Script,
-    state: Script,
+    pub(super) here: Script,
+    pub(super) state: Script,
     mark: Script,
     sanction: Script,
     claim: Script,
@@ -47,7 +47,7 @@ impl Beside {
 }
 
 impl Core {
-    async fn script(
+    pub(super) async fn script(
         &self,
         script: &Script,
         keys: Vec<RedisKey>,
@@ -55,85 +55,6 @@ impl Core {
     ) -> Result<Value, BusError> {
         let name = keys.first().map(RedisKey::as_str_lossy).unwrap_or_default().into_owned();
         self.link.call(&name, &Call::Script(script, keys, args), Shard::commands).await
-    }
-
-    pub(super) async fn tell_presence(
-        &self,
-        room: &RoomName,
-        update: &PresenceUpdate,
-    ) -> Result<Told, BusError> {
-        let pause = u64::try_from(update.pause.as_millis()).unwrap_or(u64::MAX);
-        let mut args: Vec<Value> = vec![
-            self.link.publish_command().into(),
-            keys::channel(room).into(),
-            room.as_str().into(),
-            number(update.most)?,
-            number(pause)?,
-            number(HEAD_LIFE_MS)?,
-            number(UNUSED_LIFE_MS)?,
-            self.node.as_str().into(),
-            if update.whole { "whole" } else { "" }.into(),
-            number(update.joined.len() as u64)?,
-        ];
-        for (user, member) in &update.joined {
-            args.extend([user.as_str().into(), Value::Bytes(member.clone())]);
-        }
-        args.push(number(update.left.len() as u64)?);
-        args.extend(update.left.iter().map(|user| Value::from(user.as_str())));
-        args.extend(update.gone.iter().map(|node| Value::from(node.as_str())));
-        let keys = ["here", "told"].map(|what| keys::beside(room, what)).to_vec();
-        let answer = self.script(&self.beside.here, keys, args).await?;
-        if answer.is_null() {
-            return Ok(Told::All);
-        }
-        match &answer::array(answer)?[..] {
-            [version, count] => Ok(Told::Withheld {
-                version: version.as_u64().ok_or_else(answer::odd)?,
-                count: count.as_u64().ok_or_else(answer::odd)?,
-            }),
-            _ => Err(answer::odd()),
-        }
-    }
-
-    pub(super) async fn room_state(
-        &self,
-        room: &RoomName,
-        most: u64,
-        now_ms: u64,
-    ) -> Result<RoomState, BusError> {
-        let mut args = vec![number(most)?, number(now_ms)?];
-        {
-            let roll = self.roll.lock();
-            args.push(number(roll.known().count() as u64)?);
-            args.extend(roll.known().chain(roll.gone()).map(Value::from));
-        }
-        let keys = ["here", "read", "muted"].map(|what| keys::beside(room, what)).to_vec();
-        let answer = self.script(&self.beside.state, keys, args).await?;
-        let mut lists = Lists(answer::array(answer)?.into_iter());
-        let (version, count) = (lists.number()?, lists.number()?);
-        let members = lists.pairs()?;
-        for stranger in lists.next()? {
-            self.roll.lock().suspect(answer::text(&stranger)?, tokio::time::Instant::now());
-        }
-        let gone =
-            lists.next()?.iter().filter_map(|node| Some(answer::text(node).ok()?.to_owned())).collect();
-        let members: Vec<(UserId, Bytes)> = members
-            .into_iter()
-            .filter_map(|(user, member)| Some((user_of(&user)?, bytes_of(&member))))
-            .collect();
-        let markers = lists.pairs()?.into_iter().filter_map(|(user, place)| {
-            let (epoch, seq) = answer::text(&place).ok()?.split_once(' ')?;
-            let position = Position { epoch: Epoch::parse(epoch).ok()?, seq: wire::number(seq)? };
-            Some((user_of(&user)?, position))
-        });
-        let markers = markers.collect();
-        let mutes = lists.pairs()?.into_iter().filter_map(|(user, mute)| {
-            let (until, reason) = answer::text(&mute).ok()?.split_once(' ')?;
-            Some((user_of(&user)?, Mute { until_ms: until.parse().ok()?, reason: reason.to_owned() }))
-        });
-        let mutes = mutes.collect();
-        let members = (count <= most).then_some(members);
-        Ok(RoomState { version, count, members, markers, mutes, gone })
     }
 
     pub(super) async fn mark_read(
@@ -276,8 +197,9 @@ impl Core {
             // One that lapsed meanwhile, or that strangers have broken, is none.
             let Ok(Some(head)) = head else { continue };
             let here = keys::beside(&name, "here").as_str_lossy().into_owned();
-            let count = self.link.command(&here, "HLEN", vec![here.as_str().into()]).await?;
-            let count = count.as_u64().unwrap_or(0).saturating_sub(1);
+            // What strangers have broken is no crowd, and no reason to keep the other rooms back.
+            let count = self.link.command(&here, "HLEN", vec![here.as_str().into()]).await;
+            let count = count.ok().and_then(|count| count.as_u64()).unwrap_or(0).saturating_sub(1);
             rooms.push(RoomInfo { name, head, count });
         }
         let next = match (next.as_str(), index + 1 < shards.len()) {
@@ -293,34 +215,5 @@ fn field(kind: Sanction) -> &'static str {
     match kind {
         Sanction::Ban => "ban",
         Sanction::Revocation => "revoked",
-    }
-}
-
-fn user_of(value: &Value) -> Option<UserId> {
-    UserId::parse(answer::text(value).ok()?).ok()
-}
-
-/// In memory of their own: what came from a socket pins its whole read buffer.
-fn bytes_of(value: &Value) -> Bytes {
-    value.as_bytes().map(Bytes::copy_from_slice).unwrap_or_default()
-}
-
-/// Lists one behind the other, each behind its length.
-struct Lists(std::vec::IntoIter<Value>);
-
-impl Lists {
-    fn number(&mut self) -> Result<u64, BusError> {
-        self.0.next().and_then(|value| value.as_u64()).ok_or_else(answer::odd)
-    }
-
-    fn next(&mut self) -> Result<Vec<Value>, BusError> {
-        let length = self.number()?;
-        let list: Vec<Value> = self.0.by_ref().take(usize::try_from(length).unwrap_or(0)).collect();
-        if list.len() as u64 == length { Ok(list) } else { Err(answer::odd()) }
-    }
-
-    fn pairs(&mut self) -> Result<Vec<(Value, Value)>, BusError> {
-        let mut list = self.next()?.into_iter();
-        Ok(std::iter::from_fn(|| Some((list.next()?, list.next()?))).collect())
     }
 }

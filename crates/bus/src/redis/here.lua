@@ -2,12 +2,13 @@
 --
 -- KEYS[1]: a hash, of each user "<node> <node> ...\n<the member's JSON>", and of "~v" the version.
 -- KEYS[2]: when a crowd was told its number (ms), and " owed" when it has changed since then.
+-- KEYS[3]: a hash, of each node how many are there by way of it: a crowd is too many to look for that.
 -- ARGV: PUBLISH or SPUBLISH, the channel, the room, above how many members only their number is told, how long after one
 -- the next may be told (ms), the lives of the keys and of one where nobody is left (ms), the node, "whole" when it has
 -- nobody but those who joined, how many joined, each as user and JSON, how many left, the users, and the nodes that are
 -- gone.
 -- Returns nothing if nothing is left to be told, else the version and the number.
-local here, publish, channel, room = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local here, by, publish, channel, room = KEYS[1], KEYS[3], ARGV[1], ARGV[2], ARGV[3]
 local most, pause = tonumber(ARGV[4]), tonumber(ARGV[5])
 local life, unused_life, node, whole = ARGV[6], ARGV[7], ARGV[8], ARGV[9] == 'whole'
 -- A frame of more is only a number.
@@ -42,12 +43,19 @@ local function read(user)
     return string.match(value, '^([^\n]*)\n(.*)$')
   end
 end
+local function count_by(name, more)
+  if redis.call('HINCRBY', by, name, more) <= 0 then
+    redis.call('HDEL', by, name)
+  end
+end
 -- Takes nodes from a user; who has none left is not there any more.
 local function keep(user, nodes, member, stays)
   local kept = {}
   for name in string.gmatch(nodes, '%S+') do
     if stays(name) then
       kept[#kept + 1] = name
+    else
+      count_by(name, -1)
     end
   end
   local text = table.concat(kept, ' ')
@@ -68,9 +76,11 @@ for _, join in ipairs(joins) do
   local nodes = read(user)
   if not nodes then
     redis.call('HSET', here, user, node .. '\n' .. member)
+    count_by(node, 1)
     joined[#joined + 1] = member
   elseif not string.find(' ' .. nodes .. ' ', ' ' .. node .. ' ', 1, true) then
     redis.call('HSET', here, user, nodes .. ' ' .. node .. '\n' .. member)
+    count_by(node, 1)
   end
 end
 if sweep then
@@ -103,6 +113,7 @@ end
 local fields = redis.call('HLEN', here)
 -- Whoever may join may leave, too, as many rooms as names come to mind: where nobody is left the version stays for a while.
 redis.call('PEXPIRE', here, fields > 1 and life or unused_life)
+redis.call('PEXPIRE', by, life)
 if not changed and (not owed or fields == 0) then
   return
 end

@@ -97,9 +97,11 @@ mod tests {
         for name in ["lobby", "team:1#a", "@a|b@c"] {
             let room = RoomName::parse(name).unwrap();
             let slot = redis_keyslot(channel(&room).as_bytes());
-            for key in
-                of_room(&room).into_iter().chain([marks(&room), beside(&room, "here"), beside(&room, "told")])
-            {
+            for key in of_room(&room).into_iter().chain([
+                marks(&room),
+                beside(&room, "here"),
+                beside(&room, "nodes"),
+            ]) {
                 assert_eq!(redis_keyslot(key.as_bytes()), slot, "{key:?}");
             }
             assert_eq!(room_of_channel(&channel(&room)), Some(room.as_str()));

@@ -12,6 +12,7 @@ use testkit::Redis;
 mod acl;
 mod ages;
 mod cluster;
+mod crowds;
 mod faults;
 mod forks;
 mod health;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     relay::ephemeral_frame,
-    room::{Batch, Frame, Mark, Room, Segment},
+    room::{Batch, Frame, Mark, Room, Segment, Tail},
     rooms::Claim,
 };
 
@@ -31,7 +31,7 @@ pub struct Membership {
     era: u32,
     /// What is not logged and has an index below this is old news to the client: it was told what came of it.
     since: u64,
-    /// The tail has passed the cursor, and what is not logged with it.
+    /// The log is read, or was, for the tail did not reach back to the position; what is not logged is not in it.
     missed: bool,
     /// Set while the tail does not reach back to the position: what was read from the log and waits to be
     /// written. Empty: the next page has to be read.
@@ -80,7 +80,8 @@ impl Membership {
             deletions: 0,
             instead,
         };
-        membership.attach();
+        // While it reads the log, what is told to the others passes it by.
+        membership.missed = !membership.attach();
         membership
     }
 
@@ -114,6 +115,12 @@ impl Membership {
         None
     }
 
+    /// The `ok`s that wait for an event's place, to go out by themselves: the client leaves before that.
+    pub fn owed(&mut self) -> impl Iterator<Item = Bytes> + use<> {
+        let owed = std::mem::take(&mut self.instead).into_iter().map(|(_, instead)| instead.alone);
+        owed.filter(|frame| !frame.is_empty())
+    }
+
     /// What to read from the log, if nothing is left to write and the tail has no place for the position.
     pub fn read_on(&mut self) -> Option<ReadOn> {
         let starving = self.replay.as_ref().is_some_and(|frames| frames.is_empty());
@@ -141,12 +148,12 @@ impl Membership {
         self.deletions = read.deletions;
     }
 
-    /// Finds the position's place in the tail; false if the log must be read. Whoever has missed what is not logged is
-    /// told first how it stands now.
+    /// Finds the position's place in the tail; false if the log must be read. Whoever may have missed what is not logged,
+    /// if there was any, is told first how it stands now.
     fn attach(&mut self) -> bool {
-        let found = self.room().with_tail(|tail| tail.find(&self.position).map(|index| (index, tail.era())));
-        let Some((index, era)) = found else { return false };
-        if std::mem::take(&mut self.missed) {
+        let place = |tail: &Tail| Some((tail.find(&self.position)?, tail.era(), tail.told()));
+        let Some((index, era, told)) = self.room().with_tail(place) else { return false };
+        if std::mem::take(&mut self.missed) && told > self.since {
             self.deletions = self.room().deletions();
             // Before it is asked: what comes behind that is told in its place.
             self.since = self.room().end();
@@ -252,8 +259,7 @@ impl Membership {
             }
             Mark::Reset(position) => {
                 self.position.clone_from(position);
-                let late = std::mem::take(&mut self.instead).into_iter().map(|(_, instead)| instead.alone);
-                (Sent { frames: 1, events: 0 }, late.filter(|frame| !frame.is_empty()).collect())
+                (Sent { frames: 1, events: 0 }, self.owed().collect())
             }
             Mark::Ephemeral => (Sent { frames: u64::from(!old_news), events: 0 }, Vec::new()),
         }

@@ -215,3 +215,56 @@ async fn who_left_is_remembered_as_long_as_somebody_is_behind() {
     room.trim(later);
     assert!(!bob(), "everybody knows");
 }
+
+/// What is told to the others while somebody reads the log is in no log.
+#[tokio::test]
+async fn whoever_reads_the_log_is_told_who_went_meanwhile() {
+    let (rooms, metrics) = node(Config::default());
+    let mut claim = rooms.enter(&proto::RoomName::parse("lobby").unwrap()).await.unwrap();
+    let room = Arc::clone(claim.room());
+    room.start(at(10));
+    let members = ["alice", "bob"]
+        .map(|name| (UserId::parse(name).unwrap(), Bytes::from(format!(r#"{{"user":"{name}"}}"#))));
+    let read = RoomState { version: 1, count: 2, members: Some(members.into()), ..RoomState::default() };
+    room.roster.load(&room.name, read, drop);
+
+    let (mut client, server) = sockets().await;
+    let connection = Arc::new(Connection::new(1, server, 1000, metrics));
+    claim.listen();
+    connection.join(claim, at(8), None);
+    let read = connection.read_on().unwrap();
+    let left = br#"{"type":"presence","room":"lobby","joined":[],"left":[{"user":"bob"}],"count":1}"#;
+    room.roster.hear(2, left, || room.push(crate::relay::ephemeral_frame(left)));
+    connection.replay(&read, [9, 10].map(|seq| event(seq, Bytes::from_static(b"event;"))).into(), None);
+    room.push(event(11, Bytes::from_static(b"last;")));
+
+    let mut heard = Vec::new();
+    let until_last = async {
+        while !heard.ends_with(b"last;") {
+            client.read_buf(&mut heard).await.unwrap();
+        }
+    };
+    testkit::within(testkit::PATIENCE, "the events", until_last).await;
+    let heard = String::from_utf8_lossy(&heard);
+    assert!(heard.starts_with("event;event;"), "{heard}");
+    assert_eq!(heard.matches(r#""left":[{"user":"bob"}]"#).count(), 1, "{heard}");
+}
+
+/// It has left before the event came whose place the `ok` was to take.
+#[tokio::test]
+async fn whoever_leaves_is_answered_what_waited_for_a_place() {
+    let (rooms, metrics) = node(Config::default());
+    let claim = rooms.enter(&proto::RoomName::parse("lobby").unwrap()).await.unwrap();
+    let room = Arc::clone(claim.room());
+    room.start(at(10));
+    let (mut client, server) = sockets().await;
+    let connection = Arc::new(Connection::new(1, server, 1000, metrics));
+    connection.join(claim, at(8), None);
+    let instead = Instead { placed: Bytes::from_static(b"placed"), alone: Bytes::from_static(b"alone") };
+    connection.replace_event(&room, 11, instead);
+    assert!(connection.leave(&room));
+    connection.send(Bytes::from_static(b"left"));
+    let mut heard = [0; 9];
+    testkit::within(testkit::PATIENCE, "both answers", client.read_exact(&mut heard)).await.unwrap();
+    assert_eq!(heard, *b"aloneleft");
+}

@@ -14,8 +14,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    HttpState, asyncapi, document, frames, messages, moderation, nodes, problem::Problem, reload, rooms,
-    tickets,
+    asyncapi, document, frames, messages, moderation, nodes, problem::Problem, reload, rooms, tickets,
 };
 use crate::{
     app::App,
@@ -50,7 +49,7 @@ impl utoipa::Modify for Security {
 
 /// The API's routes. A new one is a handler, described by `utoipa::path`, and a line here; one that another module routes
 /// has its line in `document.rs`.
-pub(crate) fn api(app: &Arc<App>, state: HttpState) -> Router {
+pub(crate) fn api(app: &Arc<App>) -> Router {
     let routes = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(messages::post, messages::page))
         .routes(routes!(messages::broadcast))
@@ -67,9 +66,9 @@ pub(crate) fn api(app: &Arc<App>, state: HttpState) -> Router {
         .routes(routes!(moderation::mutes))
         .routes(routes!(moderation::mute, moderation::unmute))
         .routes(routes!(asyncapi::show))
+        .routes(routes!(tickets::create))
         .with_state(Arc::clone(app));
-    let tickets = OpenApiRouter::new().routes(routes!(tickets::create)).with_state(state);
-    let (router, mut document) = routes.merge(tickets).split_for_parts();
+    let (router, mut document) = routes.split_for_parts();
     document::complete(&mut document);
     router
         .merge(document::router(document))

@@ -23,8 +23,11 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::{
+    app::App,
     auth::{Claims, ticket},
     config::{Config, Secret},
+    metrics::Metrics,
+    moderation::Ban,
 };
 
 /// A state with a key and the memory bus.
@@ -70,13 +73,22 @@ pub(crate) async fn call(router: Router, method: &str, uri: &str, headers: &[(&s
     Answer { status, headers, text: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-/// The API's part that needs no node.
-fn ticket_office(state: HttpState) -> Router {
-    Router::new().route("/v1/tickets", post(tickets::create)).with_state(state)
+/// A node, and the route of its API that makes tickets.
+async fn ticket_office(change: impl FnOnce(&mut Config)) -> (Arc<App>, Router) {
+    let mut config = Config::default();
+    config.auth.jwt_secret = Some(Secret::new("k".repeat(32)));
+    change(&mut config);
+    let app = App::new(config, Metrics::new().into()).await.unwrap();
+    let router = tickets_of(&app);
+    (app, router)
 }
 
-fn token(state: &HttpState) -> String {
-    state.auth.mint(&Claims::new(UserId::parse("alice").unwrap(), 60)).unwrap()
+fn tickets_of(app: &Arc<App>) -> Router {
+    Router::new().route("/v1/tickets", post(tickets::create)).with_state(Arc::clone(app))
+}
+
+fn token(app: &App) -> String {
+    app.auth.mint(&Claims::new(UserId::parse("alice").unwrap(), 60)).unwrap()
 }
 
 #[tokio::test]
@@ -128,38 +140,68 @@ async fn metrics_move_to_their_own_listener() {
 
 #[tokio::test]
 async fn a_token_buys_a_ticket() {
-    let state = state(|_| ());
-    let bearer = format!("Bearer {}", token(&state));
-    let answer =
-        call(ticket_office(state.clone()), "POST", "/v1/tickets", &[("authorization", &bearer)]).await;
+    let (app, office) = ticket_office(|_| ()).await;
+    let bearer = format!("Bearer {}", token(&app));
+    let answer = call(office, "POST", "/v1/tickets", &[("authorization", &bearer)]).await;
     assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"));
     assert_eq!(answer.json()["expires_in_ms"], 60_000);
-    let identity = ticket::redeem(&*state.bus, answer.json()["ticket"].as_str().unwrap()).await.unwrap();
+    let identity = ticket::redeem(&*app.bus, answer.json()["ticket"].as_str().unwrap()).await.unwrap();
     assert_eq!(identity.user.as_str(), "alice");
 }
 
 #[tokio::test]
 async fn a_cookie_buys_one_only_for_an_allowed_page() {
-    let state = state(|_| ());
-    let cookie = format!("chorus_token={}", token(&state));
+    let (app, office) = ticket_office(|_| ()).await;
+    let cookie = format!("chorus_token={}", token(&app));
     for (origin, status) in
         [("http://chat.example.com", 200), ("http://evil.example", 403), ("null", 403), ("", 403)]
     {
         let headers = [("host", "chat.example.com"), ("cookie", &cookie), ("origin", origin)];
         let headers = if origin.is_empty() { &headers[..2] } else { &headers[..] };
-        let answer = call(ticket_office(state.clone()), "POST", "/v1/tickets", headers).await;
+        let answer = call(office.clone(), "POST", "/v1/tickets", headers).await;
         assert_eq!(answer.status, status, "{origin}");
     }
 }
 
+/// They are kept for a minute each, so nobody may have as many as they can ask for; and whoever may not come in needs none.
+#[tokio::test]
+async fn tickets_are_calls_like_others() {
+    let (app, office) = ticket_office(|config| {
+        config.limits.calls_per_second = 1;
+        config.api_keys = vec![Secret::new("s".repeat(32))];
+    })
+    .await;
+    let bearer = format!("Bearer {}", token(&app));
+    let headers = [("authorization", &*bearer)];
+    let mut statuses = Vec::new();
+    while statuses.last() != Some(&429) && statuses.len() < 10 {
+        statuses.push(call(office.clone(), "POST", "/v1/tickets", &headers).await.status);
+    }
+    assert_eq!((statuses.first(), statuses.last()), (Some(&200), Some(&429)), "{statuses:?}");
+
+    let server = format!("Bearer {}", "s".repeat(32));
+    let answer = call(office, "POST", "/v1/tickets", &[("authorization", &server)]).await;
+    assert_eq!(answer.status, 403, "{}", answer.text);
+
+    let (app, office) = ticket_office(|_| ()).await;
+    let alice = UserId::parse("alice").unwrap();
+    let ban = Ban { until_ms: u64::MAX, reason: String::new() };
+    app.moderation.ban("the test", &alice, &ban).await.unwrap();
+    let bearer = format!("Bearer {}", token(&app));
+    let answer = call(office, "POST", "/v1/tickets", &[("authorization", &bearer)]).await;
+    assert_eq!(answer.status, 403, "{}", answer.text);
+}
+
 #[tokio::test]
 async fn errors_are_problems() {
-    let good = state(|_| ());
-    let bearer = format!("Bearer {}", token(&good));
-    let old = good.auth.mint(&Claims::new(UserId::parse("alice").unwrap(), 0)).unwrap();
+    let (app, good) = ticket_office(|_| ()).await;
+    let bearer = format!("Bearer {}", token(&app));
+    let old = app.auth.mint(&Claims::new(UserId::parse("alice").unwrap(), 0)).unwrap();
     let old = format!("Bearer {old}");
-    let away = HttpState { bus: Arc::new(Away::new()), ..good.clone() };
-    for (state, authorization, status, title) in [
+    let (mut without, _) = ticket_office(|_| ()).await;
+    Arc::get_mut(&mut without).unwrap().bus = Arc::new(Away::new());
+    let away = tickets_of(&without);
+    for (office, authorization, status, title) in [
         (&good, None, 401, "Unauthorized"),
         (&good, Some("Bearer nonsense"), 401, "Unauthorized"),
         (&good, Some("Basic nonsense"), 401, "Unauthorized"),
@@ -167,7 +209,7 @@ async fn errors_are_problems() {
         (&away, Some(&*bearer), 503, "Service Unavailable"),
     ] {
         let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
-        let answer = call(ticket_office(state.clone()), "POST", "/v1/tickets", &headers).await;
+        let answer = call(office.clone(), "POST", "/v1/tickets", &headers).await;
         assert_eq!((answer.status, answer.header("content-type")), (status, "application/problem+json"));
         assert_eq!((&answer.json()["title"], &answer.json()["status"]), (&title.into(), &status.into()));
         assert!(!answer.text.contains("nonsense"), "{}", answer.text);

@@ -1,19 +1,21 @@
 //! `POST /v1/tickets`: a token in, and out comes what may stand in a URL.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    HttpState,
+    caller::Caller,
     problem::{Problem, ProblemBody},
 };
-use crate::auth::{Credential, Origin, identify, origin, ticket};
+use crate::{app::App, auth::ticket};
 
 /// What may stand in a URL in the place of a token.
 #[derive(Serialize, ToSchema)]
@@ -34,19 +36,12 @@ pub(super) struct Ticket {
         (status = "5XX", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn create(State(state): State<HttpState>, headers: HeaderMap) -> Result<Response, Problem> {
-    let origin = origin::check(&headers, &state.config.now().allowed_origins);
-    if origin == Origin::Refused {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "this origin is not allowed: see allowed_origins"));
+pub(super) async fn create(State(app): State<Arc<App>>, caller: Caller) -> Result<Response, Problem> {
+    if caller.must_be_server().is_ok() {
+        let detail = "a ticket is a user's: ask for it with that user's token";
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
     }
-    let credential = Credential::from_call(&headers, &state.config.now().auth.cookie, origin)
-        .map_err(|error| Problem::new(StatusCode::FORBIDDEN, error.to_string()))?
-        .ok_or_else(|| {
-            let detail = "a ticket needs a token: Authorization: Bearer <token>";
-            Problem::new(StatusCode::UNAUTHORIZED, detail)
-        })?;
-    let identity = identify(&state.auth, &*state.bus, &credential).await?;
-    let ticket = ticket::issue(&*state.bus, &identity).await.map_err(|error| {
+    let ticket = ticket::issue(&*app.bus, caller.identity()).await.map_err(|error| {
         tracing::warn!(%error, "no ticket was made");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "tickets can't be kept now")
     })?;

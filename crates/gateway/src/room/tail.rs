@@ -56,6 +56,8 @@ pub struct Tail {
     /// Frames below this index may have been others in an earlier era.
     reused: u64,
     bytes: usize,
+    /// The index behind the newest frame that is not logged.
+    told: u64,
     /// Where somebody stands who has yet to get the oldest frame.
     before: Position,
     /// Where somebody stands who got everything.
@@ -93,7 +95,16 @@ impl Tail {
 
     /// The same, with a first index.
     pub fn starting(head: Position, front: u64) -> Self {
-        Self { frames: VecDeque::new(), front, era: 0, reused: 0, bytes: 0, before: head.clone(), head }
+        Self {
+            frames: VecDeque::new(),
+            front,
+            era: 0,
+            reused: 0,
+            bytes: 0,
+            told: 0,
+            before: head.clone(),
+            head,
+        }
     }
 
     /// Where somebody stands who got everything.
@@ -116,6 +127,11 @@ impl Tail {
         self.front + self.frames.len() as u64
     }
 
+    /// The index behind the newest frame that is not logged, whether it is still here or not.
+    pub fn told(&self) -> u64 {
+        self.told
+    }
+
     /// The bytes of all frames.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -132,7 +148,11 @@ impl Tail {
             self.head.clone_from(position);
         }
         self.bytes += frame.bytes.len();
+        let is_logged = frame.mark != Mark::Ephemeral;
         self.frames.push_back((frame, now));
+        if !is_logged {
+            self.told = self.end();
+        }
     }
 
     /// Puts events in front of the oldest frame, for readers who stand at `from`. False, and nothing is done, unless

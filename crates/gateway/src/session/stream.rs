@@ -81,15 +81,8 @@ impl Stream {
     /// Serves the client until either side ends it.
     pub async fn run(&mut self) {
         let Self { session, identity, seats, ticket, line, .. } = self;
-        if let Some(identity) = identity.take() {
-            session.welcome(identity).await;
-        }
-        if let Some(identity) = session.identity() {
-            for seat in seats.drain(..) {
-                command::take_seat(session, &identity, seat, None, true);
-            }
-        }
         tokio::select! {
+            () = session.enter(identity.take(), seats) => {}
             () = session.listen() => {}
             () = session.write_on() => {}
             () = session.watch() => {}
@@ -100,6 +93,19 @@ impl Stream {
 }
 
 impl Session {
+    /// Says who it is, and takes the seats, as fast as the client reads. It has no end of its own.
+    async fn enter(&self, identity: Option<Identity>, seats: &mut Vec<Seat>) {
+        if let Some(identity) = identity {
+            self.welcome(identity).await;
+        }
+        for seat in seats.drain(..) {
+            self.connection.wait_for_room(self.terms.limits.requests_in_flight).await;
+            let Some(identity) = self.identity() else { break };
+            command::take_seat(self, &identity, seat, None, true);
+        }
+        std::future::pending::<()>().await;
+    }
+
     /// Waits for the end of a client that says nothing.
     async fn listen(&self) {
         // Neither can fail, for there is no socket of our own.

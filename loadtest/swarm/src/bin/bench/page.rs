@@ -82,6 +82,7 @@ fn table(name: &str, results: &Results) -> Option<String> {
                 "connections",
                 "gateways",
                 "opened s",
+                "joins put off",
                 "last delivery ms",
                 "missing",
                 "gateways resident MB",

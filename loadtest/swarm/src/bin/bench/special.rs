@@ -350,8 +350,7 @@ fn million(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(
     for rooms in [1, 100] {
         let gateways = connections.div_ceil(PER_PROCESS);
         // Half a minute between pings is for proxies, of which there are none.
-        // Where all of them are alone on two cores there is none for telling a million people how many they are.
-        let lines = "[heartbeat]\ninterval_ms = 300000\n[presence]\nenabled = false";
+        let lines = "[heartbeat]\ninterval_ms = 300000";
         let fleet = Fleet::start(programs, Kind::Chorus, gateways as usize, Behind::Redis, lines)?;
         let crowd = Plan {
             dialect: Kind::Chorus.dialect(),
@@ -372,6 +371,7 @@ fn million(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(
                 ("connections", live as f64),
                 ("gateways", f64::from(gateways)),
                 ("opened s", opened),
+                ("joins put off", outcome.put_off as f64),
                 ("last delivery ms", outcome.latency.max as f64 / 1000.0),
                 ("missing", outcome.counts.expected as f64 - outcome.counts.delivered as f64),
                 ("gateways resident MB", all(|it| it.pss as f64) / 1e6),
