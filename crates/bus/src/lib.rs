@@ -174,7 +174,8 @@ pub struct LogEvent {
 ///
 /// The calls for one room never overlap and never wait: an implementation does its share under a short lock and
 /// returns. The bus holds a lock of its own meanwhile, so a call must not use the bus for the same room, nor drop
-/// its [`Following`]. [`start`](Follower::start) comes first, once, before [`Bus::follow`] returns.
+/// its [`Following`]. [`start`](Follower::start) comes once, before [`Bus::follow`] returns and before any event or reset;
+/// frames that are not logged may come before it.
 pub trait Follower: Send + Sync + 'static {
     /// The room is followed from here: every event after `head` will come.
     fn start(&self, head: Position);
@@ -249,7 +250,8 @@ pub struct Page {
 /// Whether deliveries come through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// Whether the receive path and the write path were proved within the probe's time.
+    /// Whether commands are answered, and what is published comes back, within the probe's time. A server that answers and
+    /// takes no writes (its memory is full, its replicas are away) is up: appends say so themselves.
     pub up: bool,
     /// What was seen last, fit for a log line and for `/readyz`.
     pub detail: String,
@@ -368,7 +370,7 @@ pub trait Bus: Send + Sync + 'static {
     async fn sanctions(&self, user: &UserId, now_ms: u64) -> Result<Sanctions, BusError>;
 
     /// Says that this node has `own` sessions of a user. False, and nothing is changed, when with those of the other
-    /// nodes that live there would be more than `most`; 0 stands for no limit.
+    /// nodes that live there would be more than `most`; 0 stands for no limit. It may be forgotten a day after it was said.
     async fn claim_sessions(&self, user: &UserId, own: u64, most: u64) -> Result<bool, BusError>;
 
     /// Takes one from a bucket that the whole cluster shares, which lets `per_second` through in the long run and `burst`

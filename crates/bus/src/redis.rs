@@ -257,10 +257,11 @@ impl Core {
         let subscribe = async {
             loop {
                 let shard = self.link.shard(&keys::channel(room))?;
-                match shard.changes.subscribed(room).await {
+                // One whose place another has taken answers nobody any more.
+                match shard.closing.run_until_cancelled(shard.changes.subscribed(room)).await {
+                    Some(answer) if answer.is_ok() || !self.link.is_sharded() => return answer,
                     // The slot may be on its way to another shard.
-                    Err(_) if self.link.is_sharded() => sleep(PAUSE).await,
-                    answer => return answer,
+                    _ => sleep(PAUSE).await,
                 }
             }
         };

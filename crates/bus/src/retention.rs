@@ -9,7 +9,8 @@ use proto::RoomName;
 pub struct Retention {
     /// At least so many events; Redis trims whole stream nodes and may keep about a hundred more.
     pub length: u64,
-    /// Milliseconds since the last append after which the log expires.
+    /// Milliseconds since the last append after which the log expires; in Redis up to half as many later, for its life is not
+    /// renewed by each append.
     pub age_ms: u64,
 }
 

@@ -240,8 +240,8 @@ settings! {
     HistoryConfig {
         /// Events of a room that are kept at least. Redis trims in blocks and may keep a hundred more.
         length: u64 = 1_000, 1..=1_000_000, AtOnce;
-        /// Seconds after a room's last event at which its log is dropped. The room itself is forgotten after
-        /// 30 days.
+        /// Seconds after a room's last event at which its log is dropped; in Redis up to half as many later. The room
+        /// itself is forgotten after 30 days.
         age_seconds: u64 = 24 * 60 * 60, 1..=2_592_000, AtOnce;
         /// When a message is answered `ok`. `local`: when Redis has it; a failover may lose what the replicas did
         /// not have yet, and everybody who saw it is told. `replicated`: when replicas have it, too; otherwise

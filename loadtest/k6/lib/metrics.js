@@ -32,5 +32,7 @@ export const cuts = new Counter('chorus_cuts');
 export const lost = new Counter('chorus_lost');
 // `error` and `reset` frames, joins that did not resume, and connections that ended for good. Tagged with `kind`.
 export const errors = new Counter('chorus_errors');
+// Users that came to their end, good or bad: what the others do not count is in no other metric.
+export const finished = new Counter('chorus_finished');
 // Users that got into their room and, at the end, out of it.
 export const sessions = new Rate('chorus_sessions');

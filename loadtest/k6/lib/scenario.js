@@ -32,6 +32,7 @@ export function scenario(name, config, { users = config.users, plan, phases = []
     thresholds: {
       checks: ['rate>0.99'],
       chorus_delivery: [`p(95)<${config.deliveryP95Ms}`],
+      chorus_finished: [`count==${users}`],
       chorus_sessions: ['rate==1'],
       chorus_received: ['count>0'],
       chorus_errors: ['count==0'],

@@ -4,7 +4,7 @@
 import { check } from 'k6';
 import { Ledger } from './ledger.js';
 import { ack, back, delivery, ready } from './metrics.js';
-import { cuts, errors, holes, lost, missed, received, replayed, sessions } from './metrics.js';
+import { cuts, errors, finished, holes, lost, missed, received, replayed, sessions } from './metrics.js';
 import { WebSocket, cut, mayReturn } from './socket.js';
 import { mint } from './token.js';
 
@@ -64,10 +64,22 @@ export class User {
       if (this.over) return this.socket.close();
       this.send({ type: 'auth', token: this.config.token || mint(this.config, this.name) });
     };
-    this.socket.onmessage = (message) => this.receive(JSON.parse(message.data));
+    this.socket.onmessage = (message) => this.heed(message.data);
     // The end of a connection always comes as `close`, after its error if it had one.
     this.socket.onerror = (event) => (this.error = String(event.error));
     this.socket.onclose = () => this.ended();
+  }
+
+  // What it cannot make sense of is the server's fault, and ends it: k6 itself would go on without a word.
+  heed(text) {
+    if (this.over) return;
+    try {
+      this.receive(JSON.parse(text));
+    } catch (error) {
+      this.breakDown(`${error} at ${text.slice(0, 200)}`);
+      this.finish();
+      this.socket.close(1000);
+    }
   }
 
   receive(frame) {
@@ -232,6 +244,7 @@ export class User {
 
   finish() {
     this.over = true;
+    finished.add(1);
     for (const timer of [...this.cutTimers, this.talkTimer, this.leaveTimer, this.closeTimer, this.connectTimer]) {
       clearTimeout(timer);
     }

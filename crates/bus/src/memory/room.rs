@@ -143,7 +143,7 @@ impl Room {
             ReadFrom::After(position) => epoch::judge(position, &head, first),
             _ => Verdict::Holds,
         };
-        let limit = u64::from(limit);
+        let limit = u64::from(limit.min(1_000));
         let newest = |before: u64| before.saturating_sub(limit)..before;
         let wanted = match (&verdict, from) {
             (Verdict::Reset { to, .. }, _) => to.seq + 1..to.seq + 1 + limit,

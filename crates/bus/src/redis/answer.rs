@@ -51,6 +51,11 @@ pub(super) fn opened(answer: Value) -> Result<Head, BusError> {
     head(&array(answer)?)
 }
 
+/// Whether `read.lua` has to be asked again, with the key of the room's marks.
+pub(super) fn needs_marks(answer: &Value) -> bool {
+    matches!(answer, Value::Array(values) if matches!(&values[..], [Value::Integer(-2)]))
+}
+
 /// Reads the answer of `read.lua` to a reading behind `after`, or, `after` being none, backwards.
 /// None when the room has no head. What is no entry of ours is left out and counted.
 pub(super) fn slice(answer: Value, after: Option<u64>) -> Result<Option<Slice>, BusError> {

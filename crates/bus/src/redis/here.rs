@@ -42,17 +42,18 @@ impl Core {
         for left in update.left.chunks(PAGE) {
             self.tell_of(room, own, &PresenceUpdate { left: left.to_vec(), ..part.clone() }).await?;
         }
-        let stale = Stale::of(own, update);
-        let mut cursor = "0".to_owned();
-        loop {
-            let (next, page) = self.page(room, cursor).await?;
-            for (node, left) in stale.in_page(&page) {
-                self.tell_of(room, &node, &PresenceUpdate { left, ..part.clone() }).await?;
+        if let Some(stale) = self.stale(room, update).await? {
+            let mut cursor = "0".to_owned();
+            loop {
+                let (next, page) = self.page(room, cursor).await?;
+                for (node, left) in stale.in_page(&page) {
+                    self.tell_of(room, &node, &PresenceUpdate { left, ..part.clone() }).await?;
+                }
+                if next == "0" {
+                    break;
+                }
+                cursor = next;
             }
-            if next == "0" {
-                break;
-            }
-            cursor = next;
         }
         // What came of all that.
         self.tell_of(room, own, &part).await
@@ -91,6 +92,33 @@ impl Core {
             }),
             _ => Err(answer::odd()),
         }
+    }
+
+    /// Whom to look for, after all who joined were told of; none if the counts say that there is nobody: another node may
+    /// have found all who were there by way of one that is gone.
+    async fn stale<'a>(
+        &'a self,
+        room: &RoomName,
+        update: &'a PresenceUpdate,
+    ) -> Result<Option<Stale<'a>>, BusError> {
+        let own = self.node.as_str();
+        let key = keys::beside(room, "nodes").as_str_lossy().into_owned();
+        let names = update.gone.iter().map(String::as_str).chain([own]);
+        let args = std::iter::once(key.as_str()).chain(names).map(Value::from).collect();
+        let counts = answer::array(self.link.command(&key, "HMGET", args).await?)?;
+        let Some((of_own, of_gone)) = counts.split_last() else { return Err(answer::odd()) };
+        let joined = || update.joined.iter().map(|(user, _)| user.as_str()).collect::<HashSet<_>>();
+        let of_own = answer::text(of_own).ok().and_then(wire::number).unwrap_or(0);
+        let has_more = update.whole && of_own != update.joined.len() as u64;
+        let gone: HashSet<&str> = update
+            .gone
+            .iter()
+            .zip(of_gone)
+            .filter(|(_, count)| !count.is_null())
+            .map(|(node, _)| &**node)
+            .collect();
+        let is_there = has_more || !gone.is_empty();
+        Ok(is_there.then(|| Stale { own, gone, joined: has_more.then(joined) }))
     }
 
     /// How many fields the hash of those who are there has.
@@ -169,16 +197,7 @@ struct Stale<'a> {
     joined: Option<HashSet<&'a str>>,
 }
 
-impl<'a> Stale<'a> {
-    fn of(own: &'a str, update: &'a PresenceUpdate) -> Self {
-        let joined = || update.joined.iter().map(|(user, _)| user.as_str()).collect();
-        Self {
-            own,
-            gone: update.gone.iter().map(String::as_str).collect(),
-            joined: update.whole.then(joined),
-        }
-    }
-
+impl Stale<'_> {
     /// Those in a page, by the node.
     fn in_page(&self, page: &[(UserId, String)]) -> HashMap<String, Vec<UserId>> {
         let mut stale: HashMap<String, Vec<UserId>> = HashMap::new();

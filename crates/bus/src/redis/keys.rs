@@ -50,7 +50,7 @@ pub(super) fn marks(room: &RoomName) -> RedisKey {
     beside(room, "marks")
 }
 
-/// What is known of a room beside its log: `here` and `told`, `read`, `muted`.
+/// What is known of a room beside its log: `here`, `nodes` and `told`, `read`, `muted`.
 pub(super) fn beside(room: &RoomName, what: &str) -> RedisKey {
     format!("{{{CHANNEL}{room}}}:{what}").into()
 }

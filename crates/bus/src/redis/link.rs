@@ -289,7 +289,14 @@ impl Link {
         };
         // Beyond any number there is nothing to find, and Lua would not hold it.
         let args = vec![direction.into(), number(seq.min(SEQ_LIMIT))?, limit.into()];
-        answer::slice(self.script(room, &self.read, args).await?, after)
+        let answer = self.script(room, &self.read, args.clone()).await?;
+        if !answer::needs_marks(&answer) {
+            return answer::slice(answer, after);
+        }
+        // Named, they are waited for while the room's slot is on its way.
+        let keys = keys::of_room(room).into_iter().chain([keys::marks(room)]).collect();
+        let call = Call::Script(&self.read, keys, args);
+        answer::slice(self.call(&keys::channel(room), &call, Shard::commands).await?, after)
     }
 
     /// The head of one room; none when it has none.

@@ -1,9 +1,11 @@
 -- Reads a part of a room's log and its head at one instant. A number that is missing inside the log is of an event that
 -- was deleted, and what is left of that stands in the marks.
 --
+-- KEYS: also the marks, when the answer without them was -2.
 -- ARGV: "after" or "before", a seq, how many.
 -- Returns seq, base, lineage, the oldest seq that is left, and then for each event, in the order of the reading:
--- id, generation, entry. Returns -1 alone when the room has no head.
+-- id, generation, entry. Returns -1 alone when the room has no head, and -2 when its marks are not here though it should
+-- have some: they may be on their way to another server, and without them what was deleted looks like what was trimmed.
 in_room(KEYS)
 local direction, seq, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local known = redis.call('HMGET', head, 'v', 's', 'b', 'l', 'd')
@@ -14,7 +16,14 @@ end
 
 local newest, base = tonumber(known[2]), known[3]
 local marks = marks_key()
-local marked = known[5] and redis.call('HGET', marks, 'b') == base
+local marked = false
+if known[5] then
+  -- An error where they have gone already.
+  marked = redis.pcall('HGET', marks, 'b') == base
+  if not marked and not KEYS[4] then
+    return { -2 }
+  end
+end
 local function left_of(number)
   local left = marked and redis.call('HGET', marks, 'd' .. digits(number))
   if left then

@@ -95,6 +95,8 @@ struct Subscriber {
     shard: Arc<Shard>,
     /// Rooms whose subscription is known to be in force.
     have: HashSet<RoomName>,
+    /// Rooms whose subscription may be in force, or not.
+    doubted: HashSet<RoomName>,
     /// Whether the connection has what it should have.
     level: bool,
     reconnects: broadcast::Receiver<Server>,
@@ -109,6 +111,7 @@ pub(super) async fn run(core: Arc<Core>, shard: Arc<Shard>, reconnects: broadcas
         core,
         shard: Arc::clone(&shard),
         have: HashSet::new(),
+        doubted: HashSet::new(),
         level: false,
         reconnects,
         // So it is only when this task is not the first.
@@ -146,6 +149,9 @@ impl Subscriber {
             tracing::info!(shard = %self.shard, "redis subscriber reconnected");
             let _ = self.core.notices.send(Notice::Anew);
         }
+        // The new connection has none.
+        self.have.clear();
+        self.doubted.clear();
         self.again().await;
     }
 
@@ -153,10 +159,17 @@ impl Subscriber {
     async fn again(&mut self) {
         // Before the map is looked at, which may change meanwhile.
         self.shard.changes.all.store(false, Ordering::Relaxed);
-        self.have.clear();
+        self.doubt();
         let changes = self.shard.changes.take();
-        let mut wanted: HashMap<RoomName, Change> =
-            self.core.rooms.names().into_iter().map(|room| (room, Change::default())).collect();
+        let doubted = self.doubted.iter().cloned();
+        let mut wanted: HashMap<RoomName, Change> = self
+            .core
+            .rooms
+            .names()
+            .into_iter()
+            .chain(doubted)
+            .map(|room| (room, Change::default()))
+            .collect();
         wanted.extend(changes);
         self.level = match self.own().await {
             Ok(()) => self.apply(wanted).await,
@@ -194,26 +207,29 @@ impl Subscriber {
         let (mut join, mut leave) = (Vec::new(), Vec::new());
         let map = self.core.link.map();
         for (room, change) in &rooms {
-            if change.anew {
-                self.have.remove(room);
+            if change.anew && self.have.remove(room) {
+                self.doubted.insert(room.clone());
             }
             let is_here = map.as_ref().is_some_and(|map| map.has(&self.shard, &keys::channel(room)));
             if !is_here {
                 // The server has ended this subscription; to end it again would be an error.
                 self.have.remove(room);
+                self.doubted.remove(room);
                 continue;
             }
             match (self.core.rooms.contains(room), self.have.contains(room)) {
                 (true, false) => join.push(room.clone()),
-                (false, true) => leave.push(room.clone()),
-                _ => {}
+                (false, false) if !self.doubted.contains(room) => {}
+                (false, _) => leave.push(room.clone()),
+                (true, true) => {}
             }
         }
         if let Err(error) = self.change(&join, &leave).await {
             return self.failed(&error);
         }
-        for room in &leave {
+        for room in leave.iter().chain(&join) {
             self.have.remove(room);
+            self.doubted.remove(room);
         }
         self.have.extend(join);
         for waiting in rooms.into_values().flat_map(|change| change.waiting) {
@@ -278,8 +294,14 @@ impl Subscriber {
             tracing::warn!(shard = %self.shard, error, "redis could not be subscribed to");
         }
         self.trouble = Some(error);
-        self.have.clear();
+        self.doubt();
         false
+    }
+
+    /// All are to be asked for again, though the connection may have them. Those that nobody wants any more are still to be
+    /// left, or their messages would come for as long as the connection lasts.
+    fn doubt(&mut self) {
+        self.doubted.extend(self.have.drain());
     }
 }
 

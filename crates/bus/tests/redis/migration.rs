@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bus::{
-    Ack, Bus, BusError, ReadFrom,
+    Ack, Append, Bus, BusError, Effect, ReadFrom,
     conformance::{self, append, append_many, bodies, follow, message, read, room},
 };
 use proto::RoomName;
@@ -287,4 +287,44 @@ async fn nodes_that_name_each_other_are_not_asked_in_a_storm() {
         bus.append(&room, message("first")).await.map(drop).map_err(|error| error.to_string())
     })
     .await;
+}
+
+/// What was deleted is in the marks, a key that few rooms have and that a reading does not name at first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_whose_marks_are_elsewhere_is_read_as_it_is() {
+    let cluster = RedisCluster::start().await;
+    let bus = Arc::new(node(&cluster.url(), Ack::Local).await);
+    let room = room("marked");
+    for n in 1..=10 {
+        append(&*bus, &room, &format!("m{n}")).await;
+    }
+    let target = read(&*bus, &room, ReadFrom::AfterSeq(4), 1).await.events[0].position.clone();
+    bus.append(&room, Append { effect: Effect::Delete(target), ..message("gone") })
+        .await
+        .expect("a deletion");
+    let slot = slot_of(&cluster, &room);
+    for marks_are_last in [true, false] {
+        let to = cluster.other_primary(slot);
+        let both = [&cluster.nodes[cluster.primary_of(slot)], &cluster.nodes[to]];
+        let rank = |key: &str| u8::from(key.ends_with(":marks") == marks_are_last);
+        let mut readings = Vec::new();
+        let between = async || {
+            both.iter().for_each(|node| drop(node.command(&["CONFIG", "RESETSTAT"])));
+            let (bus, room) = (Arc::clone(&bus), room.clone());
+            let reading = tokio::spawn(async move { bus.read(&room, ReadFrom::AfterSeq(0), 100).await });
+            conformance::until("an answer", async || {
+                let put_off = both.iter().any(|node| answered(node, "TRYAGAIN"));
+                if put_off || reading.is_finished() { Ok(()) } else { Err(String::new()) }
+            })
+            .await;
+            readings.push(reading);
+        };
+        cluster.move_slot_by(slot, to, rank, between).await;
+        assert!(readings.len() >= 4, "a key at a time");
+        for reading in readings {
+            let page = reading.await.expect("a reading").expect("a page");
+            let numbers: Vec<u64> = page.events.iter().map(|event| event.position.seq).collect();
+            assert_eq!(numbers, (1..=11).collect::<Vec<_>>());
+        }
+    }
 }

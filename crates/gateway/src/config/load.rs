@@ -120,10 +120,15 @@ impl Layers {
                 self.given.insert(setting.key.clone(), given);
                 continue;
             }
-            // Some leave their section out, and whoever writes it must not believe that it holds.
-            let short = name.replacen("_AUTH_", "_", 1);
-            let is_near = |known: &&String| **known == short || strsim::osa_distance(known, name) <= 2;
-            if let Some(near) = known.keys().find(is_near) {
+            // Some leave their section out, or have another in front of it. Whoever writes it must not believe that it holds: a
+            // node that is not told the audience takes the tokens of all.
+            let is_meant = |known: &Setting| {
+                let of_tokens = known.key.strip_prefix("auth.");
+                of_tokens.is_some_and(|key| name.ends_with(&format!("_{}", key.to_uppercase())))
+            };
+            let near =
+                known.iter().find(|(near, known)| is_meant(known) || strsim::osa_distance(near, name) <= 2);
+            if let Some((near, _)) = near {
                 // Others may have variables of this prefix too (Kubernetes sets some), but hardly such.
                 return Err(ConfigError::new(format!("{name} is not a setting: did you mean {near}?")));
             }

@@ -206,6 +206,14 @@ fn an_error_says_where_the_value_came_from() {
         error_of(&[("CHORUS_AUTH_JWT_SECRET", "x")]),
         "CHORUS_AUTH_JWT_SECRET is not a setting: did you mean CHORUS_JWT_SECRET?"
     );
+    for (wrong, right) in [
+        ("CHORUS_JWT_AUDIENCE", "CHORUS_AUTH_AUDIENCE"),
+        ("CHORUS_ISSUER", "CHORUS_AUTH_ISSUER"),
+        ("CHORUS_JWKS_CA", "CHORUS_AUTH_JWKS_CA"),
+    ] {
+        let error = format!("{wrong} is not a setting: did you mean {right}?");
+        assert_eq!(error_of(&[(wrong, "x")]), error);
+    }
 }
 
 #[test]

@@ -207,7 +207,18 @@ impl RedisCluster {
 
     /// Moves a slot with its keys to another primary, as `redis-cli --cluster reshard` does. `between` is called
     /// whenever a key has been moved: while some are there and some here, and when all are there and the slot is not.
-    pub async fn move_slot(&self, slot: u16, to: usize, mut between: impl AsyncFnMut()) {
+    pub async fn move_slot(&self, slot: u16, to: usize, between: impl AsyncFnMut()) {
+        self.move_slot_by(slot, to, |_| 0, between).await;
+    }
+
+    /// The same, with those keys first whose rank is lowest.
+    pub async fn move_slot_by(
+        &self,
+        slot: u16,
+        to: usize,
+        rank: impl Fn(&str) -> u8,
+        mut between: impl AsyncFnMut(),
+    ) {
         let from = self.primary_of(slot);
         let (from_id, to_id, slot) = (self.id(from), self.id(to), slot.to_string());
         let (source, target) = (&self.nodes[from], &self.nodes[to]);
@@ -215,9 +226,9 @@ impl RedisCluster {
         source.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]);
         loop {
             let keys: Vec<String> =
-                redis::from_redis_value(source.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "1"]))
+                redis::from_redis_value(source.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]))
                     .expect("names of keys");
-            let Some(key) = keys.first() else { break };
+            let Some(key) = keys.iter().min_by_key(|key| rank(key)) else { break };
             let port = target.port().to_string();
             // One at a time, for that is where TRYAGAIN comes from. It may have gone since; and when a busy machine
             // takes too long, it is tried again.

@@ -37,7 +37,8 @@
     "issuer" "auth.issuer" "audience" "auth.audience" "jwt_secret" "existingSecret.jwtSecret"
     "api_keys" "existingSecret.apiKeys" "certificate" "tls.secretName" "key" "tls.secretName" "tls_ca" "redis.tls" "tls_cert" "redis.tls" "tls_key" "redis.tls" -}}
 {{- range $key, $value := $own -}}
-{{- if regexMatch (printf "(?m)^\\s*%s\\s*=" $key) $.Values.config -}}
+{{- /* Plain, with its section in front, in an inline table, in quotes: TOML has all of these. */ -}}
+{{- if regexMatch (printf "(?m)(^|[.{,])\\s*[\"']?%s[\"']?\\s*=" $key) $.Values.config -}}
 {{- fail (printf "config sets %s, which the chart sets itself: use %s" $key $value) -}}
 {{- end -}}
 {{- end -}}

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, setpriority_process};
 use swarm::plan::Plan;
 use swarm::run::{Cost, Layout, Run, Step};
 use swarm::sample;
@@ -352,6 +353,13 @@ fn million(programs: &Programs, scale: Scale, results: &mut Results) -> Result<(
         // Half a minute between pings is for proxies, of which there are none.
         let lines = "[heartbeat]\ninterval_ms = 300000";
         let fleet = Fleet::start(programs, Kind::Chorus, gateways as usize, Behind::Redis, lines)?;
+        // A hundred others want its core, and where a million are connected it has one of its own.
+        let redis = Pid::from_raw(fleet.processes[0].pid.cast_signed());
+        if let Err(error) = setpriority_process(redis, -15) {
+            eprintln!(
+                "  Redis has no more of its core than each of the others (root could give it more): {error}"
+            );
+        }
         let crowd = Plan {
             dialect: Kind::Chorus.dialect(),
             targets: fleet.targets.clone(),
