@@ -296,7 +296,9 @@ async fn a_room_whose_marks_are_elsewhere_is_read_as_it_is() {
     let bus = Arc::new(node(&cluster.url(), Ack::Local).await);
     let room = room("marked");
     for n in 1..=10 {
-        append(&*bus, &room, &format!("m{n}")).await;
+        let said =
+            Append { body: format!(r#""type":"message","data":{n}}}"#).into(), ..message(&format!("m{n}")) };
+        bus.append(&room, said).await.expect("a message");
     }
     let target = read(&*bus, &room, ReadFrom::AfterSeq(4), 1).await.events[0].position.clone();
     bus.append(&room, Append { effect: Effect::Delete(target), ..message("gone") })
