@@ -119,6 +119,11 @@ test("who may not write is told so, and can take it back", async () => {
   await reader.say("may I?");
   const refused = reader.message("may I?");
   await refused.getByText("not sent: you may not write here").waitFor();
+  await reader.page.getByRole("log", { name: "New messages" }).getByText("Not sent: may I?").waitFor({ state: "attached" });
+  // It would go with the page.
+  const [question] = await Promise.all([reader.page.waitForEvent("dialog"), reader.page.evaluate(() => void setTimeout(() => location.reload()))]);
+  expect(question.type()).toBe("beforeunload");
+  await question.dismiss();
   await refused.getByRole("button", { name: "Send again" }).click();
   await refused.getByText("not sent: you may not write here").waitFor();
   await refused.getByRole("button", { name: "Discard" }).click();
@@ -133,6 +138,13 @@ test("who is muted is told for how long, and what the moderator said", async () 
   await stage.call("PUT", "rooms/muted/mutes/alice", { body: { duration_ms: 3_600_000, reason: "count to ten" } });
   await alice.say("after");
   await alice.message("after").getByText(/not sent: you may not write here for (1 h|59 min): count to ten/).waitFor();
+  await alice.tool("before", "Edit");
+  await alice.composer.fill("long thought about");
+  await alice.composer.press("Enter");
+  await alice.page.getByText(/The message was not changed: you may not write here for (1 h|59 min): count to ten\./).waitFor();
+  await alice.page.getByText("Editing a message").waitFor();
+  expect(await alice.composer.inputValue(), "what was written is not lost").toBe("long thought about");
+  await alice.composer.press("Escape");
   await alice.tool("before", "Delete");
   await alice.page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await alice.page.getByText(/The message was not deleted: you may not write here for (1 h|59 min): count to ten\./).waitFor();
@@ -154,6 +166,30 @@ test("who is thrown out is told why, in the same words at both places", async ()
   await late.page.getByLabel("Token").fill(await stage.token("late", { seconds: 4 }));
   await late.page.getByRole("button", { name: "Join", exact: true }).click();
   await late.page.getByRole("alert").getByText("The sign-in is over.").waitFor();
+});
+
+test("what can't be loaded is asked for again when somebody says so, and not without end", async () => {
+  await write("over", 200);
+  const alice = await enter("alice", "over");
+  await alice.page.getByText(/^message 199( |$)/).waitFor();
+  await stage.call("POST", "users/alice/disconnect", { body: { reason: "enough" } });
+  await alice.page.getByRole("alert").getByText("A moderator ended the connection: enough.").waitFor();
+  await alice.page.getByLabel("Conversation").evaluate((feed) => feed.scrollTo({ top: 0 }));
+  await alice.page.getByText("Earlier messages could not be loaded.").waitFor();
+  await alice.page.getByRole("button", { name: "Try again" }).click();
+  await alice.page.getByText("Earlier messages could not be loaded.").waitFor();
+  // The page goes on: it answers, and nothing changes in it by itself.
+  const changes = await alice.page.evaluate(async () => {
+    let seen = 0;
+    const observer = new MutationObserver((records) => (seen += records.length));
+    for (let frame = 0; frame < 30; frame++) {
+      await new Promise((go) => requestAnimationFrame(go));
+      // What was drawn for the click may come late.
+      if (frame === 10) observer.observe(document.querySelector(".feed-frame")!, { childList: true, subtree: true });
+    }
+    return seen;
+  });
+  expect(changes).toBe(0);
 });
 
 test("what is too long is said to be, nothing of it is cut, and the longest that fits is taken", async () => {

@@ -221,8 +221,8 @@ settings! {
         server_calls_per_second: u32 = 1_000, 1..=1_000_000, AtOnce;
         /// New connections a second: about what one core can take in, so that everybody's return after an outage does not become the next one.
         accepts_per_second: u32 = 10_000, 1..=1_000_000, AtOnce;
-        /// Bytes of replies that may wait for a connection that does not take them. One page of history has
-        /// up to 256 KiB.
+        /// Bytes of replies that may wait for a connection that does not take them; one alone may be larger, as a page of
+        /// history is that has up to 256 KiB.
         outbox_bytes: usize = 1024 * 1024, 16_384..=67_108_864, NewConnections;
         /// Milliseconds that a socket may take nothing at all before its connection is closed. It may resume
         /// from where it was.

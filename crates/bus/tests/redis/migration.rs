@@ -330,3 +330,34 @@ async fn a_room_whose_marks_are_elsewhere_is_read_as_it_is() {
         }
     }
 }
+
+/// What is left while all is asked for anew is left all the same, or its messages would come for as long as the connection lasts.
+#[tokio::test(flavor = "multi_thread")]
+async fn rooms_that_are_left_while_slots_move_are_subscribed_to_no_more() {
+    let cluster = RedisCluster::start().await;
+    let bus = node(&cluster.url(), Ack::Local).await;
+    let moving = room("moving");
+    let (_recorder, _following) = follow(&bus, &moving).await;
+    let slot = slot_of(&cluster, &moving);
+    for _ in 0..6 {
+        let mut followings = Vec::new();
+        for _ in 0..100 {
+            followings.push(follow(&bus, &room("passing")).await);
+        }
+        // They are left a few at a time, from before the map changes until after that was learnt.
+        let (leaving, to) = (followings.len() / 10, cluster.other_primary(slot));
+        tokio::join!(cluster.move_slot(slot, to, async || {}), async {
+            while !followings.is_empty() {
+                followings.truncate(followings.len().saturating_sub(leaving));
+                tokio::task::yield_now().await;
+                append(&bus, &moving, &room("m").to_string()).await;
+            }
+        });
+    }
+    conformance::until("only the room that is followed to be subscribed to", async || {
+        let channels = |node: &Redis| words(node, &["PUBSUB", "SHARDCHANNELS", "chat:*"]);
+        let passing: usize = cluster.nodes.iter().map(|node| channels(node).matches("passing").count()).sum();
+        if passing == 0 { Ok(()) } else { Err(format!("{passing} are")) }
+    })
+    .await;
+}

@@ -123,10 +123,11 @@ impl Writer {
         }
     }
 
-    /// Queues a frame in the outbox; false if that is full.
+    /// Queues a frame in the outbox; false if that is full. One that waits alone fits, however large: whoever asked for it would
+    /// come back and ask again.
     #[must_use]
     pub fn push(&mut self, frame: Bytes) -> bool {
-        let fits = self.outbox_bytes + frame.len() <= self.outbox_limit;
+        let fits = self.outbox.is_empty() || self.outbox_bytes + frame.len() <= self.outbox_limit;
         if fits {
             self.push_unbounded(frame);
         }

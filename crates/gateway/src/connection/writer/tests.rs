@@ -236,6 +236,13 @@ fn nothing_goes_out_behind_the_close() {
     assert_eq!(got, b"closingclose");
 }
 
+#[test]
+fn a_reply_that_is_larger_than_the_outbox_fits_alone() {
+    let mut writer = Writer::new(10);
+    assert!(writer.push(vec![b'x'; 100].into()));
+    assert!(!writer.push("y".into()));
+}
+
 /// Where each whole block of a stream says that its reader stands.
 fn ids(text: &str) -> Vec<&str> {
     let blocks = text.split_terminator("\n\n");
