@@ -43,10 +43,10 @@ local function read(user)
     return string.match(value, '^([^\n]*)\n(.*)$')
   end
 end
+-- How many more are there by way of each node: written once, at the end.
+local counts = {}
 local function count_by(name, more)
-  if redis.call('HINCRBY', by, name, more) <= 0 then
-    redis.call('HDEL', by, name)
-  end
+  counts[name] = (counts[name] or 0) + more
 end
 -- Takes nodes from a user; who has none left is not there any more.
 local function keep(user, nodes, member, stays)
@@ -104,6 +104,12 @@ for _, user in ipairs(leaves) do
   end
 end
 
+for name, more in pairs(counts) do
+  if redis.call('HINCRBY', by, name, more) <= 0 then
+    redis.call('HDEL', by, name)
+  end
+end
+
 local changed = #joined > 0 or #left > 0
 local told_at, owed = string.match(redis.call('GET', KEYS[2]) or '', '^(%d+)(.*)$')
 owed = owed == ' owed'
@@ -126,7 +132,7 @@ if count > most or #lists > MOST_BYTES then
   local since = now - (tonumber(told_at) or 0)
   -- Another server's clock may be ahead.
   if since >= 0 and since < pause * math.sqrt(math.max(1, count / CROWD)) then
-    redis.call('SET', KEYS[2], told_at .. ' owed', 'PX', life)
+    redis.call('SET', KEYS[2], (told_at or '0') .. ' owed', 'PX', life)
     return { tonumber(redis.call('HGET', here, '~v')), count }
   end
   redis.call('SET', KEYS[2], string.format('%.0f', now), 'PX', life)

@@ -4,7 +4,10 @@
 //! seconds, and every node takes it for silent then. So nothing does where a crowd is: its number is the hash's length,
 //! the nodes by way of which they are there are counted beside it, and who is not there any more is looked for page by page.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use fred::types::Value;
@@ -24,6 +27,9 @@ const SMALL: u64 = 10_000;
 /// Users that one call tells of, or one page holds, of a larger room: a few milliseconds of Redis' time.
 const PAGE: usize = 1_000;
 
+/// A pause that has not passed since 1970, which is when a crowd was told last that never was: a thousand years.
+const LONG: Duration = Duration::from_hours(1_000 * 365 * 24);
+
 impl Core {
     pub(super) async fn tell_presence(
         &self,
@@ -36,8 +42,9 @@ impl Core {
         if !is_large {
             return self.tell_of(room, own, update).await;
         }
+        // None of these is to be told its number: what comes last has the whole one.
+        let part = PresenceUpdate { most: update.most, pause: LONG, ..PresenceUpdate::default() };
         // Whoever comes by this node comes first: it was there all the time if it was by way of a node that is gone.
-        let part = PresenceUpdate { most: update.most, pause: update.pause, ..PresenceUpdate::default() };
         for joined in update.joined.chunks(PAGE) {
             self.tell_of(room, own, &PresenceUpdate { joined: joined.to_vec(), ..part.clone() }).await?;
         }
@@ -57,8 +64,7 @@ impl Core {
                 cursor = next;
             }
         }
-        // What came of all that.
-        self.tell_of(room, own, &part).await
+        self.tell_of(room, own, &PresenceUpdate { pause: update.pause, ..part }).await
     }
 
     /// Tells what came of `node`, in one call.
