@@ -121,6 +121,8 @@ pub async fn run(config: Config, sources: Sources, set_filter: SetFilter) -> Res
         );
     }
     descriptors::raise(config.limits.connections);
+    // Before anybody can see that it is there, and tell it to go.
+    let signal = drain::signal();
     let listener = serve::listen(config.listen, &config.limits).map_err(|cause| StartError::Listen {
         address: config.listen,
         key: "listen",
@@ -172,7 +174,7 @@ pub async fn run(config: Config, sources: Sources, set_filter: SetFilter) -> Res
     }
 
     tokio::select! {
-        () = drain::signal() => {}
+        () = signal => {}
         () = ordered => {}
     }
     drain::drain(&app, &stop).await;

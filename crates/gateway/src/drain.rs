@@ -21,26 +21,27 @@ const LOOK: Duration = Duration::from_millis(1);
 /// So long it may take to say a last word to everybody when nobody is waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Waits for SIGTERM or SIGINT. From then on, a second signal ends the process at once.
+/// Listens for SIGTERM and SIGINT from this call on, before which either ends the process; what it gives waits for the first.
+/// From then on, a second signal ends the process at once.
 ///
 /// It listens also when nobody waits any more, for the node was told by another way: whoever sends the first signal then
 /// does not know that, and wants no more than a drain.
-pub async fn signal() {
-    let signals = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        tracing::error!("signals can't be listened for: only SIGKILL will end this process");
-        return std::future::pending().await;
-    };
+pub fn signal() -> impl Future<Output = ()> {
     let first = CancellationToken::new();
-    let come = first.clone();
-    tokio::spawn(async move {
-        either(&mut terminate, &mut interrupt).await;
-        come.cancel();
-        either(&mut terminate, &mut interrupt).await;
-        tracing::warn!("a second signal: exiting at once");
-        std::process::exit(130);
-    });
-    first.cancelled().await;
+    match (listen(SignalKind::terminate()), listen(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            let come = first.clone();
+            tokio::spawn(async move {
+                either(&mut terminate, &mut interrupt).await;
+                come.cancel();
+                either(&mut terminate, &mut interrupt).await;
+                tracing::warn!("a second signal: exiting at once");
+                std::process::exit(130);
+            });
+        }
+        _ => tracing::error!("signals can't be listened for: only SIGKILL will end this process"),
+    }
+    first.cancelled_owned()
 }
 
 async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
