@@ -145,6 +145,7 @@ test("who is muted is told for how long, and what the moderator said", async () 
   await alice.page.getByText("Editing a message").waitFor();
   expect(await alice.composer.inputValue(), "what was written is not lost").toBe("long thought about");
   await alice.composer.press("Escape");
+  await alice.page.mouse.move(0, 0);
   await alice.tool("before", "Delete");
   await alice.page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await alice.page.getByText(/The message was not deleted: you may not write here for (1 h|59 min): count to ten\./).waitFor();

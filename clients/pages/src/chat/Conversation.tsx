@@ -17,7 +17,7 @@ import { Members } from "./Members.tsx";
 import type { MessageActions } from "./Message.tsx";
 import { inTurns, namesOf } from "./people.ts";
 import { because } from "./reasons.ts";
-import { MOST_HELD, RECENT } from "./RoomList.tsx";
+import { RECENT } from "./RoomList.tsx";
 import { rowsOf } from "./rows.ts";
 import type { Seen } from "./seen.ts";
 import { sentence } from "./status.ts";
@@ -40,7 +40,7 @@ interface ConversationProps {
 
 /** A room: what was said in it, who is there, and a field to write. */
 export function Conversation({ chat, name, ownName, seen, drafts, longest, onRooms, onSignIn }: ConversationProps) {
-  const { entries, older, error, status, room, send, retry, discard, loadOlder, fill, trim } = useRoom(name, { recent: RECENT });
+  const { entries, older, error, status, room, send, retry, discard, loadOlder, fill } = useRoom(name, { recent: RECENT });
   const presence = usePresence(room);
   const { typing, type } = useTyping(room);
   const markers = useMarkers(room);
@@ -73,10 +73,6 @@ export function Conversation({ chat, name, ownName, seen, drafts, longest, onRoo
   useEffect(() => {
     if (error) toast(`Could not load earlier messages: ${error.message}`, "bad");
   }, [error]);
-  // Nobody has gone up: what is far above can be had again.
-  useEffect(() => {
-    if (bottom && entries.length > MOST_HELD) trim(MOST_HELD / 2);
-  }, [bottom, entries.length, trim]);
   useLoadedAgain(status.state === "joined", error !== undefined, loadOlder);
 
   const actions = useActions({ room, retry, discard, setEditing, setRemoving, setPicking });

@@ -12,8 +12,8 @@ import { useMarkers } from "./useMarkers.ts";
 
 /** How many of the last messages are there when a room is joined; more come by scrolling up. */
 export const RECENT = 50;
-/** Entries of a room that are held at most while nobody reads further up; half of them are kept then. */
-export const MOST_HELD = 1_000;
+/** Entries of a room that are held at most while it is not shown; half of them are kept then. */
+const MOST_HELD = 1_000;
 
 interface RoomListProps {
   readonly chat: Chat | undefined;
@@ -90,7 +90,7 @@ function RoomItem({ chat, name, current, seen, onOpen, onLeave }: RoomItemProps)
   const place = useSyncExternalStore(seen.subscribe, () => seen.at(name));
   const me = chat?.user;
 
-  // The room that is shown sees to it by itself: its reader may have gone up.
+  // Not of the room that is shown: its reader may have gone up.
   useEffect(() => {
     if (!current && entries.length > MOST_HELD) trim(MOST_HELD / 2);
   }, [current, entries.length, trim]);
