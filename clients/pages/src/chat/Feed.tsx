@@ -137,7 +137,7 @@ export function Feed({ rows, older, failed, me, names, actions, below, handle, o
       )}
       {older === "more" && failed && (
         <p className="feed-loading">
-          Earlier messages could not be loaded.{" "}
+          Earlier messages could not be loaded.
           <Button small icon="retry" onClick={onOlder}>
             Try again
           </Button>
