@@ -1,8 +1,8 @@
 /** One connection that comes back. It knows tokens, transports, close codes and heartbeats, and nothing of rooms. */
 import { backoff } from "./backoff.ts";
 import { isFinal } from "./codes.ts";
-import { inTime } from "./insist.ts";
 import { ChorusError, errorOf } from "./errors.ts";
+import { inTime } from "./insist.ts";
 import { cell, type Cell, type Hub } from "./observable.ts";
 import { DEFAULT_LIMITS, pace } from "./pace.ts";
 import { socketLink } from "./socket.ts";

@@ -27,6 +27,15 @@ function begun(count: number, recent = count): { room: DoubleRoom; timeline: Tim
   return { room, timeline };
 }
 
+/** A room with one message in its log, and another that is confirmed and has not come. */
+async function confirmed(): Promise<{ room: DoubleRoom; timeline: Timeline }> {
+  const { room, timeline } = begun(1);
+  timeline.send("mine");
+  room.sent[0]!.ok({ epoch: "a.0", seq: 2 });
+  await vi.waitFor(() => expect(messages(timeline)[1]!.position).toBeDefined());
+  return { room, timeline };
+}
+
 describe("a log", () => {
   test("is shown in order, and as far back as it was replayed", () => {
     const { room, timeline } = begun(5, 3);
@@ -389,10 +398,7 @@ describe("a reset", () => {
   });
 
   test("by a fork that lost what was confirmed and not seen yet lets it be sent again", async () => {
-    const { room, timeline } = begun(1);
-    timeline.send("mine");
-    room.sent[0]!.ok({ epoch: "a.0", seq: 2 });
-    await vi.waitFor(() => expect(messages(timeline)[1]!.position).toBeDefined());
+    const { room, timeline } = await confirmed();
     room.reset("forked", 1, "a.1");
     expect(look(timeline)).toBe("1 !mine");
     expect(messages(timeline)[1]!.position).toBeUndefined();
@@ -422,10 +428,7 @@ describe("a reset", () => {
   });
 
   test("to a log of which nobody knows leaves what was confirmed and not seen in doubt", async () => {
-    const { room, timeline } = begun(1);
-    timeline.send("mine");
-    room.sent[0]!.ok({ epoch: "a.0", seq: 2 });
-    await vi.waitFor(() => expect(messages(timeline)[1]!.position).toBeDefined());
+    const { room, timeline } = await confirmed();
     room.reset("unrecovered", 9, "z.0");
     expect(look(timeline)).toBe("1 ~~ ?mine");
   });

@@ -247,6 +247,9 @@ pub struct Page {
     pub head: Position,
 }
 
+/// Events in one page at most.
+pub(crate) const MOST_EVENTS: u32 = 1_000;
+
 /// Whether deliveries come through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {

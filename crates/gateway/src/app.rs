@@ -13,12 +13,14 @@ use axum::{Extension, Router, routing::get};
 use bus::{Bus, BusError, MemoryBus, RedisBus, RedisConfig, RedisTls};
 use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
+use proto::Close;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::Authenticator,
     clock::unix_ms,
     config::{self, Config, ConfigError, InForce, Sources},
+    connection::{Connection, End},
     connections::Connections,
     descriptors, dev, drain,
     http::{self, HttpState},
@@ -244,6 +246,14 @@ impl App {
     /// Whether the node is about to end.
     pub fn is_draining(&self) -> bool {
         self.draining.get().is_some()
+    }
+
+    /// Ends a connection that was just opened, if the node drains: that began while it was being prepared, and may have gone
+    /// through the connections already.
+    pub fn end_if_draining(&self, connection: &Connection) {
+        if self.is_draining() {
+            connection.end(End::Close(Close::Restart, Some(drain::retry_after(1))));
+        }
     }
 
     /// Since when, in milliseconds since 1970.

@@ -143,10 +143,8 @@ impl Visit {
         reader.decoder.feed(early);
         if place.is_err() {
             connection.end(End::Close(Close::Overloaded, Some(drain::retry_after(1))));
-        } else if app.is_draining() {
-            // It began during the handshake, and may have gone through the connections already.
-            connection.end(End::Close(Close::Restart, Some(drain::retry_after(1))));
         }
+        app.end_if_draining(&connection);
         let gauge = app.metrics.connection(Transport::WebSocket);
         let asked = Some(Box::new(Asked { credential, rooms }));
         let who = Mutex::new(Who { identity: None, gauge, stay: None, asked });

@@ -13,8 +13,8 @@ use tokio::time::{Duration, Instant};
 
 use super::{here::Here, ids::Ids, marks::AllMarks};
 use crate::{
-    Append, Appended, BusError, Effect, Follower, LogEvent, Marked, Mute, NodeId, Page, PresenceUpdate,
-    ReadFrom, Retention, RoomState, Told, Verdict,
+    Append, Appended, BusError, Effect, Follower, LogEvent, MOST_EVENTS, Marked, Mute, NodeId, Page,
+    PresenceUpdate, ReadFrom, Retention, RoomState, Told, Verdict,
     epoch::{self, Head, Lineage},
 };
 
@@ -143,7 +143,7 @@ impl Room {
             ReadFrom::After(position) => epoch::judge(position, &head, first),
             _ => Verdict::Holds,
         };
-        let limit = u64::from(limit.min(1_000));
+        let limit = u64::from(limit.min(MOST_EVENTS));
         let newest = |before: u64| before.saturating_sub(limit)..before;
         let wanted = match (&verdict, from) {
             (Verdict::Reset { to, .. }, _) => to.seq + 1..to.seq + 1 + limit,

@@ -196,10 +196,8 @@ impl Core {
         for (name, head) in names.into_iter().zip(heads) {
             // One that lapsed meanwhile, or that strangers have broken, is none.
             let Ok(Some(head)) = head else { continue };
-            let here = keys::beside(&name, "here").as_str_lossy().into_owned();
             // What strangers have broken is no crowd, and no reason to keep the other rooms back.
-            let count = self.link.command(&here, "HLEN", vec![here.as_str().into()]).await;
-            let count = count.ok().and_then(|count| count.as_u64()).unwrap_or(0).saturating_sub(1);
+            let count = self.fields(&name).await.unwrap_or(0).saturating_sub(1);
             rooms.push(RoomInfo { name, head, count });
         }
         let next = match (next.as_str(), index + 1 < shards.len()) {

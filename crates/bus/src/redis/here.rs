@@ -110,10 +110,8 @@ impl Core {
         update: &'a PresenceUpdate,
     ) -> Result<Option<Stale<'a>>, BusError> {
         let own = self.node.as_str();
-        let key = keys::beside(room, "nodes").as_str_lossy().into_owned();
-        let names = update.gone.iter().map(String::as_str).chain([own]);
-        let args = std::iter::once(key.as_str()).chain(names).map(Value::from).collect();
-        let counts = answer::array(self.link.command(&key, "HMGET", args).await?)?;
+        let names = update.gone.iter().map(String::as_str).chain([own]).map(Value::from).collect();
+        let counts = answer::array(self.ask_of(room, "nodes", "HMGET", names).await?)?;
         let Some((of_own, of_gone)) = counts.split_last() else { return Err(answer::odd()) };
         let joined = || update.joined.iter().map(|(user, _)| user.as_str()).collect::<HashSet<_>>();
         let of_own = answer::text(of_own).ok().and_then(wire::number).unwrap_or(0);
@@ -129,11 +127,22 @@ impl Core {
         Ok(is_there.then(|| Stale { own, gone, joined: has_more.then(joined) }))
     }
 
-    /// How many fields the hash of those who are there has.
-    async fn fields(&self, room: &RoomName) -> Result<u64, BusError> {
-        let here = keys::beside(room, "here").as_str_lossy().into_owned();
-        let fields = self.link.command(&here, "HLEN", vec![here.as_str().into()]).await?;
-        fields.as_u64().ok_or_else(answer::odd)
+    /// How many fields the hash of those who are there has: one is the version.
+    pub(super) async fn fields(&self, room: &RoomName) -> Result<u64, BusError> {
+        self.ask_of(room, "here", "HLEN", Vec::new()).await?.as_u64().ok_or_else(answer::odd)
+    }
+
+    /// Runs a command on what is known of a room beside its log.
+    async fn ask_of(
+        &self,
+        room: &RoomName,
+        what: &str,
+        command: &'static str,
+        mut args: Vec<Value>,
+    ) -> Result<Value, BusError> {
+        let key = keys::beside(room, what).as_str_lossy().into_owned();
+        args.insert(0, key.as_str().into());
+        self.link.command(&key, command, args).await
     }
 
     /// Some of those who are there, each with the nodes by way of which it is, and where the next begin.
@@ -142,9 +151,8 @@ impl Core {
         room: &RoomName,
         cursor: String,
     ) -> Result<(String, Vec<(UserId, String)>), BusError> {
-        let here = keys::beside(room, "here").as_str_lossy().into_owned();
-        let args = vec![here.as_str().into(), cursor.into(), "COUNT".into(), number(PAGE as u64)?];
-        let answer = answer::array(self.link.command(&here, "HSCAN", args).await?)?;
+        let args = vec![cursor.into(), "COUNT".into(), number(PAGE as u64)?];
+        let answer = answer::array(self.ask_of(room, "here", "HSCAN", args).await?)?;
         let [next, fields] = &answer[..] else { return Err(answer::odd()) };
         let fields = answer::array(fields.clone())?;
         let user = |[user, value]: &[Value; 2]| {

@@ -15,16 +15,13 @@ use super::{
     panic::Unfinished,
 };
 use crate::{
-    BusError, LogEvent, Page, ReadFrom, Verdict,
+    BusError, LogEvent, MOST_EVENTS, Page, ReadFrom, Verdict,
     epoch::{self, Head},
     follow::Slice,
 };
 
 /// Readings that are under way at the same time.
 const AT_ONCE: usize = 64;
-
-/// Events in one page at most.
-const MOST_EVENTS: u32 = 1000;
 
 /// How often a page is tried again when the log forks under the reading.
 const ATTEMPTS: usize = 5;

@@ -14,7 +14,7 @@ use bus::{
     conformance::{self, Cluster, Recorder, append, bodies, follow, message, read},
 };
 use proto::{RoomName, server::ResetReason};
-use testkit::Redis;
+use testkit::{Redis, RedisCluster};
 use tokio::task::JoinSet;
 
 /// A failover takes a second or two, and the machine is busy.
@@ -79,6 +79,16 @@ pub(crate) async fn until_promoted(node: &Redis) {
         if role.contains("master\"") { Ok(()) } else { Err(role) }
     })
     .await;
+}
+
+/// Kills a primary, waits for its replica to take its place, and has it come back as one.
+pub(crate) async fn replace_primary(cluster: &mut RedisCluster, primary: usize) {
+    let replica = cluster.replica_of(primary);
+    cluster.nodes[primary].kill().await;
+    until_promoted(&cluster.nodes[replica]).await;
+    cluster.until_complete().await;
+    cluster.nodes[primary].restart().await;
+    cluster.until_complete().await;
 }
 
 /// Rooms that are talked in by one node and followed by two, while something happens.

@@ -9,7 +9,7 @@ use bus::{
 };
 use testkit::{Certificates, Redis, RedisCluster, RedisSentinel};
 
-use crate::faults::{Configured, Nodes, Talk, config, node, until_promoted, until_up};
+use crate::faults::{Configured, Nodes, Talk, config, node, replace_primary, until_up};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_alone_keeps_the_contract() {
@@ -79,12 +79,7 @@ async fn a_cluster_is_created_and_replaces_a_primary() {
     let room = room("replaced");
     let primary = cluster.primary_of(cluster.slot(&format!("chat:{room}")));
     let talk = Talk::begin(&one, &other, vec![room]).await;
-    let replica = cluster.replica_of(primary);
-    cluster.nodes[primary].kill().await;
-    until_promoted(&cluster.nodes[replica]).await;
-    cluster.until_complete().await;
-    cluster.nodes[primary].restart().await;
-    cluster.until_complete().await;
+    replace_primary(&mut cluster, primary).await;
     talk.more().await;
     talk.end(true).await;
     until_up(&*one).await;

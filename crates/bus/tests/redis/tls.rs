@@ -8,7 +8,7 @@ use bus::{
 };
 use testkit::{Certificates, Redis, RedisCluster, RedisSentinel};
 
-use crate::faults::{Configured, Talk, config, connect, until_promoted, until_up};
+use crate::faults::{Configured, Talk, config, connect, replace_primary, until_up};
 
 /// What shows a node's own certificate and trusts the CA of these.
 fn trusting(certificates: &Certificates) -> RedisTls {
@@ -97,12 +97,7 @@ async fn a_cluster_fails_over_and_moves_slots() {
     cluster.move_slot(slot, cluster.other_primary(slot), async || {}).await;
     talk.more().await;
     let primary = cluster.primary_of(slot);
-    let replica = cluster.replica_of(primary);
-    cluster.nodes[primary].kill().await;
-    until_promoted(&cluster.nodes[replica]).await;
-    cluster.until_complete().await;
-    cluster.nodes[primary].restart().await;
-    cluster.until_complete().await;
+    replace_primary(&mut cluster, primary).await;
     talk.more().await;
     talk.end(true).await;
     until_up(&*one).await;

@@ -33,6 +33,14 @@ async fn sockets() -> (TcpStream, TcpStream) {
     (client, listener.accept().await.unwrap().0)
 }
 
+/// The room's roster has these two.
+fn let_in_alice_and_bob(room: &Room) {
+    let members = ["alice", "bob"]
+        .map(|name| (UserId::parse(name).unwrap(), Bytes::from(format!(r#"{{"user":"{name}"}}"#))));
+    let read = RoomState { version: 1, count: 2, members: Some(members.into()), ..RoomState::default() };
+    room.roster.load(&room.name, read, drop);
+}
+
 fn at(seq: u64) -> Position {
     Position { epoch: Epoch::parse("e").unwrap(), seq }
 }
@@ -164,10 +172,7 @@ async fn who_left_is_remembered_as_long_as_somebody_is_behind() {
     let claim = rooms.enter(&proto::RoomName::parse("lobby").unwrap()).await.unwrap();
     let room = Arc::clone(claim.room());
     room.start(at(0));
-    let members = ["alice", "bob"]
-        .map(|name| (UserId::parse(name).unwrap(), Bytes::from(format!(r#"{{"user":"{name}"}}"#))));
-    let read = RoomState { version: 1, count: 2, members: Some(members.into()), ..RoomState::default() };
-    room.roster.load(&room.name, read, drop);
+    let_in_alice_and_bob(&room);
 
     let (mut client, server) = sockets().await;
     let connection = Arc::new(Connection::new(1, server, 1000, metrics));
@@ -223,10 +228,7 @@ async fn whoever_reads_the_log_is_told_who_went_meanwhile() {
     let mut claim = rooms.enter(&proto::RoomName::parse("lobby").unwrap()).await.unwrap();
     let room = Arc::clone(claim.room());
     room.start(at(10));
-    let members = ["alice", "bob"]
-        .map(|name| (UserId::parse(name).unwrap(), Bytes::from(format!(r#"{{"user":"{name}"}}"#))));
-    let read = RoomState { version: 1, count: 2, members: Some(members.into()), ..RoomState::default() };
-    room.roster.load(&room.name, read, drop);
+    let_in_alice_and_bob(&room);
 
     let (mut client, server) = sockets().await;
     let connection = Arc::new(Connection::new(1, server, 1000, metrics));

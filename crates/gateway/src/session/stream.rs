@@ -6,7 +6,6 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use proto::Close;
 use tokio::{sync::Notify, time};
 
 use super::{Service, Session, Who};
@@ -16,7 +15,6 @@ use crate::{
     command::{self, Seat},
     config::Secret,
     connection::End,
-    drain,
     limits::Permit,
     metrics::Transport,
     serve::Line,
@@ -59,10 +57,7 @@ impl Stream {
         let places = seats.iter().map(|seat| (seat.room().clone(), seat.position().clone()));
         connection.write_blocks(Blocks::new(places.collect()));
         line.leave_lobby();
-        if app.is_draining() {
-            // It began while this was being prepared, and may have gone through the connections already.
-            connection.end(End::Close(Close::Restart, Some(drain::retry_after(1))));
-        }
+        app.end_if_draining(&connection);
         let gauge = app.metrics.connection(Transport::Stream);
         let who = Mutex::new(Who { identity: None, gauge, stay: None, asked: None });
         let session = Session {
